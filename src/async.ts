@@ -1,0 +1,99 @@
+/** Waiting and taking turns. Nothing here keeps the process alive by itself except `sleep`. */
+
+/** One at a time: `using _ = await mutex.acquire()`. First come, first served. */
+export class Mutex {
+  #tail: Promise<void> = Promise.resolve();
+
+  /** Wait for the turn; dispose of what is returned to pass it on. */
+  async acquire(): Promise<Disposable> {
+    const before = this.#tail;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#tail = promise;
+    await before;
+    return { [Symbol.dispose]: resolve };
+  }
+}
+
+/** At most `count` at a time: `using _ = await semaphore.acquire()`. */
+export class Semaphore {
+  #free: number;
+  #waiting: (() => void)[] = [];
+
+  constructor(count: number) {
+    this.#free = count;
+  }
+
+  /** Wait for a place; dispose of what is returned to give it back. Rejects with the signal's reason. */
+  async acquire({ signal }: { signal?: AbortSignal } = {}): Promise<Disposable> {
+    signal?.throwIfAborted();
+    if (this.#free > 0) this.#free--;
+    else {
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      const abort = () => {
+        this.#waiting = this.#waiting.filter((other) => other !== resolve);
+        reject(signal?.reason);
+      };
+      signal?.addEventListener("abort", abort, { once: true });
+      this.#waiting.push(resolve);
+      try {
+        await promise;
+      } finally {
+        signal?.removeEventListener("abort", abort);
+      }
+    }
+    let held = true;
+    return {
+      [Symbol.dispose]: () => {
+        if (!held) return;
+        held = false;
+        const next = this.#waiting.shift();
+        if (next === undefined) this.#free++;
+        else next();
+      },
+    };
+  }
+}
+
+/**
+ * A broadcast that something changed. Take the token, look at the state, then wait on the token: a change
+ * between the look and the wait isn't missed.
+ */
+export class Notice {
+  #current = Promise.withResolvers<void>();
+
+  /** Resolves at the next `notify()`. */
+  get token(): Promise<void> {
+    return this.#current.promise;
+  }
+
+  notify(): void {
+    const before = this.#current;
+    this.#current = Promise.withResolvers<void>();
+    before.resolve();
+  }
+}
+
+/** Resolve after `ms` milliseconds; rejects with the signal's reason when it fires first. */
+export function sleep(ms: number, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const abort = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", abort);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", abort, { once: true });
+  });
+}
+
+/** `promise`, or a rejection with the signal's reason when it fires first. */
+export function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) return Promise.reject(signal.reason);
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  return Promise.race([promise, aborted]).finally(() => signal.removeEventListener("abort", abort));
+}

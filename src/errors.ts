@@ -1,0 +1,48 @@
+/** The errors that some caller branches on. Everything else is a plain `Error` with a cause. */
+
+/** An object, file or folder that was asked for does not exist. */
+export class NotFoundError extends Error {
+  override readonly name = "NotFoundError";
+}
+
+/** The bytes of a WAL header, a frame or a stored object do not match their own checksum. */
+export class ChecksumMismatchError extends Error {
+  override readonly name = "ChecksumMismatchError";
+}
+
+/** A stored object is there but can't be decoded, or doesn't continue what comes before it. */
+export class DamagedObjectError extends Error {
+  override readonly name = "DamagedObjectError";
+
+  /** @param key the object's key in its store */
+  constructor(readonly key: string, message: string, options?: ErrorOptions) {
+    super(`${key}: ${message}`, options);
+  }
+}
+
+/** SQLite could not get a lock in the time it was given; trying again later can help. */
+export class BusyError extends Error {
+  override readonly name = "BusyError";
+}
+
+/** What the user typed or configured can't be carried out; the message says what to write instead. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** `error.message`, then the messages of its causes, outermost first, joined as `outer: inner`. */
+export function describeError(error: unknown): string {
+  const parts: string[] = [];
+  let current: unknown = error;
+  for (let depth = 0; current !== undefined && current !== null && depth < 10; depth++) {
+    const message = current instanceof Error ? current.message : String(current);
+    if (message !== "" && parts.at(-1) !== message) parts.push(message);
+    current = current instanceof Error ? current.cause : undefined;
+  }
+  return parts.join(": ").replace(/\s*\n\s*/g, " ");
+}
+
+/** Stop for a mistake of our own; never for something the world can do. */
+export function assert(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new Error(`assertion failed: ${message}`);
+}

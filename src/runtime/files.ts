@@ -1,0 +1,350 @@
+/**
+ * Files, the one way to them. Everything that writes takes a `Files`, so that a test can record every write,
+ * fsync and rename, or make one of them fail; the program itself passes `systemFiles`.
+ *
+ * Descriptors are numbers, never `FileHandle`s: a forgotten handle is closed by Bun's garbage collector, and
+ * closing any descriptor of a database drops the locks that SQLite holds on it.
+ */
+import * as fs from "node:fs";
+import { dirname } from "node:path";
+import { promisify } from "node:util";
+
+/** What the file system knows of a path. Sizes are bytes. */
+export interface FileStat {
+  readonly size: number;
+  readonly modifiedAt: Date;
+  readonly isFile: boolean;
+  readonly isFolder: boolean;
+  /** Permission bits, `0o777` at most. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Device and inode: the same file under whatever name. */
+  readonly device: number;
+  readonly inode: number;
+}
+
+/** Who owns a new file; a refusal by the system is passed over, as the format's origin does. */
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** How a file is opened. `create` makes or empties it, `create-new` refuses one that is there. */
+export type FileAccess = "read" | "read-write" | "create" | "create-new";
+
+/** Options of opening a file. */
+export interface OpenOptions {
+  readonly access: FileAccess;
+  /** Permission bits of a new file, before the umask. Default 0o600. */
+  readonly mode?: number;
+}
+
+/** An open file. The `…Sync` calls are for short work beside SQLite; bulk work awaits. */
+export interface OpenFile extends Disposable {
+  readonly path: string;
+  /** Fill `into` from byte `position`; returns the bytes read, fewer only at the end of the file. */
+  readSync(into: Uint8Array, position: number): number;
+  read(into: Uint8Array, position: number): Promise<number>;
+  /** Write all of `bytes` at byte `position`. */
+  writeSync(bytes: Uint8Array, position: number): void;
+  write(bytes: Uint8Array, position: number): Promise<void>;
+  /** Bring content and size to the disk. */
+  syncSync(): void;
+  sync(): Promise<void>;
+  truncateSync(size: number): void;
+  statSync(): FileStat;
+  /** Set both times of the file. */
+  setTimesSync(at: Date): void;
+  /** Safe to call twice. */
+  close(): void;
+}
+
+/** An entry of a folder. */
+export interface FolderEntry {
+  readonly name: string;
+  readonly isFolder: boolean;
+}
+
+/** The file system. Paths are whole; a missing path is `undefined` where the type says so, else an error. */
+export interface Files {
+  openSync(path: string, options: OpenOptions): OpenFile;
+  open(path: string, options: OpenOptions): Promise<OpenFile>;
+  statSync(path: string): FileStat | undefined;
+  stat(path: string): Promise<FileStat | undefined>;
+  /** The entries of a folder in no order; `undefined` when it isn't there. */
+  listSync(path: string): FolderEntry[] | undefined;
+  list(path: string): Promise<FolderEntry[] | undefined>;
+  /** Make a folder whose parent is there; one that is there already is fine. */
+  makeFolderSync(path: string, options: { mode: number }): void;
+  makeFolder(path: string, options: { mode: number }): Promise<void>;
+  /** Atomic; replaces what is at `to`. Durable only after `syncFolder` of the parent. */
+  renameSync(from: string, to: string): void;
+  rename(from: string, to: string): Promise<void>;
+  /** Remove a file; one that is gone already is fine. */
+  removeSync(path: string): void;
+  remove(path: string): Promise<void>;
+  /** Remove a folder with all that is in it; one that is gone already is fine. */
+  removeTreeSync(path: string): void;
+  removeTree(path: string): Promise<void>;
+  /** Bring the entries of a folder to the disk. */
+  syncFolderSync(path: string): void;
+  syncFolder(path: string): Promise<void>;
+  /** Give a path to `owner`; a refusal is passed over. */
+  changeOwnerSync(path: string, owner: Owner): void;
+  changeOwner(path: string, owner: Owner): Promise<void>;
+  /** Bytes that an ordinary user may still write on the file system that holds `path`. */
+  freeBytes(path: string): Promise<number>;
+}
+
+/** The code of a system error (`ENOENT`, `ENOSPC`…); `undefined` for anything else. */
+export function systemCode(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === "string" ? code : undefined;
+}
+
+/** The folder that holds `path`. */
+export { dirname as parentFolder } from "node:path";
+
+const FLAGS: Readonly<Record<FileAccess, string>> = {
+  "read": "r",
+  "read-write": "r+",
+  "create": "w+",
+  "create-new": "wx+",
+};
+
+const fsRead = promisify(fs.read) as (
+  descriptor: number,
+  into: Uint8Array,
+  offset: number,
+  length: number,
+  position: number,
+) => Promise<{ bytesRead: number }>;
+const fsWrite = promisify(fs.write) as (
+  descriptor: number,
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  position: number,
+) => Promise<{ bytesWritten: number }>;
+const fsSync = promisify(fs.fsync);
+const fsOpen = promisify(fs.open) as (path: string, flags: string, mode: number) => Promise<number>;
+
+function statOf(stat: fs.Stats): FileStat {
+  return {
+    size: stat.size,
+    modifiedAt: stat.mtime,
+    isFile: stat.isFile(),
+    isFolder: stat.isDirectory(),
+    mode: stat.mode & 0o777,
+    uid: stat.uid,
+    gid: stat.gid,
+    device: stat.dev,
+    inode: stat.ino,
+  };
+}
+
+class SystemFile implements OpenFile {
+  #descriptor: number | undefined;
+
+  constructor(readonly path: string, descriptor: number) {
+    this.#descriptor = descriptor;
+  }
+
+  get #fd(): number {
+    if (this.#descriptor === undefined) throw new Error(`${this.path} is closed`);
+    return this.#descriptor;
+  }
+
+  readSync(into: Uint8Array, position: number): number {
+    let done = 0;
+    while (done < into.length) {
+      const count = fs.readSync(this.#fd, into, done, into.length - done, position + done);
+      if (count === 0) break;
+      done += count;
+    }
+    return done;
+  }
+
+  async read(into: Uint8Array, position: number): Promise<number> {
+    let done = 0;
+    while (done < into.length) {
+      const { bytesRead } = await fsRead(this.#fd, into, done, into.length - done, position + done);
+      if (bytesRead === 0) break;
+      done += bytesRead;
+    }
+    return done;
+  }
+
+  writeSync(bytes: Uint8Array, position: number): void {
+    let done = 0;
+    while (done < bytes.length) {
+      done += fs.writeSync(this.#fd, bytes, done, bytes.length - done, position + done);
+    }
+  }
+
+  async write(bytes: Uint8Array, position: number): Promise<void> {
+    let done = 0;
+    while (done < bytes.length) {
+      done += (await fsWrite(this.#fd, bytes, done, bytes.length - done, position + done)).bytesWritten;
+    }
+  }
+
+  syncSync(): void {
+    fs.fsyncSync(this.#fd);
+  }
+
+  sync(): Promise<void> {
+    return fsSync(this.#fd);
+  }
+
+  truncateSync(size: number): void {
+    fs.ftruncateSync(this.#fd, size);
+  }
+
+  statSync(): FileStat {
+    return statOf(fs.fstatSync(this.#fd));
+  }
+
+  setTimesSync(at: Date): void {
+    fs.futimesSync(this.#fd, at, at);
+  }
+
+  close(): void {
+    if (this.#descriptor === undefined) return;
+    fs.closeSync(this.#descriptor);
+    this.#descriptor = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** `act`'s result, `undefined` when the path isn't there. */
+function unlessMissingSync<T>(act: () => T): T | undefined {
+  try {
+    return act();
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+async function unlessMissing<T>(promise: Promise<T>): Promise<T | undefined> {
+  try {
+    return await promise;
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === "ENOENT" || code === "ENOTDIR";
+}
+
+function entryOf(entry: fs.Dirent): FolderEntry {
+  return { name: entry.name, isFolder: entry.isDirectory() };
+}
+
+function isExistingFolder(error: unknown, path: string): boolean {
+  return systemCode(error) === "EEXIST" && fs.statSync(path).isDirectory();
+}
+
+/** The real file system. */
+export const systemFiles: Files = {
+  openSync: (path, options) =>
+    new SystemFile(path, fs.openSync(path, FLAGS[options.access], options.mode ?? 0o600)),
+  open: async (path, options) =>
+    new SystemFile(path, await fsOpen(path, FLAGS[options.access], options.mode ?? 0o600)),
+  statSync(path) {
+    const stat = fs.statSync(path, { throwIfNoEntry: false });
+    return stat === undefined ? undefined : statOf(stat);
+  },
+  async stat(path) {
+    const stat = await unlessMissing(fs.promises.stat(path));
+    return stat === undefined ? undefined : statOf(stat);
+  },
+  listSync: (path) => unlessMissingSync(() => fs.readdirSync(path, { withFileTypes: true }).map(entryOf)),
+  list: async (path) =>
+    (await unlessMissing(fs.promises.readdir(path, { withFileTypes: true })))?.map(entryOf),
+  makeFolderSync(path, { mode }) {
+    try {
+      fs.mkdirSync(path, { mode });
+    } catch (error) {
+      if (!isExistingFolder(error, path)) throw error;
+    }
+  },
+  async makeFolder(path, { mode }) {
+    try {
+      await fs.promises.mkdir(path, { mode });
+    } catch (error) {
+      if (!isExistingFolder(error, path)) throw error;
+    }
+  },
+  renameSync: (from, to) => fs.renameSync(from, to),
+  rename: (from, to) => fs.promises.rename(from, to),
+  removeSync(path) {
+    unlessMissingSync(() => fs.unlinkSync(path));
+  },
+  async remove(path) {
+    await unlessMissing(fs.promises.unlink(path));
+  },
+  removeTreeSync: (path) => fs.rmSync(path, { recursive: true, force: true }),
+  removeTree: (path) => fs.promises.rm(path, { recursive: true, force: true }),
+  syncFolderSync(path) {
+    const descriptor = fs.openSync(path, "r");
+    try {
+      fs.fsyncSync(descriptor);
+    } finally {
+      fs.closeSync(descriptor);
+    }
+  },
+  async syncFolder(path) {
+    const descriptor = await fsOpen(path, "r", 0);
+    try {
+      await fsSync(descriptor);
+    } finally {
+      fs.closeSync(descriptor);
+    }
+  },
+  changeOwnerSync(path, { uid, gid }) {
+    try {
+      fs.chownSync(path, uid, gid);
+    } catch {
+      // Only root may give files away; the file then stays ours, as with the tool we replace.
+    }
+  },
+  async changeOwner(path, { uid, gid }) {
+    try {
+      await fs.promises.chown(path, uid, gid);
+    } catch {
+      // See changeOwnerSync.
+    }
+  },
+  async freeBytes(path) {
+    const stat = await fs.promises.statfs(path);
+    return stat.bavail * stat.bsize;
+  },
+};
+
+/**
+ * Make `path` and every missing folder above it, each with `mode` and, where given, `owner`.
+ *
+ * @throws {Error} `mkdir <path>: not a directory` when a part of the path is a file
+ */
+export async function makeFolders(
+  files: Files,
+  path: string,
+  options: { mode: number; owner?: Owner | undefined },
+): Promise<void> {
+  const stat = await files.stat(path);
+  if (stat?.isFolder) return;
+  if (stat !== undefined) throw new Error(`mkdir ${path}: not a directory`);
+  const parent = dirname(path);
+  if (parent !== path) await makeFolders(files, parent, options);
+  await files.makeFolder(path, { mode: options.mode });
+  if (options.owner !== undefined) await files.changeOwner(path, options.owner);
+}

@@ -1,0 +1,67 @@
+/**
+ * The contract of every store. A store is rooted: keys are relative to the folder, bucket prefix or path it
+ * was built with, parts joined by `/`, without a leading one.
+ *
+ * `tests/contract/object_store.ts` is the suite that each store passes.
+ */
+
+/** One stored object. */
+export interface ObjectInfo {
+  readonly key: string;
+  /** Bytes as stored. */
+  readonly size: number;
+  /** When the object came to be, by the store's clock and in its resolution. */
+  readonly createdAt: Date;
+}
+
+/** A part of an object. */
+export interface ByteRange {
+  /** First byte, counted from 0. */
+  readonly start: number;
+  /** The byte after the last one; absent: to the end of the object. Past the end means the end. */
+  readonly end?: number;
+}
+
+/** What every call takes: rejects with the signal's reason when it fires. */
+export interface StoreOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Where replicas live. */
+export interface ObjectStore extends AsyncDisposable {
+  /** `file`, `s3`, `gcs`, `abs`, `sftp`…: the replica's type in the configuration. */
+  readonly type: string;
+  /** The place in words for messages and logs, without secrets: `/backup/app`, `s3://bucket/app`. */
+  readonly place: string;
+
+  /**
+   * Every object whose key starts with `prefix` (which ends in `/` or is empty), at any depth, page by page
+   * inside, in no order. Nothing there is an empty list, not an error.
+   */
+  list(prefix: string, options?: StoreOptions): AsyncIterable<ObjectInfo>;
+
+  /** Names of the folders directly under `prefix`, without slashes, in no order. */
+  listFolders(prefix: string, options?: StoreOptions): Promise<string[]>;
+
+  /**
+   * Store `body` under `key`, replacing what was there. The object is seen whole or not at all: a body that
+   * fails, a signal or a crash leaves no object (or the one from before). Resolves when it is durable.
+   *
+   * A chunk of a stream is valid only until the next one is read, so a store copies what it keeps.
+   */
+  put(
+    key: string,
+    body: Uint8Array | ReadableStream<Uint8Array>,
+    options?: StoreOptions,
+  ): Promise<ObjectInfo>;
+
+  /**
+   * The bytes of an object, or of a range of it. Cancel the stream to stop early.
+   *
+   * @throws {NotFoundError} when there is no such object
+   */
+  get(key: string, options?: StoreOptions & { range?: ByteRange }): Promise<ReadableStream<Uint8Array>>;
+
+  /** Delete objects; those that are gone already are fine. The first failure is thrown after trying all. */
+  delete(keys: readonly string[], options?: StoreOptions): Promise<void>;
+}
