@@ -1,0 +1,128 @@
+/**
+ * SQLite through `node:sqlite`, which Deno and Bun both bring along.
+ *
+ * Deno gives an error's text but not its code, so errors are told apart by SQLite's own messages. A database is
+ * opened by a `file:` URL with a mode, since a plain open of a missing path makes an empty file.
+ */
+import { DatabaseSync } from "node:sqlite";
+
+/** What went wrong in SQLite, as far as a caller can act on it. */
+export type SqliteProblem =
+  | "busy"
+  | "cannot open"
+  | "not a database"
+  | "read-only"
+  | "full"
+  | "io"
+  | "corrupt"
+  | "other";
+
+/** SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections checkpoint at one moment. */
+const OLDEST_SAFE_VERSION = [3, 51, 3] as const;
+
+const PROBLEM_TEXTS: readonly (readonly [RegExp, SqliteProblem])[] = [
+  [/database (table |schema )?is locked|locking protocol/, "busy"],
+  [/unable to open database file/, "cannot open"],
+  [/file is not a database|file is encrypted/, "not a database"],
+  [/readonly database|access permission denied/, "read-only"],
+  [/database or disk is full/, "full"],
+  [/disk I\/O error/, "io"],
+  [/malformed/, "corrupt"],
+];
+
+/** Tell SQLite's errors apart by their text. */
+export function classifySqliteError(error: unknown): SqliteProblem {
+  const message = error instanceof Error ? error.message : String(error);
+  return PROBLEM_TEXTS.find(([pattern]) => pattern.test(message))?.[1] ?? "other";
+}
+
+/** How a connection is opened. */
+export interface ConnectionOptions {
+  /** `create` makes the file when it isn't there; the others refuse. */
+  readonly access: "read-only" | "read-write" | "create";
+  /** How long a statement waits for a lock; SQLite blocks the whole thread meanwhile. Default 0. */
+  readonly busyTimeoutMs?: number;
+}
+
+/** The row of `PRAGMA wal_checkpoint`. */
+export interface CheckpointResult {
+  /** Whether the checkpoint was kept from starting. */
+  readonly isBusy: boolean;
+  /** Frames in the WAL; −1 when it isn't one. */
+  readonly frameCount: number;
+  /** Frames that are in the database file now. */
+  readonly backfilledCount: number;
+}
+
+/** One connection. Every call blocks the thread until SQLite is done. */
+export class SqliteConnection implements Disposable {
+  #database: DatabaseSync;
+  #isClosed = false;
+
+  /** @throws {Error} SQLite's own, see `classifySqliteError` */
+  constructor(readonly path: string, { access, busyTimeoutMs = 0 }: ConnectionOptions) {
+    this.#database = new DatabaseSync(databaseUrl(path, access), { timeout: busyTimeoutMs });
+  }
+
+  /** Run statements; rows are dropped. */
+  exec(sql: string): void {
+    this.#database.exec(sql);
+  }
+
+  /** The first column of the first row; `undefined` without one. */
+  value(sql: string): unknown {
+    const row = this.#database.prepare(sql).get();
+    return row === undefined ? undefined : Object.values(row)[0];
+  }
+
+  /** Run a checkpoint; a busy one is an answer, not an error. */
+  checkpoint(mode: "PASSIVE" | "FULL" | "RESTART" | "TRUNCATE"): CheckpointResult {
+    const row = this.#database.prepare(`PRAGMA wal_checkpoint(${mode})`).get() ?? {};
+    const [busy, log, checkpointed] = Object.values(row).map(Number);
+    return { isBusy: busy !== 0, frameCount: log ?? -1, backfilledCount: checkpointed ?? -1 };
+  }
+
+  /** Safe to call twice. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#database.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** The version of the SQLite in this runtime, `3.53.2`. */
+export function sqliteVersion(): string {
+  using connection = new SqliteConnection(":memory:", { access: "create" });
+  return String(connection.value("SELECT sqlite_version()"));
+}
+
+/** Whether `version` has the fix of SQLite's WAL-reset bug. */
+export function isSafeSqliteVersion(version: string): boolean {
+  const parts = version.split(".").map(Number);
+  for (const [at, least] of OLDEST_SAFE_VERSION.entries()) {
+    const part = parts[at] ?? 0;
+    if (part !== least) return part > least;
+  }
+  return true;
+}
+
+/** @throws {Error} when this runtime's SQLite may corrupt the database it checkpoints */
+export function requireSafeSqlite(version: string = sqliteVersion()): void {
+  if (isSafeSqliteVersion(version)) return;
+  throw new Error(
+    `SQLite ${version} of this runtime can corrupt a database in WAL mode (fixed in ` +
+      `${OLDEST_SAFE_VERSION.join(".")}): use a newer Deno or Bun`,
+  );
+}
+
+function databaseUrl(path: string, access: ConnectionOptions["access"]): string {
+  if (path === ":memory:") return path;
+  const mode = { "read-only": "ro", "read-write": "rw", "create": "rwc" }[access];
+  // SQLite decodes %XX, ends the path at ? and #, and folds a leading //.
+  const escaped = encodeURI(path).replaceAll("?", "%3f").replaceAll("#", "%23");
+  return `file:${escaped}?mode=${mode}`;
+}

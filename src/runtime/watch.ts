@@ -1,0 +1,27 @@
+/** Notice of changes to a file, from the system. A slow poll has to stand behind it: notices can be lost. */
+import * as fs from "node:fs";
+
+/** Stops the notices. Safe to dispose of twice. */
+export type Watch = Disposable;
+
+/**
+ * Call `notice` when the file at `path` is written, truncated, renamed or deleted; maybe many times for one.
+ *
+ * A watch belongs to the inode: after the file was replaced it is dead and has to be made again.
+ *
+ * @returns `undefined` when the file isn't there or the system gives no watch (Bun throws, Deno emits an error)
+ */
+export function watchFile(path: string, notice: () => void): Watch | undefined {
+  let watcher: fs.FSWatcher | undefined;
+  const close = () => {
+    watcher?.close();
+    watcher = undefined;
+  };
+  try {
+    watcher = fs.watch(path, { persistent: false }, notice);
+  } catch {
+    return undefined;
+  }
+  watcher.on("error", close);
+  return { [Symbol.dispose]: close };
+}
