@@ -24,6 +24,17 @@ export interface IndexOffset {
   readonly offset: number;
 }
 
+/** Where one WAL file of a generation ended; the notes of the next one repeat it, so that a gap can be seen. */
+export interface IndexEnd {
+  readonly index: number;
+  /** Bytes of the whole WAL, header included. */
+  readonly length: number;
+  /** Both words of the last frame's checksum. */
+  readonly checksum: readonly [number, number];
+  /** Both salts of the WAL header. */
+  readonly salts: readonly [number, number];
+}
+
 /** The largest index of the format; a generation that gets there has to end. */
 export const MAX_INDEX = 0x7fffffff;
 

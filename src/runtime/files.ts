@@ -103,9 +103,6 @@ export function systemCode(error: unknown): string | undefined {
   return typeof code === "string" ? code : undefined;
 }
 
-/** The folder that holds `path`. */
-export { dirname as parentFolder } from "node:path";
-
 const FLAGS: Readonly<Record<FileAccess, string>> = {
   "read": "r",
   "read-write": "r+",

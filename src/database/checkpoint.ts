@@ -1,0 +1,152 @@
+/**
+ * Checkpoints that can't lose a commit: our reader stands throughout, and moves only onto what is copied.
+ *
+ * RESTART is never needed: when all is backfilled and our reader rests on mark 0, the application's next write
+ * restarts the WAL by itself.
+ *
+ * @see docs/DESIGN.md, "The lossless checkpoint"
+ */
+import type { Follower } from "./follower.ts";
+import { classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
+import { sleep } from "../async.ts";
+import { describeError } from "../errors.ts";
+
+/** How long PASSIVE is tried again behind a barrier: the application may be checkpointing itself. */
+const BARRIER_TRY_MS = 25;
+
+/** Attempts to get the write lock for a barrier, without ever waiting for it inside SQLite. */
+const BARRIER_ATTEMPTS = 400;
+
+/** What a checkpoint came to. */
+export interface CheckpointOutcome {
+  /** Frames in the WAL, and how many of them are in the database file now. */
+  readonly frameCount: number;
+  readonly backfilledCount: number;
+}
+
+/** The two read-write connections, opened when there is work and closed after. */
+export class Writers implements Disposable {
+  readonly #path: string;
+  #checkpointer: SqliteConnection | undefined;
+  #barrier: SqliteConnection | undefined;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Runs checkpoints; never holds a transaction. */
+  get checkpointer(): SqliteConnection {
+    return this.#checkpointer ??= this.#open();
+  }
+
+  /** Holds the write lock for a moment and never writes. */
+  get barrier(): SqliteConnection {
+    return this.#barrier ??= this.#open();
+  }
+
+  #open(): SqliteConnection {
+    const connection = new SqliteConnection(this.#path, { access: "read-write" });
+    connection.exec("PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = NORMAL");
+    return connection;
+  }
+
+  /** Close both; a later use opens them again. */
+  close(): void {
+    this.#checkpointer?.close();
+    this.#barrier?.close();
+    this.#checkpointer = this.#barrier = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** What a checkpoint works with. */
+export interface CheckpointParts {
+  readonly follower: Follower;
+  readonly writers: Writers;
+}
+
+/** Copy, move, PASSIVE, move: succeeds in the gaps of a quiet application and costs a busy one nothing. */
+export async function checkpointPolitely({ follower, writers }: CheckpointParts): Promise<CheckpointOutcome> {
+  await follower.catchUp();
+  writers.checkpointer.checkpoint("PASSIVE");
+  await follower.catchUp();
+  return outcomeOf(follower);
+}
+
+/**
+ * Hold the application's writers off for a few milliseconds, so that all of the WAL can be copied and backfilled.
+ *
+ * @returns `undefined` when the write lock could not be had
+ */
+export async function checkpointBehindBarrier(
+  parts: CheckpointParts,
+): Promise<CheckpointOutcome | undefined> {
+  // What can be backfilled without holding anybody off is done first; the barrier then is short.
+  await checkpointPolitely(parts);
+  return await behindBarrier(parts, () => {
+    backfill(parts);
+    return outcomeOf(parts.follower);
+  });
+}
+
+/**
+ * Call `act` while nobody can write and everything committed is copied. `act` must not wait.
+ *
+ * @returns what `act` returns; `undefined` when the write lock could not be had
+ */
+export async function behindBarrier<T>(
+  { follower, writers }: CheckpointParts,
+  act: () => T,
+  { signal }: { signal?: AbortSignal | undefined } = {},
+): Promise<T | undefined> {
+  for (let attempt = 0; attempt < BARRIER_ATTEMPTS; attempt++) {
+    signal?.throwIfAborted();
+    await follower.catchUp();
+    const barrier = writers.barrier;
+    if (!beginImmediate(barrier)) {
+      await sleep(1, { signal });
+      continue;
+    }
+    try {
+      while (follower.step().hasMore);
+      return act();
+    } finally {
+      barrier.exec("ROLLBACK");
+    }
+  }
+  return undefined;
+}
+
+/** Behind a barrier: move all frames into the database file, and the reader to mark 0. */
+export function backfill({ follower, writers }: CheckpointParts): void {
+  const until = performance.now() + BARRIER_TRY_MS;
+  for (;;) {
+    const result = writers.checkpointer.checkpoint("PASSIVE");
+    // Not busy but incomplete: a long reader of the application pins the WAL, and nothing helps.
+    if (!result.isBusy || performance.now() >= until) break;
+  }
+  while (follower.step().hasMore);
+}
+
+/** Cut a WAL file that grew large; nothing happens unless all of it is backfilled and nobody reads it. */
+export function truncateWal({ writers }: CheckpointParts): void {
+  writers.checkpointer.checkpoint("TRUNCATE");
+}
+
+function beginImmediate(connection: SqliteConnection): boolean {
+  try {
+    connection.exec("BEGIN IMMEDIATE");
+    return true;
+  } catch (error) {
+    if (classifySqliteError(error) === "busy") return false;
+    throw new Error(`cannot take the write lock: ${describeError(error)}`, { cause: error });
+  }
+}
+
+function outcomeOf(follower: Follower): CheckpointOutcome {
+  const index = follower.live.look();
+  return { frameCount: index?.mxFrame ?? 0, backfilledCount: index?.backfilledCount ?? 0 };
+}

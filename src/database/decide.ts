@@ -1,0 +1,150 @@
+/** The decisions about a live database, as functions over plain values; the loops only carry them out. */
+import { isFrozen, isPinned, type Standing } from "./standing.ts";
+import { equalPair, type Salts } from "../wal/header.ts";
+import type { WalIndex } from "../wal/wal_index.ts";
+
+/** What is known when we start on a database that has a generation. */
+export interface StartFacts {
+  /** Why the shadow WAL can't be gone on with; `undefined` when it can. */
+  readonly shadowProblem?: string | undefined;
+  /** The live WAL's header, in hex for the message; `undefined` when the WAL is missing or shorter. */
+  readonly liveHeader: string | undefined;
+  readonly shadowHeader: string | undefined;
+  /** Frames that are committed in the live WAL. */
+  readonly liveFrameCount: number;
+  readonly shadowFrameCount: number;
+  readonly isIndexOfLiveWal: boolean;
+  /** Whether the live WAL holds our last frame at its place. */
+  readonly endsLikeShadow: boolean;
+}
+
+/**
+ * Go on with the generation, or start a new one?
+ *
+ * While we were away nothing held the WAL. Only when it is the same one and still begins with all of ours can
+ * nothing have been lost.
+ *
+ * @returns the reason for a new generation; `undefined` to go on
+ */
+export function reasonForNewGeneration(facts: StartFacts): string | undefined {
+  if (facts.shadowProblem !== undefined) return facts.shadowProblem;
+  if (facts.liveHeader === undefined) return "no primary wal: it was removed or emptied while we were away";
+  if (facts.liveHeader !== facts.shadowHeader) {
+    return `wal header mismatch ${facts.shadowHeader} <> ${facts.liveHeader}`;
+  }
+  if (!facts.isIndexOfLiveWal || facts.liveFrameCount < facts.shadowFrameCount) {
+    return "wal truncated by another process";
+  }
+  return facts.endsLikeShadow ? undefined : "wal overwritten by another process";
+}
+
+/** What the wal-index says about the WAL that we follow. */
+export type WalStep =
+  /** Nothing is committed that we lack. */
+  | { readonly kind: "nothing" }
+  /** The same WAL has grown. */
+  | { readonly kind: "grown" }
+  /** The WAL was restarted under our eyes; the next index begins. */
+  | { readonly kind: "restarted" }
+  /** A header is being written; look again. */
+  | { readonly kind: "look again" }
+  /** Frames may be gone: a new generation has to start. */
+  | { readonly kind: "lost"; readonly reason: string };
+
+/** What a look at the WAL found. */
+export interface StepFacts {
+  readonly index: WalIndex;
+  /** Salts of the WAL that we follow; `undefined` while a fresh generation has none yet. */
+  readonly salts: Salts | undefined;
+  readonly copiedFrameCount: number;
+  /** Salts in the header of the WAL file; `undefined` when it is too short or not valid. */
+  readonly fileSalts: Salts | undefined;
+  readonly standing: Standing;
+}
+
+/**
+ * What to do about the WAL now.
+ *
+ * While our reader stands on a mark above 0 nobody can restart the WAL, and what it stands on was copied before it
+ * is let go. So a WAL that changed in any other way was changed behind SQLite's back, and frames may be gone.
+ */
+export function nextWalStep({ index, salts, copiedFrameCount, fileSalts, standing }: StepFacts): WalStep {
+  const { after } = standing;
+  const isSame = salts !== undefined && equalPair(index.salts, salts);
+  if (isPinned(standing) && !equalPair(index.salts, after.salts)) {
+    const reason = index.mxFrame === 0
+      ? "wal truncated by another process"
+      : "wal overwritten by another process";
+    return { kind: "lost", reason };
+  }
+  if (salts !== undefined && !isSame && equalPair(after.salts, salts) && copiedFrameCount < after.mxFrame) {
+    return { kind: "lost", reason: "wal restarted by another process before it was copied" };
+  }
+  if (isSame) {
+    if (index.mxFrame < copiedFrameCount) return { kind: "lost", reason: "wal truncated by another process" };
+    return { kind: index.mxFrame > copiedFrameCount ? "grown" : "nothing" };
+  }
+  if (index.mxFrame === 0) return { kind: "nothing" };
+  // A spilled transaction that rolls back rewrites the header again and again: only published frames count.
+  if (fileSalts === undefined || !equalPair(index.salts, fileSalts)) return { kind: "look again" };
+  return { kind: "restarted" };
+}
+
+/**
+ * Whether the standing reader should move although nothing was copied: up to the newest frame, or off a mark that
+ * others wait for when all is backfilled.
+ */
+export function shouldMove(index: WalIndex, standing: Standing): boolean {
+  const { after } = standing;
+  if (!equalPair(index.salts, after.salts) || index.mxFrame !== after.mxFrame) return true;
+  return index.backfilledCount === index.mxFrame && !isFrozen(standing);
+}
+
+/** When to checkpoint. */
+export interface CheckpointLimits {
+  /** Frames not yet in the database file that call for a polite try. Default 1000. */
+  readonly minPages: number;
+  /** Frames in the WAL that call for a barrier; 0: never. Default 10000. */
+  readonly maxPages: number;
+  /** Frames in the WAL from which on the file is cut when a checkpoint succeeded; 0: never. Default 500000. */
+  readonly truncatePages: number;
+  /** Age of the oldest frame that isn't in the database file that calls for a polite try; 0: never. Default 60000. */
+  readonly intervalMs: number;
+}
+
+/** Litestream's own defaults. */
+export const CHECKPOINT_DEFAULTS: CheckpointLimits = {
+  minPages: 1000,
+  maxPages: 10000,
+  truncatePages: 500000,
+  intervalMs: 60_000,
+};
+
+/** What a checkpoint depends on. */
+export interface CheckpointFacts {
+  readonly frameCount: number;
+  readonly backfilledCount: number;
+  /** Frames in the WAL at the last try; 0 after a restart. */
+  readonly triedFrameCount: number;
+  readonly sinceLastTryMs: number;
+  readonly limits: CheckpointLimits;
+}
+
+/** How to checkpoint now. */
+export type CheckpointChoice = "none" | "polite" | "barrier";
+
+/** A long reader of the application makes each try useless; no more than one a second then. */
+const RETRY_MS = 1000;
+
+/** Whether and how to checkpoint. Nothing to backfill never calls for one, so an idle database costs nothing. */
+export function chooseCheckpoint(facts: CheckpointFacts): CheckpointChoice {
+  const { frameCount, backfilledCount, triedFrameCount, sinceLastTryMs, limits } = facts;
+  const backlog = frameCount - backfilledCount;
+  if (backlog <= 0) return "none";
+  if (limits.maxPages > 0 && frameCount >= limits.maxPages) {
+    const grown = frameCount - triedFrameCount >= limits.minPages;
+    return triedFrameCount < limits.maxPages || grown || sinceLastTryMs >= RETRY_MS ? "barrier" : "none";
+  }
+  if (backlog >= limits.minPages && frameCount - triedFrameCount >= limits.minPages / 2) return "polite";
+  return limits.intervalMs > 0 && sinceLastTryMs >= limits.intervalMs ? "polite" : "none";
+}

@@ -1,0 +1,136 @@
+/**
+ * The meta directory beside a database, as Litestream lays it out:
+ *
+ *     .app.db-litestream/
+ *         generation                              16 hex digits and a line feed
+ *         generations/<generation>/wal/<index>.wal     shadow WAL: header and whole frames, byte for byte
+ *         walbrook.lock                           ours: held while we replicate, see instance_lock.ts
+ *
+ * New files take the database's mode (before the umask) and owner, new folders those of the database's folder.
+ */
+import { basename, join, parentFolder } from "../runtime/paths.ts";
+import { type Files, type FileStat, systemFiles } from "../runtime/files.ts";
+import { formatIndex, isGeneration } from "../position.ts";
+
+/** Where a database's meta directory lies unless the configuration says otherwise. */
+export function defaultMetaPath(databasePath: string): string {
+  return join(parentFolder(databasePath), `.${basename(databasePath)}-litestream`);
+}
+
+/** The meta directory of one database. */
+export class MetaDirectory {
+  readonly path: string;
+  readonly #files: Files;
+  #fileStat: FileStat | undefined;
+  #folderStat: FileStat | undefined;
+
+  constructor(path: string, files: Files = systemFiles) {
+    this.path = path;
+    this.#files = files;
+  }
+
+  /** Take modes and owners from the database and its folder. */
+  adoptPermissions(databasePath: string): void {
+    this.#fileStat = this.#files.statSync(databasePath);
+    this.#folderStat = this.#files.statSync(parentFolder(databasePath));
+  }
+
+  /** Mode of a new file. */
+  get fileMode(): number {
+    return this.#fileStat?.mode ?? 0o600;
+  }
+
+  /** Give a new file to the database's owner. */
+  adoptFile(path: string): void {
+    if (this.#fileStat !== undefined) this.#files.changeOwnerSync(path, this.#fileStat);
+  }
+
+  /** Make the meta directory itself, where it isn't there, and what is above it. */
+  create(): void {
+    this.#makeFolders(this.path);
+  }
+
+  /** Remove what a killed process left half-written: every file below whose name ends in `.tmp`. */
+  removeTemporaryFiles(folder: string = this.path): void {
+    for (const entry of this.#files.listSync(folder) ?? []) {
+      const path = join(folder, entry.name);
+      if (entry.isFolder) this.removeTemporaryFiles(path);
+      else if (entry.name.endsWith(".tmp")) this.#files.removeSync(path);
+    }
+  }
+
+  get generationPath(): string {
+    return join(this.path, "generation");
+  }
+
+  /** The current generation; `undefined` when there is none or the file does not hold one. */
+  readGeneration(): string | undefined {
+    const stat = this.#files.statSync(this.generationPath);
+    if (stat === undefined || stat.size > 64) return undefined;
+    using file = this.#files.openSync(this.generationPath, { access: "read" });
+    const bytes = new Uint8Array(stat.size);
+    const name = new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes, 0))).trim();
+    return isGeneration(name) ? name : undefined;
+  }
+
+  /** Make `generation` the current one: temporary name, fsync, rename, fsync of the folder. */
+  writeGeneration(generation: string): void {
+    const temporary = `${this.generationPath}.tmp`;
+    {
+      using file = this.#files.openSync(temporary, { access: "create", mode: this.fileMode });
+      file.writeSync(new TextEncoder().encode(`${generation}\n`), 0);
+      file.syncSync();
+    }
+    this.adoptFile(temporary);
+    this.#files.renameSync(temporary, this.generationPath);
+    this.#files.syncFolderSync(this.path);
+  }
+
+  #shadowFolder(generation: string): string {
+    return join(this.path, "generations", generation, "wal");
+  }
+
+  /** Make the folder of a generation's shadow WAL. */
+  createShadowFolder(generation: string): void {
+    this.#makeFolders(this.#shadowFolder(generation));
+  }
+
+  /** The shadow file of an index. */
+  shadowPath(generation: string, index: number): string {
+    return join(this.#shadowFolder(generation), `${formatIndex(index)}.wal`);
+  }
+
+  /** Indexes that have a shadow file, rising. */
+  shadowIndexes(generation: string): number[] {
+    const indexes: number[] = [];
+    for (const entry of this.#files.listSync(this.#shadowFolder(generation)) ?? []) {
+      const match = /^([0-9a-f]{8})\.wal$/.exec(entry.name);
+      if (match !== null) indexes.push(Number.parseInt(match[1]!, 16));
+    }
+    return indexes.sort((left, right) => left - right);
+  }
+
+  /** Remove every generation but `current`. */
+  removeOtherGenerations(current: string): void {
+    const folder = join(this.path, "generations");
+    for (const entry of this.#files.listSync(folder) ?? []) {
+      if (entry.name !== current) this.#files.removeTreeSync(join(folder, entry.name));
+    }
+  }
+
+  /** Remove the shadow files of all indexes below `index`. */
+  removeShadowBefore(generation: string, index: number): void {
+    for (const old of this.shadowIndexes(generation)) {
+      if (old < index) this.#files.removeSync(this.shadowPath(generation, old));
+    }
+  }
+
+  #makeFolders(path: string): void {
+    const stat = this.#files.statSync(path);
+    if (stat?.isFolder) return;
+    if (stat !== undefined) throw new Error(`mkdir ${path}: not a directory`);
+    this.#makeFolders(parentFolder(path));
+    this.#files.makeFolderSync(path, { mode: this.#folderStat?.mode ?? 0o700 });
+    if (this.#folderStat !== undefined) this.#files.changeOwnerSync(path, this.#folderStat);
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * From a path to a database that we follow: what can be opened now, what is worth waiting for, what never will work.
+ */
+import { Follower } from "./follower.ts";
+import { LiveFiles } from "./live_files.ts";
+import type { MetaDirectory } from "./meta_directory.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { type Files, systemCode } from "../runtime/files.ts";
+import { parentFolder, resolve } from "../runtime/paths.ts";
+import { classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
+
+/** The database can't be followed now, but may be later: the message says what is waited for. */
+export class WaitError extends Error {
+  override readonly name = "WaitError";
+}
+
+/** What opening takes. */
+export interface OpenParts {
+  readonly path: string;
+  readonly meta: MetaDirectory;
+  readonly files: Files;
+  readonly clock: Clock;
+}
+
+/** A database that is open, before a generation is chosen. */
+export interface OpenDatabase {
+  readonly live: LiveFiles;
+  readonly follower: Follower;
+}
+
+/** Refuse a meta directory whose clean-up could touch somebody else's files. */
+export function checkMetaPath(path: string, metaPath: string): void {
+  if (resolve(metaPath) === resolve(parentFolder(path))) {
+    throw new Error(`meta-path ${metaPath} is the database's own folder: give it a folder of its own`);
+  }
+}
+
+/**
+ * Whether the file at `path` can be taken up.
+ *
+ * @throws {WaitError} when it isn't there or is still being made
+ */
+export function openLiveFiles(path: string, files: Files): LiveFiles {
+  const stat = attempt(path, () => files.statSync(path));
+  if (stat === undefined) throw new WaitError("the database does not exist yet");
+  if (!stat.isFile) throw new Error(`${path} is not a file: give the path of a SQLite database`);
+  const live = attempt(path, () => new LiveFiles(path, files));
+  const kind = live.kind();
+  if (kind === "database") return live;
+  live.close();
+  // An application may still choose page size, auto_vacuum or encoding: only a whole header says that it has.
+  if (kind === "empty") throw new WaitError("the database is empty, its application has not created it yet");
+  throw new Error(
+    `${path} is not a SQLite database, or it is encrypted as a whole: walbrook can't replicate it`,
+  );
+}
+
+/**
+ * Begin to read; the journal mode becomes WAL where it isn't.
+ *
+ * @throws {WaitError} while the application keeps everybody out
+ */
+export function openDatabase({ path, meta, files, clock }: OpenParts): OpenDatabase {
+  const live = openLiveFiles(path, files);
+  try {
+    ensureWalMode(path);
+    return { live, follower: new Follower({ live, meta, clock }) };
+  } catch (error) {
+    live.close();
+    throw explain(path, error);
+  }
+}
+
+/**
+ * A read-only connection looks first: a read-write one that is the last to close would delete the WAL, and with it
+ * the proof that nothing was lost.
+ */
+function ensureWalMode(path: string): void {
+  {
+    using reader = new SqliteConnection(path, { access: "read-only" });
+    if (reader.value("PRAGMA journal_mode") === "wal") return;
+  }
+  using writer = new SqliteConnection(path, { access: "read-write" });
+  const mode = writer.value("PRAGMA journal_mode = wal");
+  if (mode !== "wal") throw new WaitError(`WAL mode can't be set, the journal mode stays "${mode}"`);
+}
+
+function explain(path: string, error: unknown): unknown {
+  if (error instanceof WaitError) return error;
+  switch (classifySqliteError(error)) {
+    case "busy":
+      return new WaitError("the database is locked: its application keeps everybody else out");
+    case "not a database":
+      return new Error(`${path} is not a SQLite database, or it is encrypted: walbrook can't replicate it`, {
+        cause: error,
+      });
+    case "read-only":
+    case "cannot open":
+      return new Error(
+        `cannot open ${path} with its -wal and -shm: walbrook must be able to read and write them and their folder`,
+        { cause: error },
+      );
+    case "full":
+      return new WaitError("the disk is full");
+    default:
+      return isRefusal(error) ? refusal(path, error) : error;
+  }
+}
+
+function attempt<T>(path: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    throw isRefusal(error) ? refusal(path, error) : error;
+  }
+}
+
+function isRefusal(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === "EACCES" || code === "EPERM";
+}
+
+function refusal(path: string, cause: unknown): Error {
+  return new Error(`cannot read ${path}: give the user that runs walbrook access to it`, { cause });
+}

@@ -1,0 +1,95 @@
+/**
+ * The read lock that is never let go: two read-only connections take turns, the new read transaction begins before
+ * the old one ends. While one stands, nobody can restart the WAL past what it has seen.
+ *
+ * Read-only, so that the last one to close can't checkpoint and delete the WAL.
+ *
+ * @see docs/DESIGN.md, "The lossless checkpoint"
+ */
+import { SqliteConnection } from "../runtime/sqlite.ts";
+import type { WalIndex } from "../wal/wal_index.ts";
+import type { Standing } from "./standing.ts";
+
+/** Two connections, one of which always holds a read transaction. */
+export class Readers implements Disposable {
+  readonly #path: string;
+  readonly #look: () => WalIndex | undefined;
+  #holder: SqliteConnection | undefined;
+  #other: SqliteConnection | undefined;
+  #standing: Standing | undefined;
+
+  /** @param look reads the wal-index; called only after a read transaction has begun once */
+  constructor(path: string, look: () => WalIndex | undefined) {
+    this.#path = path;
+    this.#look = look;
+  }
+
+  /** Begin the first read transaction. SQLite makes `-wal` and `-shm` where they are missing. */
+  begin(): void {
+    this.#holder = beginReading(new SqliteConnection(this.#path, { access: "read-only" }));
+  }
+
+  /** Where the reader stands. */
+  get standing(): Standing | undefined {
+    return this.#standing;
+  }
+
+  /**
+   * Begin a new read transaction, then end the old one. Everything up to the old one's mark must be copied.
+   *
+   * @returns where the new one stands
+   * @throws {Error} SQLite's own; the old reader then stands as before
+   */
+  move(): Standing {
+    const before = this.#look();
+    const next = this.#other ?? new SqliteConnection(this.#path, { access: "read-only" });
+    this.#other = undefined;
+    beginReading(next);
+    const after = this.#look();
+    if (after === undefined) {
+      endReading(next);
+      this.#other = next;
+      throw new Error("the wal-index is not consistent");
+    }
+    endReading(this.#holder!);
+    this.#other = this.#holder;
+    this.#holder = next;
+    this.#standing = { before, after };
+    return this.#standing;
+  }
+
+  /** Close the connection that does not stand; the next move opens it again. */
+  closeIdle(): void {
+    this.#other?.close();
+    this.#other = undefined;
+  }
+
+  /** End and close both. */
+  close(): void {
+    this.closeIdle();
+    this.#holder?.close();
+    this.#holder = undefined;
+    this.#standing = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** Begin a read transaction on `connection`, which is closed when that fails. */
+export function beginReading(connection: SqliteConnection): SqliteConnection {
+  try {
+    // BEGIN is lazy; the read makes it stand.
+    connection.exec("BEGIN; PRAGMA user_version");
+    return connection;
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+}
+
+/** End the read transaction of `connection`. */
+export function endReading(connection: SqliteConnection): void {
+  connection.exec("ROLLBACK");
+}

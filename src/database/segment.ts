@@ -1,0 +1,117 @@
+/** Pieces of the shadow WAL, as replicas store them. */
+import { ContinuityLostError, type Follower } from "./follower.ts";
+import { viewOf } from "../bytes.ts";
+import { formatPosition, frameSize, type IndexEnd, type IndexOffset, WAL_HEADER_SIZE } from "../position.ts";
+import type { OpenFile } from "../runtime/files.ts";
+
+/** Bytes that are read at once. */
+const READ_BYTES = 256 * 1024;
+
+/** A range of one index of the shadow WAL. */
+export interface Segment extends IndexOffset {
+  readonly generation: string;
+  readonly length: number;
+  readonly newestCommitAt: Date;
+  /** For an index's first segment: how the index before ended, where we still know. */
+  readonly previousEnd: IndexEnd | undefined;
+  /** The bytes; a chunk is valid until the next one is read. */
+  read(): ReadableStream<Uint8Array>;
+}
+
+/**
+ * The bytes that follow `position`: of its own index, or from the start of the next one.
+ *
+ * @returns `undefined` when there is nothing yet
+ * @throws {ContinuityLostError} when the shadow WAL does not hold that position
+ */
+export function segmentAt(
+  follower: Follower,
+  position: IndexOffset,
+  { maxBytes }: { maxBytes: number },
+): Segment | undefined {
+  const shadow = follower.shadow;
+  const { index, offset } = position;
+  const size = shadow.sizeOf(index);
+  if (size === undefined) {
+    const isNotBegun = offset === 0 && index >= shadow.index && index <= shadow.index + 1;
+    if (isNotBegun) return undefined;
+    throw lost(shadow.generation, position, "the shadow wal no longer has it");
+  }
+  if (offset > size) throw lost(shadow.generation, position, `the shadow wal ends at ${size}`);
+  if (offset === size) {
+    return index < shadow.index
+      ? segmentAt(follower, { index: index + 1, offset: 0 }, { maxBytes })
+      : undefined;
+  }
+  return cut(follower, { index, offset, size, maxBytes });
+}
+
+function cut(
+  follower: Follower,
+  { index, offset, size, maxBytes }: IndexOffset & { size: number; maxBytes: number },
+): Segment {
+  const shadow = follower.shadow;
+  const path = shadow.path(index);
+  const open = () => follower.live.files.openSync(path, { access: "read" });
+  let length = size - offset;
+  if (length > maxBytes) {
+    using file = open();
+    length = wholeFrames(maxBytes, { offset, pageSize: pageSizeOf(file) });
+  }
+  const end = { index, offset: offset + length };
+  const seenAt = follower.times.timeOf(end);
+  const finishedAt = index < shadow.index ? shadow.modifiedAt(index)?.getTime() : undefined;
+  return {
+    generation: shadow.generation,
+    index,
+    offset,
+    length,
+    newestCommitAt: new Date(Math.min(seenAt, finishedAt ?? seenAt)),
+    previousEnd: offset === 0 ? shadow.endOf(index - 1) : undefined,
+    read: () => readRange(open(), { start: offset, end: end.offset }),
+  };
+}
+
+/** The longest run of whole frames (after the header, at the start of an index) within `maxBytes`; at least one. */
+function wholeFrames(maxBytes: number, { offset, pageSize }: { offset: number; pageSize: number }): number {
+  const head = offset === 0 ? WAL_HEADER_SIZE : 0;
+  const frame = frameSize(pageSize);
+  return head + Math.max(1, Math.floor((maxBytes - head) / frame)) * frame;
+}
+
+function pageSizeOf(file: OpenFile): number {
+  const header = new Uint8Array(WAL_HEADER_SIZE);
+  file.readSync(header, 0);
+  return viewOf(header).getUint32(8);
+}
+
+function readRange(
+  file: OpenFile,
+  { start, end }: { start: number; end: number },
+): ReadableStream<Uint8Array> {
+  const buffer = new Uint8Array(Math.min(READ_BYTES, end - start));
+  let position = start;
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      if (position === end) {
+        file.close();
+        return controller.close();
+      }
+      const chunk = buffer.subarray(0, Math.min(buffer.length, end - position));
+      const count = await file.read(chunk, position);
+      if (count < chunk.length) {
+        file.close();
+        throw new Error(`${file.path} became shorter while it was read`);
+      }
+      position += count;
+      controller.enqueue(chunk);
+    },
+    cancel: () => file.close(),
+  }, { highWaterMark: 0 });
+}
+
+function lost(generation: string, position: IndexOffset, why: string): ContinuityLostError {
+  return new ContinuityLostError(
+    `replica is at ${formatPosition({ generation, ...position })}, but ${why}`,
+  );
+}

@@ -1,0 +1,259 @@
+/**
+ * The shadow WAL: our copy of the committed frames, one file per index, with the real WAL's own bytes.
+ *
+ * Only what was published as committed gets here. A file appears with its header and first commit at once.
+ */
+import type { MetaDirectory } from "./meta_directory.ts";
+import type { Files, OpenFile } from "../runtime/files.ts";
+import { alignToFrame, frameSize, type IndexEnd, MAX_INDEX, WAL_HEADER_SIZE } from "../position.ts";
+import { equalBytes, viewOf } from "../bytes.ts";
+import { chainOf, frameChecksumAt, type FrameScan, scanFrames, type WalChain } from "../wal/frames.ts";
+import { parseWalHeader } from "../wal/header.ts";
+
+/** Bytes that are verified at once when a shadow file is opened. */
+const SCAN_BYTES = 1 << 20;
+
+/** Why a shadow WAL that was left behind can't be gone on with. */
+export class UnusableShadowError extends Error {
+  override readonly name = "UnusableShadowError";
+}
+
+/** The newest shadow file. */
+interface Tail {
+  readonly file: OpenFile;
+  readonly header: Uint8Array;
+  /** What the next frame has to continue. */
+  chain: WalChain;
+  /** Bytes in the file. */
+  size: number;
+  /** Bytes up to the end of the last commit; what replicas may have. */
+  committedSize: number;
+  /** Whether the file has its final name. */
+  isNamed: boolean;
+}
+
+/** The shadow WAL of one generation. */
+export class ShadowWal implements Disposable {
+  readonly generation: string;
+  readonly #meta: MetaDirectory;
+  readonly #files: Files;
+  #index: number;
+  #tail: Tail | undefined;
+
+  private constructor(generation: string, { meta, files, index }: ShadowOptions & { index: number }) {
+    this.generation = generation;
+    this.#meta = meta;
+    this.#files = files;
+    this.#index = index;
+  }
+
+  /** A new generation without any file: its index 0 begins with the first commit. */
+  static create(generation: string, options: ShadowOptions): ShadowWal {
+    options.meta.createShadowFolder(generation);
+    return new ShadowWal(generation, { ...options, index: 0 });
+  }
+
+  /**
+   * Go on with what is there; the newest file is verified, and a torn end is cut off.
+   *
+   * @throws {UnusableShadowError} with the reason when it can't be gone on with
+   */
+  static open(generation: string, options: ShadowOptions): ShadowWal {
+    const index = options.meta.shadowIndexes(generation).at(-1);
+    if (index === undefined) throw new UnusableShadowError("no shadow wal");
+    if (index >= MAX_INDEX) throw new UnusableShadowError("max index exceeded");
+    const shadow = new ShadowWal(generation, { ...options, index });
+    shadow.#openTail();
+    return shadow;
+  }
+
+  #openTail(): void {
+    const file = this.#files.openSync(this.path(this.#index), { access: "read-write" });
+    try {
+      const header = new Uint8Array(WAL_HEADER_SIZE);
+      if (file.readSync(header, 0) < WAL_HEADER_SIZE) throw new UnusableShadowError("short shadow wal");
+      this.#tail = verifyTail(file, header);
+    } catch (error) {
+      file.close();
+      if (error instanceof UnusableShadowError) throw error;
+      throw new UnusableShadowError(`shadow wal header: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+
+  /** The newest index; the file of a fresh generation's index 0 need not be there yet. */
+  get index(): number {
+    return this.#index;
+  }
+
+  /** Bytes of the newest index that end in a commit; 0 before its first one. */
+  get committedSize(): number {
+    return this.#tail?.isNamed ? this.#tail.committedSize : 0;
+  }
+
+  /** Bytes of the newest index that were copied, whole or not. */
+  get size(): number {
+    return this.#tail?.size ?? 0;
+  }
+
+  /** Header of the newest index; `undefined` before the first commit of a fresh generation. */
+  get header(): Uint8Array | undefined {
+    return this.#tail?.header;
+  }
+
+  /** What the next frame has to continue. */
+  get chain(): WalChain | undefined {
+    return this.#tail?.chain;
+  }
+
+  /** Frames that were copied of the newest index. */
+  get frameCount(): number {
+    if (this.#tail === undefined) return 0;
+    return (this.#tail.size - WAL_HEADER_SIZE) / frameSize(this.#tail.chain.pageSize);
+  }
+
+  /** The shadow file of an index. */
+  path(index: number): string {
+    return this.#meta.shadowPath(this.generation, index);
+  }
+
+  /** Whether the newest file is still as we left it; nobody else may write there. */
+  isUntouched(): boolean {
+    if (this.#files.statSync(this.path(this.#index + 1)) !== undefined) return false;
+    if (this.#tail === undefined || !this.#tail.isNamed) return true;
+    return this.#files.statSync(this.path(this.#index))?.size === this.#tail.size;
+  }
+
+  /**
+   * Begin the next index (or index 0). Its file gets its name with the first commit.
+   *
+   * @param header the real WAL's 32 bytes, valid
+   */
+  beginIndex(header: Uint8Array): void {
+    const index = this.#tail === undefined ? this.#index : this.#index + 1;
+    if (index > MAX_INDEX) throw new Error("max index exceeded");
+    const file = this.#files.openSync(`${this.path(index)}.tmp`, {
+      access: "create",
+      mode: this.#meta.fileMode,
+    });
+    file.writeSync(header, 0);
+    // What was copied of the old index must survive a power cut from here on: the real WAL is being overwritten.
+    this.#tail?.file.syncSync();
+    this.#tail?.file.close();
+    this.#index = index;
+    this.#tail = {
+      file,
+      header,
+      chain: chainOf(parseWalHeader(header)),
+      size: WAL_HEADER_SIZE,
+      committedSize: WAL_HEADER_SIZE,
+      isNamed: false,
+    };
+  }
+
+  /** Append verified frames; `scan` is what `scanFrames` said of exactly these bytes. */
+  append(frames: Uint8Array, scan: FrameScan): void {
+    const tail = this.#tail!;
+    try {
+      tail.file.writeSync(frames, tail.size);
+    } catch (error) {
+      // On a full disk a part may be there already; the file has to stay as we know it.
+      tail.file.truncateSync(tail.size);
+      throw error;
+    }
+    if (scan.committedCount > 0) {
+      tail.committedSize = tail.size + scan.committedCount * frameSize(tail.chain.pageSize);
+    }
+    tail.size += frames.length;
+    tail.chain = { ...tail.chain, checksum: scan.checksum };
+    if (!tail.isNamed && scan.committedCount > 0) this.#nameFile(tail);
+  }
+
+  #nameFile(tail: Tail): void {
+    const path = this.path(this.#index);
+    this.#meta.adoptFile(`${path}.tmp`);
+    this.#files.renameSync(`${path}.tmp`, path);
+    tail.isNamed = true;
+  }
+
+  /** Bytes of an index that replicas may have; `undefined` when its file isn't there. */
+  sizeOf(index: number): number | undefined {
+    if (index === this.#index && this.#tail !== undefined) {
+      return this.#tail.isNamed ? this.#tail.committedSize : undefined;
+    }
+    const stat = this.#files.statSync(this.path(index));
+    return stat === undefined ? undefined : alignToFrame(stat.size, { pageSize: this.#pageSizeOf(index) });
+  }
+
+  #pageSizeOf(index: number): number {
+    using file = this.#files.openSync(this.path(index), { access: "read" });
+    const header = new Uint8Array(WAL_HEADER_SIZE);
+    file.readSync(header, 0);
+    return viewOf(header).getUint32(8);
+  }
+
+  /** When something was last copied into the file of an index; `undefined` when it isn't there. */
+  modifiedAt(index: number): Date | undefined {
+    return this.#files.statSync(this.path(index))?.modifiedAt;
+  }
+
+  /** How an index ended that has a successor; `undefined` when its file isn't there any more. */
+  endOf(index: number): IndexEnd | undefined {
+    const length = index < 0 ? undefined : this.sizeOf(index);
+    if (length === undefined || length <= WAL_HEADER_SIZE) return undefined;
+    using file = this.#files.openSync(this.path(index), { access: "read" });
+    const bytes = new Uint8Array(WAL_HEADER_SIZE);
+    file.readSync(bytes, 0);
+    const header = parseWalHeader(bytes);
+    file.readSync(bytes, length - frameSize(header.pageSize));
+    return { index, length, checksum: frameChecksumAt(viewOf(bytes), 0), salts: header.salts };
+  }
+
+  /** Whether `read`'s bytes at the place of our last whole frame are that frame. */
+  endsLike(read: (into: Uint8Array, position: number) => number): boolean {
+    const tail = this.#tail!;
+    if (tail.size === WAL_HEADER_SIZE) return true;
+    const size = frameSize(tail.chain.pageSize);
+    const ours = new Uint8Array(size);
+    const theirs = new Uint8Array(size);
+    tail.file.readSync(ours, tail.size - size);
+    return read(theirs, tail.size - size) === size && equalBytes(ours, theirs);
+  }
+
+  /** Bring what was copied to the disk. */
+  sync(): void {
+    this.#tail?.file.syncSync();
+  }
+
+  close(): void {
+    this.#tail?.file.close();
+    this.#tail = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** What a shadow WAL is built on. */
+export interface ShadowOptions {
+  readonly meta: MetaDirectory;
+  readonly files: Files;
+}
+
+function verifyTail(file: OpenFile, header: Uint8Array): Tail {
+  let chain = chainOf(parseWalHeader(header));
+  const frame = frameSize(chain.pageSize);
+  const chunk = new Uint8Array(Math.max(1, Math.floor(SCAN_BYTES / frame)) * frame);
+  let size = WAL_HEADER_SIZE;
+  let committedSize = WAL_HEADER_SIZE;
+  for (;;) {
+    const count = file.readSync(chunk, size);
+    const scan = scanFrames(chunk.subarray(0, count), chain);
+    if (scan.committedCount > 0) committedSize = size + scan.committedCount * frame;
+    size += scan.frameCount * frame;
+    chain = { ...chain, checksum: scan.checksum };
+    if (scan.frameCount * frame < chunk.length) break;
+  }
+  if (file.statSync().size !== size) file.truncateSync(size);
+  return { file, header, chain, size, committedSize, isNamed: true };
+}
