@@ -139,8 +139,9 @@ function decode(text: string, url: string): string {
  * and encoded anew, with its set of characters.
  */
 function encodePath(path: string, url: string): string {
+  const isEncoded = !/%(?![0-9A-Fa-f]{2})/.test(path) && /^[A-Za-z0-9\-_.~!$&'()*+,;=:@/[\]%]*$/.test(path);
+  if (isEncoded) return path;
   const decoded = decode(path, url);
-  if (/^[A-Za-z0-9\-_.~!$&'()*+,;=:@/[\]%]*$/.test(path)) return path;
   return encodeURIComponent(decoded)
     .replace(/%(?:24|26|2B|2C|2F|3A|3B|3D|40)/g, decodeURIComponent)
     .replace(/[!'()*]/g, (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`);
