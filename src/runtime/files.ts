@@ -81,7 +81,7 @@ export interface Files {
   /** Atomic; replaces what is at `to`. Durable only after `syncFolder` of the parent. */
   renameSync(from: string, to: string): void;
   rename(from: string, to: string): Promise<void>;
-  /** Remove a file; one that is gone already is fine. */
+  /** Remove a file; one that is gone already is fine. Never for a folder: Deno removes an empty one. */
   removeSync(path: string): void;
   remove(path: string): Promise<void>;
   /** Remove a folder with all that is in it; one that is gone already is fine. */
@@ -209,7 +209,9 @@ class SystemFile implements OpenFile {
   }
 
   setTimesSync(at: Date): void {
-    fs.futimesSync(this.#fd, at, at);
+    // A microsecond more: Deno cuts the fraction of a second, which a float holds a little too low.
+    const seconds = (at.getTime() + 0.001) / 1000;
+    fs.futimesSync(this.#fd, seconds, seconds);
   }
 
   close(): void {
