@@ -75,6 +75,7 @@ async function copy(
   const write = (bytes: Uint8Array, position: number) =>
     explained({ verb: "write", path: file.path }, () => file.write(bytes, position));
   if (body instanceof Uint8Array) return write(body, 0);
+  // What is left of the source after a failure is cancelled by whoever called us.
   const reader = body.getReader();
   try {
     for (let position = 0;;) {
@@ -83,10 +84,6 @@ async function copy(
       await write(value, position);
       position += value.length;
     }
-  } catch (error) {
-    // Not awaited: a source that hangs would keep us from giving up.
-    reader.cancel(error).catch(() => {});
-    throw error;
   } finally {
     reader.releaseLock();
   }

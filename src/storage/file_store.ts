@@ -84,7 +84,7 @@ export class FileStore implements ObjectStore {
         this.#temporaryPaths.delete(temporaryPath);
       }
     } catch (error) {
-      // Failed before its first read: tell the source that nobody will come. Its own failure to stop says nothing.
+      // Tell the source that nobody will read on. Not awaited: one that hangs must not keep us from giving up.
       if (body instanceof ReadableStream && !body.locked) body.cancel(error).catch(() => {});
       throw error;
     }

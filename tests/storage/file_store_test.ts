@@ -226,6 +226,45 @@ test("FileStore with mustExist refuses again when its folder goes away, and work
   assert.deepEqual(await keysOf(store), [KEY]);
 });
 
+test("FileStore with mustExist doesn't make a folder that goes away right after it was seen", async () => {
+  using folder = temporaryFolder();
+  const root = join(folder.path, "app");
+  fs.mkdirSync(root);
+  let looks = 0;
+  const files: Files = {
+    ...systemFiles,
+    async stat(path) {
+      const stat = await systemFiles.stat(path);
+      if (path === root && looks++ === 0) fs.rmdirSync(root);
+      return stat;
+    },
+  };
+  await assert.rejects(storeIn(root, { files, mustExist: true }).put(KEY, pattern(10, 1)));
+  assert.deepEqual(tree(folder.path), []);
+});
+
+test("FileStore.list() passes over links to folders and to nowhere", async () => {
+  using folder = temporaryFolder();
+  const store = storeIn(folder.path);
+  await store.put(KEY, pattern(10, 1));
+  fs.symlinkSync(folder.path, join(folder.path, "generations", "round"));
+  fs.symlinkSync(join(folder.path, "nowhere"), join(folder.path, "generations", "broken"));
+  assert.deepEqual(await keysOf(store), [KEY]);
+  assert.deepEqual(await store.listFolders("generations/"), [GENERATION]);
+});
+
+test("FileStore.get() closes its file only after the read that is running", async () => {
+  using folder = temporaryFolder();
+  const { files, calls } = recordFiles(systemFiles, { kinds: ["read", "close"] });
+  await storeIn(folder.path).put(KEY, pattern(1_000_000, 1));
+  const reader = (await storeIn(folder.path, { files }).get(KEY)).getReader();
+  const pending = reader.read();
+  await reader.cancel();
+  await pending;
+  assert.deepEqual(calls.map((call) => call.kind), ["read", "close"]);
+  assert.ok(calls[0]!.ended! < calls[1]!.begun);
+});
+
 test("FileStore.put() makes its folders again when somebody removed them", async () => {
   using folder = temporaryFolder();
   const root = join(folder.path, "app");
