@@ -29,9 +29,9 @@ export function streamFileRange(
   }
 
   return new ReadableStream<Uint8Array>({
-    async start(controller) {
+    start(controller) {
       if (position >= end) {
-        await finish();
+        file.close();
         controller.close();
         return;
       }
