@@ -255,15 +255,23 @@ test("FileStore.list() passes over links to folders and to nowhere", async () =>
 
 test("FileStore.get() closes its file only after the read that is running", async () => {
   using folder = temporaryFolder();
-  const { files, calls } = recordFiles(systemFiles, { kinds: ["read", "close"] });
   await storeIn(folder.path).put(KEY, pattern(1_000_000, 1));
-  const reader = (await storeIn(folder.path, { files }).get(KEY)).getReader();
-  await reader.read();
+  const begun = Promise.withResolvers<void>();
+  const gate = Promise.withResolvers<void>();
+  const files = hookFiles(systemFiles, (call, act) => {
+    if (call.kind !== "read") return act();
+    begun.resolve();
+    return gate.promise.then(act) as ReturnType<typeof act>;
+  });
+  const { files: recorded, calls } = recordFiles(files, { kinds: ["read", "close"] });
+  const reader = (await storeIn(folder.path, { files: recorded }).get(KEY)).getReader();
   const pending = reader.read();
-  await reader.cancel();
-  await pending;
-  assert.deepEqual(calls.map((call) => call.kind), ["read", "read", "close"]);
-  assert.ok(calls[1]!.ended! < calls[2]!.begun);
+  await begun.promise;
+  const cancelled = reader.cancel();
+  gate.resolve();
+  await Promise.all([pending, cancelled]);
+  assert.deepEqual(calls.map((call) => [call.kind, call.error]), [["read", undefined], ["close", undefined]]);
+  assert.ok(calls[0]!.ended! < calls[1]!.begun);
 });
 
 test("FileStore.put() makes its folders again when somebody removed them", async () => {
