@@ -605,7 +605,8 @@ function mountSmall(path: string): Disposable | undefined {
   } catch {
     return undefined;
   }
-  return { [Symbol.dispose]: () => void execFileSync("umount", [path], { stdio: "ignore" }) };
+  // Lazily: a test that failed with the file still open leaves no mount behind.
+  return { [Symbol.dispose]: () => void execFileSync("umount", ["-l", path], { stdio: "ignore" }) };
 }
 
 test("FileStore.put() on a full disk says so, leaves nothing and works once there is room", async () => {
