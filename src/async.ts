@@ -24,7 +24,7 @@ export class Semaphore {
   }
 
   /** Wait for a place; dispose of what is returned to give it back. Rejects with the signal's reason. */
-  async acquire({ signal }: { signal?: AbortSignal } = {}): Promise<Disposable> {
+  async acquire({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<Disposable> {
     signal?.throwIfAborted();
     if (this.#free > 0) this.#free--;
     else {
@@ -73,27 +73,37 @@ export class Notice {
   }
 }
 
-/** Resolve after `ms` milliseconds; rejects with the signal's reason when it fires first. */
+/** The longest that `setTimeout` can wait; it fires at once when asked for more. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** Resolve after `ms` milliseconds, however many; rejects with the signal's reason when it fires first. */
 export function sleep(ms: number, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
+    let timer: ReturnType<typeof setTimeout>;
     const abort = () => {
       clearTimeout(timer);
       reject(signal?.reason);
     };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", abort);
-      resolve();
-    }, ms);
+    const wait = (left: number) => {
+      const step = Math.min(left, LONGEST_TIMER_MS);
+      timer = setTimeout(() => {
+        if (left > step) return wait(left - step);
+        signal?.removeEventListener("abort", abort);
+        resolve();
+      }, step);
+    };
+    wait(ms);
     signal?.addEventListener("abort", abort, { once: true });
   });
 }
 
 /** `promise`, or a rejection with the signal's reason when it fires first. */
 export function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) return Promise.reject(signal.reason);
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const abort = () => reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  return Promise.race([promise, aborted]).finally(() => signal.removeEventListener("abort", abort));
+  if (signal.aborted) abort();
+  else signal.addEventListener("abort", abort, { once: true });
+  // The race listens to both, so that the loser's rejection is never unhandled.
+  return Promise.race([aborted, promise]).finally(() => signal.removeEventListener("abort", abort));
 }

@@ -52,7 +52,7 @@ export async function readAll(
   return concatBytes(parts);
 }
 
-/** A stream of one chunk (none when `bytes` is empty). */
+/** A stream of the given chunks, one at a time as they are asked for. */
 export function streamOf(...chunks: Uint8Array[]): ReadableStream<Uint8Array> {
   let next = 0;
   return new ReadableStream<Uint8Array>({

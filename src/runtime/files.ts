@@ -81,12 +81,14 @@ export interface Files {
   /** Atomic; replaces what is at `to`. Durable only after `syncFolder` of the parent. */
   renameSync(from: string, to: string): void;
   rename(from: string, to: string): Promise<void>;
-  /** Remove a file; one that is gone already is fine. */
+  /** Remove a file; one that is gone already is fine. Never for a folder: Deno removes an empty one. */
   removeSync(path: string): void;
   remove(path: string): Promise<void>;
   /** Remove a folder with all that is in it; one that is gone already is fine. */
   removeTreeSync(path: string): void;
   removeTree(path: string): Promise<void>;
+  /** Remove a folder if nothing is in it; `false` when something is. One that is gone already is fine. */
+  removeEmptyFolder(path: string): Promise<boolean>;
   /** Bring the entries of a folder to the disk. */
   syncFolderSync(path: string): void;
   syncFolder(path: string): Promise<void>;
@@ -204,7 +206,9 @@ class SystemFile implements OpenFile {
   }
 
   setTimesSync(at: Date): void {
-    fs.futimesSync(this.#fd, at, at);
+    // A microsecond more: Deno cuts the fraction of a second, which a float holds a little too low.
+    const seconds = (at.getTime() + 0.001) / 1000;
+    fs.futimesSync(this.#fd, seconds, seconds);
   }
 
   close(): void {
@@ -257,7 +261,7 @@ export const systemFiles: Files = {
   open: async (path, options) =>
     new SystemFile(path, await fsOpen(path, FLAGS[options.access], options.mode ?? 0o600)),
   statSync(path) {
-    const stat = fs.statSync(path, { throwIfNoEntry: false });
+    const stat = unlessMissingSync(() => fs.statSync(path));
     return stat === undefined ? undefined : statOf(stat);
   },
   async stat(path) {
@@ -291,6 +295,16 @@ export const systemFiles: Files = {
   },
   removeTreeSync: (path) => fs.rmSync(path, { recursive: true, force: true }),
   removeTree: (path) => fs.promises.rm(path, { recursive: true, force: true }),
+  async removeEmptyFolder(path) {
+    try {
+      await unlessMissing(fs.promises.rmdir(path));
+      return true;
+    } catch (error) {
+      const code = systemCode(error);
+      if (code === "ENOTEMPTY" || code === "EEXIST") return false;
+      throw error;
+    }
+  },
   syncFolderSync(path) {
     const descriptor = fs.openSync(path, "r");
     try {
@@ -330,18 +344,20 @@ export const systemFiles: Files = {
 /**
  * Make `path` and every missing folder above it, each with `mode` and, where given, `owner`.
  *
+ * @returns the folders that were made, outermost first; durable once the folder above each is synced
  * @throws {Error} `mkdir <path>: not a directory` when a part of the path is a file
  */
 export async function makeFolders(
   files: Files,
   path: string,
   options: { mode: number; owner?: Owner | undefined },
-): Promise<void> {
+): Promise<string[]> {
   const stat = await files.stat(path);
-  if (stat?.isFolder) return;
+  if (stat?.isFolder) return [];
   if (stat !== undefined) throw new Error(`mkdir ${path}: not a directory`);
   const parent = dirname(path);
-  if (parent !== path) await makeFolders(files, parent, options);
+  const made = parent === path ? [] : await makeFolders(files, parent, options);
   await files.makeFolder(path, { mode: options.mode });
   if (options.owner !== undefined) await files.changeOwner(path, options.owner);
+  return [...made, path];
 }

@@ -10,37 +10,62 @@
  *
  * @see docs/FORMAT.md, "Names"
  */
+import { assert } from "../errors.ts";
 import { formatIndex, type IndexOffset, isGeneration, MAX_INDEX } from "../position.ts";
 
 /** The prefix under which all generations lie. */
 export const GENERATIONS_PREFIX = "generations/";
 
-function generationPrefix(generation: string): string {
-  if (!isGeneration(generation)) throw new Error("generation required");
+/** What a prefix is asked for, in the words of the messages that scripts know. */
+type KeyKind = "generation" | "snapshots" | "snapshot" | "wal" | "wal segment";
+
+function prefixOf(generation: string, kind: KeyKind): string {
+  if (generation === "") throw new Error(`cannot determine ${kind} path: generation required`);
+  if (!isGeneration(generation)) {
+    throw new Error(`cannot determine ${kind} path: "${generation}" is not a generation`);
+  }
   return `${GENERATIONS_PREFIX}${generation}/`;
 }
 
+function snapshotsUnder(generation: string, kind: KeyKind): string {
+  return `${prefixOf(generation, kind)}snapshots/`;
+}
+
+function segmentsUnder(generation: string, kind: KeyKind): string {
+  return `${prefixOf(generation, kind)}wal/`;
+}
+
 /** Prefix of everything of one generation. */
-export { generationPrefix };
+export function generationPrefix(generation: string): string {
+  return prefixOf(generation, "generation");
+}
 
 /** Prefix of the snapshots of one generation. */
 export function snapshotsPrefix(generation: string): string {
-  return `${generationPrefix(generation)}snapshots/`;
+  return snapshotsUnder(generation, "snapshots");
 }
 
 /** Prefix of the WAL segments of one generation. */
 export function segmentsPrefix(generation: string): string {
-  return `${generationPrefix(generation)}wal/`;
+  return segmentsUnder(generation, "wal");
 }
 
 /** Key of a snapshot. */
 export function snapshotKey({ generation, index }: { generation: string; index: number }): string {
-  return `${snapshotsPrefix(generation)}${formatIndex(index)}.snapshot.lz4`;
+  return `${snapshotsUnder(generation, "snapshot")}${indexDigits(index)}.snapshot.lz4`;
 }
 
 /** Key of a WAL segment. */
 export function segmentKey({ generation, index, offset }: IndexOffset & { generation: string }): string {
-  return `${segmentsPrefix(generation)}${formatIndex(index)}_${formatIndex(offset)}.wal.lz4`;
+  const prefix = segmentsUnder(generation, "wal segment");
+  assert(Number.isSafeInteger(offset) && offset >= 0, `segment offset ${offset}`);
+  return `${prefix}${indexDigits(index)}_${formatIndex(offset)}.wal.lz4`;
+}
+
+// A name that no reader would take back must never be written.
+function indexDigits(index: number): string {
+  assert(Number.isInteger(index) && index >= 0 && index <= MAX_INDEX, `index ${index}`);
+  return formatIndex(index);
 }
 
 /** The index in a snapshot's base name; `undefined` when it isn't one. */

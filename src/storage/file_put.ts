@@ -1,0 +1,102 @@
+import { orAbort } from "../async.ts";
+import { type Files, type FileStat, type OpenFile, parentFolder, systemCode } from "../runtime/files.ts";
+import { explained, explainFileError } from "./file_errors.ts";
+import type { FilePermissions, FileRoot } from "./file_root.ts";
+
+/** Where an object goes to, by which temporary file, and who may use it. */
+export interface PutJob {
+  readonly key: string;
+  readonly path: string;
+  /** In the same folder; no other put of this process uses it. */
+  readonly temporaryPath: string;
+  readonly permissions: FilePermissions;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Write a whole object: temporary name, sync, rename, sync of the folder. A failure before the rename leaves
+ * what was there before.
+ *
+ * @returns what is known of the finished file
+ */
+export async function putFile(
+  { files, root }: { files: Files; root: FileRoot },
+  body: Uint8Array | ReadableStream<Uint8Array>,
+  job: PutJob,
+): Promise<FileStat> {
+  const { path, temporaryPath, signal } = job;
+  const file = await openTemporary({ files, root }, job);
+  try {
+    await copy(body, { file, signal });
+    const stat = await explained({ verb: "write", path: temporaryPath }, async () => {
+      await file.sync();
+      return file.statSync();
+    });
+    file.close();
+    await checkStillOurs({ files, root }, { temporaryPath, ours: stat });
+    signal?.throwIfAborted();
+    await explained({ verb: "write", path }, () => files.rename(temporaryPath, path));
+    await explained({ verb: "write", path }, () => files.syncFolder(parentFolder(path)));
+    return stat;
+  } catch (error) {
+    file.close();
+    // The failure is what the caller has to know; a file that stays is replaced by the next try.
+    await files.remove(temporaryPath).catch(() => {});
+    throw error;
+  }
+}
+
+async function openTemporary(
+  { files, root }: { files: Files; root: FileRoot },
+  { key, temporaryPath, permissions }: PutJob,
+): Promise<OpenFile> {
+  const folderKey = key.split("/").slice(0, -1).join("/");
+  for (let tries = 1;; tries++) {
+    await root.makeFolder(folderKey, permissions);
+    try {
+      // A leftover, or what another process writes to: unlinked, so that the two never mix their bytes.
+      await files.remove(temporaryPath);
+      const file = await files.open(temporaryPath, { access: "create-new", mode: permissions.fileMode });
+      if (permissions.fileOwner !== undefined) await files.changeOwner(temporaryPath, permissions.fileOwner);
+      return file;
+    } catch (error) {
+      root.forgetFolders();
+      // The folder went away meanwhile, with the last object of its generation: make it again.
+      if (systemCode(error) === "ENOENT" && tries < 3) continue;
+      throw explainFileError(error, { verb: "write", path: temporaryPath });
+    }
+  }
+}
+
+async function copy(
+  body: Uint8Array | ReadableStream<Uint8Array>,
+  { file, signal }: { file: OpenFile; signal: AbortSignal | undefined },
+): Promise<void> {
+  const write = (bytes: Uint8Array, position: number) =>
+    explained({ verb: "write", path: file.path }, () => file.write(bytes, position));
+  if (body instanceof Uint8Array) return write(body, 0);
+  // What is left of the source after a failure is cancelled by whoever called us.
+  const reader = body.getReader();
+  try {
+    for (let position = 0;;) {
+      const { done, value } = await (signal === undefined ? reader.read() : orAbort(reader.read(), signal));
+      if (done) return;
+      await write(value, position);
+      position += value.length;
+    }
+  } finally {
+    reader.releaseLock();
+  }
+}
+
+/** Two processes on one replica: what the other has put in the place of our file isn't ours to publish. */
+async function checkStillOurs(
+  { files, root }: { files: Files; root: FileRoot },
+  { temporaryPath, ours }: { temporaryPath: string; ours: FileStat },
+): Promise<void> {
+  const now = await explained({ verb: "write", path: temporaryPath }, () => files.stat(temporaryPath));
+  if (now?.inode === ours.inode && now.device === ours.device) return;
+  throw new Error(
+    `cannot write ${temporaryPath}: another process replaced it; let only one process write to ${root.path}`,
+  );
+}

@@ -1,0 +1,227 @@
+/**
+ * A replica in a folder. An object is written under a temporary name that ends in `.tmp`, which no reader of
+ * the layout looks at, brought to the disk and renamed; then its folder is brought to the disk too.
+ */
+import { Semaphore } from "../async.ts";
+import { assert, NotFoundError } from "../errors.ts";
+import { type Files, type FolderEntry, type OpenFile, systemCode, systemFiles } from "../runtime/files.ts";
+import { explained, explainFileError } from "./file_errors.ts";
+import { removeEmptiedGenerations } from "./file_leftovers.ts";
+import { putFile } from "./file_put.ts";
+import { streamFileRange } from "./file_range.ts";
+import { type FilePermissions, FileRoot, PRIVATE_PERMISSIONS } from "./file_root.ts";
+import type { ByteRange, ObjectInfo, ObjectStore, StoreOptions } from "./object_store.ts";
+
+/** How a folder is used as a store. */
+export interface FileStoreOptions {
+  /** The absolute path of the folder. */
+  readonly root: string;
+  /** Default: the real file system. */
+  readonly files?: Files | undefined;
+  /** Refuse to work when `root` isn't there, so that an unmounted disk isn't filled silently. Default false. */
+  readonly mustExist?: boolean | undefined;
+  /** Asked at each put; absent or `undefined` (no database yet): `PRIVATE_PERMISSIONS`. */
+  readonly permissions?: (() => FilePermissions | undefined) | undefined;
+}
+
+/** Files looked at or removed at once; enough to hide a network file system's delay. */
+const PARALLEL = 32;
+
+/** The store of type `file`. */
+export class FileStore implements ObjectStore {
+  readonly type = "file";
+  readonly place: string;
+  readonly #files: Files;
+  readonly #root: FileRoot;
+  readonly #permissions: () => FilePermissions | undefined;
+  /** Temporary files of the puts that are running. */
+  readonly #temporaryPaths = new Set<string>();
+
+  /** @throws {UsageError} when `root` is empty or relative */
+  constructor({ root, files = systemFiles, mustExist = false, permissions }: FileStoreOptions) {
+    this.#files = files;
+    this.#root = new FileRoot(root, { files, mustExist });
+    this.#permissions = permissions ?? (() => undefined);
+    this.place = this.#root.path;
+  }
+
+  async *list(prefix: string, { signal }: StoreOptions = {}): AsyncGenerator<ObjectInfo> {
+    checkPrefix(prefix);
+    signal?.throwIfAborted();
+    await this.#root.check();
+    yield* this.#walk(prefix, signal);
+  }
+
+  async listFolders(prefix: string, { signal }: StoreOptions = {}): Promise<string[]> {
+    checkPrefix(prefix);
+    signal?.throwIfAborted();
+    await this.#root.check();
+    const names: string[] = [];
+    for (const { name, isFolder } of await this.#entries(prefix)) {
+      // As in every store, a folder is where objects are: what a crash or a half-done delete left is none.
+      if (isFolder && await this.#holdsObjects(`${prefix}${name}/`, signal)) names.push(name);
+    }
+    return names;
+  }
+
+  async put(
+    key: string,
+    body: Uint8Array | ReadableStream<Uint8Array>,
+    { signal }: StoreOptions = {},
+  ): Promise<ObjectInfo> {
+    try {
+      checkKey(key);
+      if (key.endsWith(".tmp")) throw notAKey(key);
+      signal?.throwIfAborted();
+      const path = this.#root.pathOf(key);
+      const temporaryPath = this.#takeTemporaryPath(path);
+      try {
+        const permissions = this.#permissions() ?? PRIVATE_PERMISSIONS;
+        const context = { files: this.#files, root: this.#root };
+        const stat = await putFile(context, body, { key, path, temporaryPath, permissions, signal });
+        return { key, size: stat.size, createdAt: stat.modifiedAt };
+      } finally {
+        this.#temporaryPaths.delete(temporaryPath);
+      }
+    } catch (error) {
+      // Tell the source that nobody will read on. Not awaited: one that hangs must not keep us from giving up.
+      if (body instanceof ReadableStream && !body.locked) body.cancel(error).catch(() => {});
+      throw error;
+    }
+  }
+
+  async get(
+    key: string,
+    { range, signal }: StoreOptions & { range?: ByteRange } = {},
+  ): Promise<ReadableStream<Uint8Array>> {
+    checkKey(key);
+    checkRange(range);
+    signal?.throwIfAborted();
+    const path = this.#root.pathOf(key);
+    const file = await this.#openStored(path);
+    try {
+      const stat = file.statSync();
+      if (!stat.isFile) throw new NotFoundError(`open ${path}: not a file`);
+      signal?.throwIfAborted();
+      const end = Math.min(stat.size, range?.end ?? stat.size);
+      return streamFileRange(file, { start: range?.start ?? 0, end, signal });
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  async delete(keys: readonly string[], { signal }: StoreOptions = {}): Promise<void> {
+    for (const key of keys) checkKey(key);
+    signal?.throwIfAborted();
+    if (keys.length === 0) return;
+    await this.#root.check();
+    const failures = await this.#removeAll(keys, signal);
+    signal?.throwIfAborted();
+    if (failures.length > 0) throw failures[0];
+    await this.#root.removingFolders(() =>
+      removeEmptiedGenerations(this.#files, {
+        keys,
+        pathOf: (key) => this.#root.pathOf(key),
+        isInUse: (path) => this.#temporaryPaths.has(path),
+      })
+    );
+  }
+
+  /** Nothing is held between calls. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** The name is the same at each try, so that a crash in a loop leaves one file, not a full disk. */
+  #takeTemporaryPath(path: string): string {
+    let temporaryPath = `${path}.tmp`;
+    for (let number = 1; this.#temporaryPaths.has(temporaryPath); number++) {
+      temporaryPath = `${path}.${number}.tmp`;
+    }
+    this.#temporaryPaths.add(temporaryPath);
+    return temporaryPath;
+  }
+
+  async #removeAll(keys: readonly string[], signal: AbortSignal | undefined): Promise<Error[]> {
+    const failures: Error[] = [];
+    const removals: Promise<void>[] = [];
+    const semaphore = new Semaphore(PARALLEL);
+    for (const key of keys) {
+      const turn = await semaphore.acquire();
+      if (signal?.aborted) break;
+      const path = this.#root.pathOf(key);
+      const removal = this.#files.remove(path)
+        .catch((error) => void failures.push(explainFileError(error, { verb: "delete", path })))
+        .finally(() => turn[Symbol.dispose]());
+      removals.push(removal);
+    }
+    await Promise.all(removals);
+    return failures;
+  }
+
+  async #openStored(path: string): Promise<OpenFile> {
+    try {
+      return await this.#files.open(path, { access: "read" });
+    } catch (error) {
+      const code = systemCode(error);
+      if (code !== "ENOENT" && code !== "ENOTDIR") throw explainFileError(error, { verb: "read", path });
+      await this.#root.check();
+      throw new NotFoundError(`open ${path}: no such file or directory`, { cause: error });
+    }
+  }
+
+  async #entries(prefix: string): Promise<FolderEntry[]> {
+    const path = this.#root.pathOf(prefix.slice(0, -1));
+    return await explained({ verb: "list", path }, () => this.#files.list(path)) ?? [];
+  }
+
+  async *#walk(prefix: string, signal: AbortSignal | undefined): AsyncGenerator<ObjectInfo> {
+    const entries = await this.#entries(prefix);
+    const names = entries.filter((entry) => !entry.isFolder && !entry.name.endsWith(".tmp"));
+    for (let at = 0; at < names.length; at += PARALLEL) {
+      signal?.throwIfAborted();
+      const part = names.slice(at, at + PARALLEL).map(({ name }) => this.#objectAt(`${prefix}${name}`));
+      for (const object of await Promise.all(part)) if (object !== undefined) yield object;
+    }
+    for (const { name, isFolder } of entries) {
+      signal?.throwIfAborted();
+      if (isFolder) yield* this.#walk(`${prefix}${name}/`, signal);
+    }
+  }
+
+  /** `undefined` when it went away since its folder was read, or is no file. */
+  async #objectAt(key: string): Promise<ObjectInfo | undefined> {
+    const path = this.#root.pathOf(key);
+    const stat = await explained({ verb: "read", path }, () => this.#files.stat(path));
+    return stat?.isFile ? { key, size: stat.size, createdAt: stat.modifiedAt } : undefined;
+  }
+
+  async #holdsObjects(prefix: string, signal: AbortSignal | undefined): Promise<boolean> {
+    for await (const _ of this.#walk(prefix, signal)) return true;
+    return false;
+  }
+}
+
+/** A key comes from our layout or from a listing; one that leaves the root must never get to the disk. */
+function checkKey(key: string): void {
+  const isSound = (part: string) => part !== "" && part !== "." && part !== "..";
+  if (key.includes("\0") || !key.split("/").every(isSound)) throw notAKey(key);
+}
+
+function notAKey(key: string): Error {
+  return new Error(`not a key of a store: ${JSON.stringify(key)}`);
+}
+
+function checkPrefix(prefix: string): void {
+  if (prefix === "") return;
+  assert(prefix.endsWith("/"), `a prefix ends in a slash: ${JSON.stringify(prefix)}`);
+  checkKey(prefix.slice(0, -1));
+}
+
+function checkRange(range: ByteRange | undefined): void {
+  if (range === undefined) return;
+  const { start, end = start } = range;
+  assert(Number.isSafeInteger(start) && start >= 0, `range start ${start}`);
+  assert(Number.isSafeInteger(end) && end >= 0, `range end ${end}`);
+}

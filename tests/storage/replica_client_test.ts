@@ -1,0 +1,123 @@
+import assert from "node:assert/strict";
+import * as fs from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { readAll, streamOf } from "../../src/bytes.ts";
+import { NotFoundError } from "../../src/errors.ts";
+import { FileStore } from "../../src/storage/file_store.ts";
+import { segmentKey, snapshotKey } from "../../src/storage/keys.ts";
+import { ReplicaClient } from "../../src/storage/replica_client.ts";
+import { temporaryFolder } from "../doubles/temporary_folder.ts";
+
+const A = "16dbc2d6d6dfa285";
+const B = "5efbd8d042012dca";
+const C = "b16ddcf5c697540f";
+
+async function fill(client: ReplicaClient, keys: string[]): Promise<void> {
+  for (const [size, key] of keys.entries()) await client.store.put(key, new Uint8Array(size + 1));
+}
+
+test("ReplicaClient.generations() sorts them and passes over what is none", async () => {
+  using folder = temporaryFolder();
+  const client = new ReplicaClient(new FileStore({ root: folder.path }));
+  assert.deepEqual(await client.generations(), []);
+  const foreign = ["not-a-generation", A.toUpperCase(), `${A}0`, A.slice(1), `${A.slice(1)}g`];
+  await fill(client, [C, A, B].map((generation) => snapshotKey({ generation, index: 0 })));
+  await fill(client, foreign.map((name) => `generations/${name}/snapshots/00000000.snapshot.lz4`));
+  fs.writeFileSync(join(folder.path, "generations", "0000000000000000"), "a file, not a folder");
+  assert.deepEqual(await client.generations(), [A, B, C]);
+});
+
+test("ReplicaClient.snapshots() gives index, stored size and time by rising index", async () => {
+  using folder = temporaryFolder();
+  const client = new ReplicaClient(new FileStore({ root: folder.path }));
+  await fill(client, [
+    snapshotKey({ generation: A, index: 0x3e8 }),
+    snapshotKey({ generation: A, index: 1 }),
+    snapshotKey({ generation: B, index: 0 }),
+    segmentKey({ generation: A, index: 0, offset: 0 }),
+    `generations/${A}/snapshots/0000000A.snapshot.lz4`,
+    `generations/${A}/snapshots/deeper/00000002.snapshot.lz4`,
+  ]);
+  const found = await client.snapshots(A);
+  assert.deepEqual(found.map(({ generation, index, size }) => ({ generation, index, size })), [
+    { generation: A, index: 1, size: 2 },
+    { generation: A, index: 0x3e8, size: 1 },
+  ]);
+  assert.ok(found.every((snapshot) => Math.abs(snapshot.createdAt.getTime() - Date.now()) < 60_000));
+  assert.deepEqual(await client.snapshots(C), []);
+});
+
+test("ReplicaClient.segments() sorts by index, then by offset as a number", async () => {
+  using folder = temporaryFolder();
+  const client = new ReplicaClient(new FileStore({ root: folder.path }));
+  const positions = [[2, 0], [0, 0x123456789], [0, 0xfffffff0], [1, 4152], [0, 0], [1, 32]] as const;
+  await fill(client, positions.map(([index, offset]) => segmentKey({ generation: A, index, offset })));
+  await fill(client, [`generations/${A}/wal/00000001.wal.lz4`, snapshotKey({ generation: A, index: 9 })]);
+  const found = await client.segments(A);
+  assert.deepEqual(
+    found.map(({ index, offset }) => [index, offset]),
+    [[0, 0], [0, 0xfffffff0], [0, 0x123456789], [1, 32], [1, 4152], [2, 0]],
+  );
+  assert.equal(found[3]!.key, segmentKey({ generation: A, index: 1, offset: 32 }));
+  assert.deepEqual(await client.segments(B), []);
+});
+
+test("ReplicaClient.snapshots() and segments() refuse an empty generation", async () => {
+  const client = new ReplicaClient(new FileStore({ root: "/nowhere" }));
+  await assert.rejects(client.snapshots(""), {
+    message: "cannot determine snapshots path: generation required",
+  });
+  await assert.rejects(client.segments(""), { message: "cannot determine wal path: generation required" });
+  await assert.rejects(client.deleteGeneration(""), {
+    message: "cannot determine generation path: generation required",
+  });
+});
+
+test("a snapshot and a segment come back byte for byte through the store", async () => {
+  using folder = temporaryFolder();
+  const { store } = new ReplicaClient(new FileStore({ root: folder.path }));
+  const keys = [snapshotKey({ generation: A, index: 0 }), segmentKey({ generation: A, index: 0, offset: 0 })];
+  for (const key of keys) {
+    await assert.rejects(store.get(key), NotFoundError);
+    await store.put(key, streamOf(new TextEncoder().encode(key)));
+    assert.equal(new TextDecoder().decode(await readAll(await store.get(key), { limit: 1000 })), key);
+  }
+});
+
+test("segments of two generations are deleted in one call, missing ones too", async () => {
+  using folder = temporaryFolder();
+  const client = new ReplicaClient(new FileStore({ root: folder.path }));
+  const keys = [A, B].flatMap((generation) =>
+    [0, 1].map((index) => segmentKey({ generation, index, offset: 0 }))
+  );
+  await fill(client, keys);
+  await client.store.delete([keys[0]!, keys[3]!, segmentKey({ generation: C, index: 0, offset: 0 })]);
+  assert.deepEqual((await client.segments(A)).map((segment) => segment.index), [1]);
+  assert.deepEqual((await client.segments(B)).map((segment) => segment.index), [0]);
+  await client.store.delete([keys[0]!]);
+});
+
+test("ReplicaClient.deleteGeneration() takes one generation whole and leaves the others", async () => {
+  using folder = temporaryFolder();
+  const client = new ReplicaClient(new FileStore({ root: folder.path }));
+  for (const generation of [A, B]) {
+    await fill(client, [
+      snapshotKey({ generation, index: 0 }),
+      segmentKey({ generation, index: 0, offset: 0 }),
+      segmentKey({ generation, index: 1, offset: 0 }),
+    ]);
+  }
+  await client.deleteGeneration(A);
+  assert.deepEqual(await client.generations(), [B]);
+  assert.equal(fs.existsSync(join(folder.path, "generations", A)), false);
+  assert.equal((await client.segments(B)).length, 2);
+  await client.deleteGeneration(A);
+  await client.deleteGeneration(C);
+});
+
+test("ReplicaClient is named after its store's type unless told otherwise", () => {
+  const store = new FileStore({ root: "/backup" });
+  assert.equal(new ReplicaClient(store).name, "file");
+  assert.equal(new ReplicaClient(store, "second").name, "second");
+});
