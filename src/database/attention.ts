@@ -11,6 +11,9 @@ const LONGEST_TURN_MS = 16;
 /** Quiet for this long, we go back to the notices. */
 const QUIET_AFTER_MS = 400;
 
+/** Deno takes about 5 ms to set up a watch. */
+const ARMED_AFTER_MS = 10;
+
 /** What attention is paid to. */
 export interface AttentionOptions {
   readonly paths: readonly string[];
@@ -82,8 +85,9 @@ export class Attention implements Disposable {
       const watch = watchFile(path, notice);
       if (watch !== undefined) this.#watches.push(watch);
     }
-    // What happened before the watch stood is found by one more look.
-    this.#turn = this.#options.clock.after(0, () => this.poke());
+    // What happened before the watch stood is found by one more look; without a watch there are only slow turns.
+    if (this.#watches.length === 0) return;
+    this.#turn = this.#options.clock.after(ARMED_AFTER_MS, () => this.poke());
   }
 
   #disarm(): void {

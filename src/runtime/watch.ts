@@ -9,9 +9,11 @@ export type Watch = Disposable;
  *
  * A watch belongs to the inode: after the file was replaced it is dead and has to be made again.
  *
- * @returns `undefined` when the file isn't there or the system gives no watch (Bun throws, Deno emits an error)
+ * @returns `undefined` when the file isn't there or the system gives no watch
  */
 export function watchFile(path: string, notice: () => void): Watch | undefined {
+  // Deno gives a dead watch for a missing file, and says so only later.
+  if (!fs.existsSync(path)) return undefined;
   let watcher: fs.FSWatcher | undefined;
   const close = () => {
     watcher?.close();

@@ -1,5 +1,6 @@
 import { orAbort } from "../async.ts";
-import { type Files, type FileStat, type OpenFile, parentFolder, systemCode } from "../runtime/files.ts";
+import { type Files, type FileStat, type OpenFile, systemCode } from "../runtime/files.ts";
+import { parentFolder } from "../runtime/paths.ts";
 import { explained, explainFileError } from "./file_errors.ts";
 import type { FilePermissions, FileRoot } from "./file_root.ts";
 

@@ -1,6 +1,7 @@
 import { Mutex } from "../async.ts";
 import { UsageError } from "../errors.ts";
-import { type Files, makeFolders, type Owner, parentFolder } from "../runtime/files.ts";
+import { type Files, makeFolders, type Owner } from "../runtime/files.ts";
+import { parentFolder } from "../runtime/paths.ts";
 import { explained } from "./file_errors.ts";
 
 /** Modes and owners of what the store makes: those of the database file and of the folder that it lies in. */

@@ -1,4 +1,5 @@
-import { type Files, type FileStat, parentFolder } from "../runtime/files.ts";
+import { type Files, type FileStat } from "../runtime/files.ts";
+import { parentFolder } from "../runtime/paths.ts";
 
 /**
  * Whether a replica in the folder `root` lies on the same device as the database, and so dies with it.
