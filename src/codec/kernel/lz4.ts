@@ -2,13 +2,14 @@
  * The LZ4 block codec and xxHash32 in AssemblyScript, compiled to `../lz4_wasm.ts` by `deno task build:kernel`.
  *
  * Static memory, no allocation, no imports. One call does one thing on the two regions and keeps nothing that
- * shows in a later result: who needs history or a running hash across calls writes them back first.
+ * shows in a later result, so equal input gives equal bytes. Who needs history or a running hash across calls
+ * writes them back first.
  *
  * | At         | Bytes          | What                                                                    |
  * |------------|----------------|-------------------------------------------------------------------------|
  * | HASH_AT    | 48             | state of a running xxHash32: total (8), lanes (16), tail (16), unused (8) |
- * | TABLE_AT   | 4 × TABLE_SIZE | compressor: where a hash of 5 bytes was seen last                       |
- * | INPUT_AT   | 4 MiB + slack  | what is read                                                            |
+ * | TABLE_AT   | 2 × TABLE_SIZE | compressor: low 16 bits of where a hash of 5 bytes was seen last        |
+ * | INPUT_AT   | 4 MiB + slack  | what is read; a multiple of 64 KiB                                      |
  * | HISTORY_AT | 64 KiB         | decompressor: the bytes before the block, up against OUTPUT_AT          |
  * | OUTPUT_AT  | 4 MiB + slack  | what is written                                                         |
  *
@@ -17,13 +18,14 @@
 
 const KIB: usize = 1024;
 const PAGE: usize = 64 * KIB;
-const TABLE_BITS: i32 = 14;
+/** More find more matches and cost speed: 16 KiB of table leave half of a small first-level cache to the rest. */
+const TABLE_BITS: i32 = 13;
 const TABLE_SIZE: i32 = 1 << TABLE_BITS;
 
 export const BLOCK_LIMIT: i32 = 4 * 1024 * 1024;
 export const HASH_AT: usize = 16 * KIB;
 export const TABLE_AT: usize = PAGE;
-export const INPUT_AT: usize = 5 * PAGE;
+export const INPUT_AT: usize = 2 * PAGE;
 export const HISTORY_AT: usize = INPUT_AT + BLOCK_LIMIT + PAGE;
 export const OUTPUT_AT: usize = HISTORY_AT + PAGE;
 
@@ -35,18 +37,13 @@ const MIN_MATCH: i32 = 4;
 const MATCH_START_MARGIN: i32 = 12;
 /** The last so many bytes of a block are literals. */
 const LAST_LITERALS: i32 = 5;
+/** How far back a match reaches. */
 const FARTHEST: u32 = 65535;
 /** After 2 to this power misses the search begins to skip. */
 const SKIP_TRIGGER: u32 = 6;
 
-/**
- * What is added to a position in this block to get its value in the table. It grows by more than a match can
- * reach with each block, so entries of earlier blocks are out of reach and the table needn't be cleared.
- */
-let epoch: u32 = 0;
-
 function hashOf(bytes: u64): usize {
-  return <usize> (((bytes << 24) * 889523592379) >> (64 - TABLE_BITS)) << 2;
+  return <usize> (((bytes << 24) * 889523592379) >> (64 - TABLE_BITS)) << 1;
 }
 
 /** Copy `length` bytes in steps of 16; may write 15 more than that. */
@@ -69,20 +66,21 @@ function writeLength(to: usize, rest: i32): usize {
   return to;
 }
 
-/** How many bytes from `left` up to `end` equal those from `right` on. */
+/** How many bytes from `left` up to `end` equal those from `right` on; reads up to 15 bytes past `end`. */
 function countEqual(left: usize, right: usize, end: usize): i32 {
   const start = left;
-  while (left + 8 <= end) {
+  while (left < end) {
     const difference = load<u64>(left) ^ load<u64>(right);
-    if (difference != 0) return <i32> (left - start) + <i32> (ctz(difference) >> 3);
+    if (difference != 0) return min(<i32> (left - start) + <i32> (ctz(difference) >> 3), <i32> (end - start));
     left += 8;
     right += 8;
   }
-  while (left < end && load<u8>(left) == load<u8>(right)) {
-    left++;
-    right++;
-  }
-  return <i32> (left - start);
+  return <i32> (end - start);
+}
+
+/** How many bytes before `left` equal those before `right`, 8 at most. */
+function countEqualBack(left: usize, right: usize): i32 {
+  return <i32> (clz(load<u64>(left - 8) ^ load<u64>(right - 8)) >> 3);
 }
 
 /**
@@ -92,26 +90,21 @@ function countEqual(left: usize, right: usize, end: usize): i32 {
  */
 export function compress(length: i32): i32 {
   if (length <= MATCH_START_MARGIN) return 0;
-  if (epoch > 0x7fffffff) {
-    memory.fill(TABLE_AT, 0, TABLE_SIZE * 4);
-    epoch = 0;
-  }
-  epoch += FARTHEST + 1;
-  const shift: u32 = epoch - <u32> INPUT_AT;
-  const written = compressFrom(INPUT_AT, INPUT_AT + length, shift);
-  epoch += length;
-  return written;
+  memory.fill(TABLE_AT, 0, TABLE_SIZE * 2);
+  return compressFrom(INPUT_AT, INPUT_AT + length);
 }
 
-function compressFrom(start: usize, end: usize, shift: u32): i32 {
+/**
+ * A table entry names the nearest place before `at` with its low 16 bits, which is never before `start`: in the
+ * first 64 KiB no entry is past `at`, and later 64 KiB are there to go back. What stands at that place decides.
+ */
+function compressFrom(start: usize, end: usize): i32 {
   const lastStart = end - MATCH_START_MARGIN;
   const matchEnd = end - LAST_LITERALS;
   const outputEnd = OUTPUT_AT + (end - start) - 1;
   let anchor = start;
-  let at = start;
+  let at = start + 1;
   let to = OUTPUT_AT;
-  store<u32>(TABLE_AT + hashOf(load<u64>(at)), <u32> at + shift);
-  at++;
 
   while (true) {
     let distance: u32;
@@ -120,21 +113,25 @@ function compressFrom(start: usize, end: usize, shift: u32): i32 {
       if (at > lastStart) return finish(to, anchor, end, outputEnd);
       const bytes = load<u64>(at);
       const slot = TABLE_AT + hashOf(bytes);
-      distance = <u32> at + shift - load<u32>(slot);
-      store<u32>(slot, <u32> at + shift);
-      if (distance <= FARTHEST && load<u32>(at - distance) == <u32> bytes) break;
+      distance = <u32> (at - load<u16>(slot)) & FARTHEST;
+      store<u16>(slot, <u16> at);
+      if (load<u32>(at - distance) == <u32> bytes && distance != 0) break;
       at += tries++ >> SKIP_TRIGGER;
     }
-    while (at > anchor && at - distance > start && load<u8>(at - 1) == load<u8>(at - distance - 1)) at--;
+    const back = min(countEqualBack(at, at - distance), min(<i32> (at - anchor), <i32> (at - distance - start)));
+    at -= back;
 
     let literals = <i32> (at - anchor);
     while (true) {
       const extra = countEqual(at + MIN_MATCH, at + MIN_MATCH - distance, matchEnd);
       // Token, offset, both lengths, and the token of the last literals.
-      if (to + literals + literals / 255 + extra / 255 + 6 > outputEnd) return 0;
+      if (to + literals + (literals + extra) / 255 + 8 > outputEnd) return 0;
       const token = to++;
-      if (literals >= 15) to = writeLength(to, literals - 15);
-      if (literals > 0) copyOver(to, anchor, literals);
+      if (literals < 15) v128.store(to, v128.load(anchor));
+      else {
+        to = writeLength(to, literals - 15);
+        copyOver(to, anchor, literals);
+      }
       to += literals;
       store<u16>(to, <u16> distance);
       to += 2;
@@ -144,12 +141,11 @@ function compressFrom(start: usize, end: usize, shift: u32): i32 {
       at += MIN_MATCH + extra;
       anchor = at;
       if (at > lastStart) return finish(to, anchor, end, outputEnd);
-      store<u32>(TABLE_AT + hashOf(load<u64>(at - 2)), <u32> at - 2 + shift);
       const bytes = load<u64>(at);
       const slot = TABLE_AT + hashOf(bytes);
-      distance = <u32> at + shift - load<u32>(slot);
-      store<u32>(slot, <u32> at + shift);
-      if (distance > FARTHEST || load<u32>(at - distance) != <u32> bytes) break;
+      distance = <u32> (at - load<u16>(slot)) & FARTHEST;
+      store<u16>(slot, <u16> at);
+      if (load<u32>(at - distance) != <u32> bytes || distance == 0) break;
       literals = 0;
     }
     at++;
