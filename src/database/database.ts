@@ -27,10 +27,12 @@ import { Mutex, Notice } from "../async.ts";
 import { describeError } from "../errors.ts";
 import { type Logger, silentLogger } from "../logger.ts";
 import { type Metrics, silentMetrics } from "../metrics.ts";
-import { type IndexOffset, type Position, walSize } from "../position.ts";
+import { type Position, walSize } from "../position.ts";
 import { type Clock, systemClock, yieldToEvents } from "../runtime/clock.ts";
 import { type Files, systemFiles } from "../runtime/files.ts";
 import { classifySqliteError } from "../runtime/sqlite.ts";
+import type { Checksum } from "../wal/checksum.ts";
+import { equalPair } from "../wal/header.ts";
 
 /** How one database is replicated. */
 export interface DatabaseOptions {
@@ -269,7 +271,9 @@ export class LiveDatabase implements AsyncDisposable {
       this.#logger.debug("checkpoint", { mode: "PASSIVE", result: outcome });
       const isComplete = outcome !== undefined && outcome.backfilledCount === outcome.frameCount;
       const limit = this.#limits.truncatePages;
-      if (isComplete && limit > 0 && parts.live.walStat().size >= walSize(limit, this.#pageSize())) {
+      if (
+        isComplete && limit > 0 && parts.live.walStat().size >= walSize(limit, { pageSize: this.pageSize })
+      ) {
         truncateWal(parts);
       }
     } catch (error) {
@@ -285,8 +289,9 @@ export class LiveDatabase implements AsyncDisposable {
     }
   }
 
-  #pageSize(): { pageSize: number } {
-    return { pageSize: this.#opened!.follower.shadow.chain?.pageSize ?? 4096 };
+  /** Bytes of a page; 0 while the database is not open. */
+  get pageSize(): number {
+    return this.#opened?.live.pageSize() ?? 0;
   }
 
   /** The cheap look of a slow turn: anything new in the wal-index, or a check that is due? */
@@ -374,13 +379,19 @@ export class LiveDatabase implements AsyncDisposable {
   /**
    * The next piece of the shadow WAL after `position`, up to `maxBytes`.
    *
-   * @returns `undefined` when there is nothing yet
+   * @returns `undefined` when there is nothing yet, or the generation is another one by now
    * @throws {ContinuityLostError} when the shadow WAL no longer, or never, holds that position
    */
-  segmentAfter(position: IndexOffset, { maxBytes }: { maxBytes: number }): Segment | undefined {
-    const follower = this.#opened?.follower;
-    if (follower === undefined || this.#state.kind !== "live") return undefined;
-    return segmentAt(follower, position, { maxBytes });
+  segmentAfter(position: Position, { maxBytes }: { maxBytes: number }): Segment | undefined {
+    if (this.position?.generation !== position.generation) return undefined;
+    return segmentAt(this.#opened!.follower, position, { maxBytes });
+  }
+
+  /** Whether the shadow WAL has a frame with this checksum just before `position`; `undefined` when it can't tell. */
+  continuesFrom(position: Position, checksum: Checksum): boolean | undefined {
+    if (this.position?.generation !== position.generation) return undefined;
+    const ours = this.#opened!.follower.shadow.checksumBefore(position);
+    return ours === undefined ? undefined : equalPair(ours, checksum);
   }
 
   /** End the generation, because a replica can't go on with it. */

@@ -46,6 +46,14 @@ export class LiveFiles implements Disposable {
     return count === 100 && MAGIC.every((byte, at) => head[at] === byte) ? "database" : "other";
   }
 
+  /** Bytes of a page, from the main file's header. */
+  pageSize(): number {
+    const field = new Uint8Array(2);
+    this.#main.readSync(field, 16);
+    const size = field[0]! * 256 + field[1]!;
+    return size === 1 ? 65536 : size;
+  }
+
   /** Open `-wal` and `-shm`, which are there once a connection of ours has begun to read. */
   attach(): void {
     this.#index ??= this.files.openSync(`${this.path}-shm`, { access: "read" });

@@ -5,9 +5,17 @@
  */
 import type { MetaDirectory } from "./meta_directory.ts";
 import type { Files, OpenFile } from "../runtime/files.ts";
-import { alignToFrame, frameSize, type IndexEnd, MAX_INDEX, WAL_HEADER_SIZE } from "../position.ts";
+import {
+  alignToFrame,
+  frameSize,
+  type IndexEnd,
+  type IndexOffset,
+  MAX_INDEX,
+  WAL_HEADER_SIZE,
+} from "../position.ts";
 import { equalBytes, viewOf } from "../bytes.ts";
 import { chainOf, frameChecksumAt, type FrameScan, scanFrames, type WalChain } from "../wal/frames.ts";
+import type { Checksum } from "../wal/checksum.ts";
 import { parseWalHeader } from "../wal/header.ts";
 
 /** Bytes that are verified at once when a shadow file is opened. */
@@ -206,6 +214,17 @@ export class ShadowWal implements Disposable {
     const header = parseWalHeader(bytes);
     file.readSync(bytes, length - frameSize(header.pageSize));
     return { index, length, checksum: frameChecksumAt(viewOf(bytes), 0), salts: header.salts };
+  }
+
+  /** Checksum of the frame that ends at `offset` of `index`; `undefined` when the shadow WAL hasn't got it. */
+  checksumBefore({ index, offset }: IndexOffset): Checksum | undefined {
+    const size = this.sizeOf(index);
+    if (size === undefined || offset > size || offset <= WAL_HEADER_SIZE) return undefined;
+    using file = this.#files.openSync(this.path(index), { access: "read" });
+    const bytes = new Uint8Array(WAL_HEADER_SIZE);
+    file.readSync(bytes, 0);
+    file.readSync(bytes, offset - frameSize(viewOf(bytes).getUint32(8)));
+    return frameChecksumAt(viewOf(bytes), 0);
   }
 
   /** Whether `read`'s bytes at the place of our last whole frame are that frame. */
