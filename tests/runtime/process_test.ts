@@ -22,7 +22,11 @@ function scriptCommand(code: string): [string, string[], () => void] {
 function runScript(code: string, options: { args?: string[] } = {}) {
   const [program, args, clean] = scriptCommand(code);
   try {
-    return spawnSync(program, [...args, ...options.args ?? []], { encoding: "utf8", maxBuffer: 2 ** 26 });
+    return spawnSync(program, [...args, ...options.args ?? []], {
+      encoding: "utf8",
+      maxBuffer: 2 ** 26,
+      timeout: 20_000,
+    });
   } finally {
     clean();
   }
@@ -51,6 +55,7 @@ test("writeOutput() passes over a reader that has gone", () => {
     const quoted = [program, ...args].map((word) => `'${word}'`).join(" ");
     const { status, stderr } = spawnSync("bash", ["-c", `set -o pipefail; ${quoted} | true`], {
       encoding: "utf8",
+      timeout: 20_000,
     });
     assert.equal(status, 0);
     assert.equal(stderr, "still here\n");
@@ -65,27 +70,31 @@ test("isErrorTerminal() is false for a pipe", () => {
 
 test("onSignal() calls the handler until it is disposed of", async () => {
   const [program, args, clean] = scriptCommand(`
-    const keepAlive = setInterval(() => {}, 60_000);
+    setInterval(() => {}, 60_000);
     const held = us.onSignal(["SIGTERM"], (signal) => {
-      us.writeOutput("got " + signal + "\\n");
       held[Symbol.dispose]();
+      us.writeOutput("got " + signal + "\\n");
     });
     us.writeOutput("ready\\n");
   `);
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(program, args, {
+    stdio: ["ignore", "pipe", "inherit"],
+    timeout: 20_000,
+    killSignal: "SIGKILL",
+  });
   try {
     let output = "";
-    const ended = once(child, "exit");
+    const ended = once(child, "close");
     child.stdout.on("data", (chunk) => {
       output += chunk;
-      // The first signal reaches the handler, the second one ends the process.
-      if (output === "ready\n" || output === "ready\ngot SIGTERM\n") child.kill("SIGTERM");
+      // On Deno child.kill() sends nothing a second time. The first signal reaches the handler; the second one, sent after its disposal, ends the process.
+      process.kill(child.pid!, "SIGTERM");
     });
     const [, signal] = await ended;
     assert.equal(output, "ready\ngot SIGTERM\n");
     assert.equal(signal, "SIGTERM");
   } finally {
-    child.kill("SIGKILL");
+    if (child.exitCode === null && child.signalCode === null) process.kill(child.pid!, "SIGKILL");
     clean();
   }
 });
