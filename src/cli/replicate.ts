@@ -1,13 +1,13 @@
 /** `walbrook replicate`: what it is asked for. */
 import { UsageError } from "../errors.ts";
+import { type FileReplicaUrl, parseSupportedReplicaUrl } from "../storage/replica_url.ts";
 import type { Command } from "./command.ts";
 import { parseFlags } from "./flags.ts";
-import { parseReplicaAddress, type ReplicaAddress } from "./replica_address.ts";
 
 /** One destination and the name it goes by in logs. */
 export interface NamedReplica {
   readonly name: string;
-  readonly address: ReplicaAddress;
+  readonly address: FileReplicaUrl;
 }
 
 /** What `replicate` is to do. */
@@ -65,11 +65,11 @@ export function parseReplicateArguments(args: readonly string[]): ReplicateReque
   }
   if (urls.length === 0) throw new UsageError(`must specify at least one replica URL for ${databasePath}`);
   if (flags.config !== undefined) throw new UsageError("cannot specify a replica URL and the -config flag");
-  return { databasePath, replicas: nameReplicas(urls.map(parseReplicaAddress)) };
+  return { databasePath, replicas: nameReplicas(urls.map(parseSupportedReplicaUrl)) };
 }
 
 /** Named by their type: `file`, `file-2`, `file-3`. */
-function nameReplicas(addresses: readonly ReplicaAddress[]): NamedReplica[] {
+function nameReplicas(addresses: readonly FileReplicaUrl[]): NamedReplica[] {
   const countByType = new Map<string, number>();
   return addresses.map((address) => {
     const count = (countByType.get(address.type) ?? 0) + 1;

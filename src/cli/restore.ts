@@ -1,9 +1,9 @@
 /** `walbrook restore`: what it is asked for. */
 import { UsageError } from "../errors.ts";
 import { isGeneration, MAX_INDEX } from "../position.ts";
+import { type FileReplicaUrl, isReplicaUrl, parseSupportedReplicaUrl } from "../storage/replica_url.ts";
 import type { Command } from "./command.ts";
 import { parseFlags } from "./flags.ts";
-import { isReplicaUrl, parseReplicaAddress, type ReplicaAddress } from "./replica_address.ts";
 
 const DEFAULT_PARALLELISM = 8;
 const MAX_PARALLELISM = 256;
@@ -17,7 +17,8 @@ export interface OwnerRequest {
 
 /** What `restore` is to do; absent means not asked for. */
 export interface RestoreRequest {
-  readonly replica: ReplicaAddress;
+  /** With its path as typed; `expandPath()` makes it absolute. */
+  readonly replica: FileReplicaUrl;
   /** As typed. */
   readonly outputPath: string;
   readonly generation?: string | undefined;
@@ -128,7 +129,7 @@ export function parseRestoreArguments(args: readonly string[]): RestoreRequest {
         : "-config: configuration files are not supported yet: give the replica's folder or URL",
     );
   }
-  const replica = parseReplicaAddress(source);
+  const replica = parseSupportedReplicaUrl(source);
   if (flags.o === undefined || flags.o === "") throw new UsageError("output path required");
   const timestamp = flags.timestamp === undefined || flags.timestamp === ""
     ? undefined

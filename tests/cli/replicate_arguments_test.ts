@@ -20,7 +20,10 @@ test("parseReplicateArguments() refuses what can't be done", () => {
     [["/data/app.db"], "must specify at least one replica URL for /data/app.db"],
     [["-config", "c.yml", "app.db", "/b"], "cannot specify a replica URL and the -config flag"],
     [["-exec", "sh", "app.db", "/b"], "-exec: not supported yet: start the program by itself"],
-    [["app.db", "gs://b/app"], 'gs://b/app: unknown replica type "gs": give a folder or a file:// URL'],
+    [
+      ["app.db", "gs://b/app"],
+      'unknown replica type "gs" in gs://b/app; this version replicates to a folder: give a path or a file:// URL',
+    ],
     [["-x"], "flag provided but not defined: -x"],
   ];
   for (const [args, message] of cases) {

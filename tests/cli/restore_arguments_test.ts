@@ -100,7 +100,7 @@ test("parseRestoreArguments() refuses what can't be done", () => {
     ],
     [
       ["-o", "x", "s3://bucket/app"],
-      's3://bucket/app: unknown replica type "s3": give a folder or a file:// URL',
+      "s3 replicas are not in this version yet: s3://bucket/app; this version replicates to a folder: give a path or a file:// URL",
     ],
     [["-o", "x", "-index", "zz", "/b"], 'invalid value "zz" for flag -index: invalid hexadecimal format'],
     [["-o", "x", "-index", "0x1", "/b"], 'invalid value "0x1" for flag -index: invalid hexadecimal format'],
