@@ -1,1 +1,3 @@
-export {};
+import { runProgram } from "./src/cli/main.ts";
+
+void runProgram();

@@ -1,0 +1,19 @@
+/** What the commands and their dispatcher agree on. */
+
+/** Where a command's words go; records go through the logger. */
+export interface Output {
+  readonly writeOutput: (text: string) => void;
+  readonly writeError: (text: string) => void;
+}
+
+/** One command. Its module imports little; what does the work is imported by `run()`. */
+export interface Command {
+  /** Shown at `-h` and after a flag that can't be read; ends in a line end. */
+  readonly usage: string;
+  /**
+   * @param args what follows the command's name
+   * @returns the exit code
+   * @throws {UsageError} before anything is done; {HelpRequest} at `-h`; any error, shown as one line
+   */
+  readonly run: (args: readonly string[], output: Output) => Promise<number>;
+}

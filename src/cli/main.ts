@@ -1,0 +1,99 @@
+/** From the words on the command line to a command and an exit code. */
+import { describeError } from "../errors.ts";
+import { exitProcess, programArguments, writeError, writeOutput } from "../runtime/process.ts";
+import type { Command, Output } from "./command.ts";
+import { FlagError, HelpRequest } from "./flags.ts";
+
+interface CommandEntry {
+  readonly summary: string;
+  /** A literal `import()` in each, or a bundler would not find the module. */
+  readonly load: () => Promise<Command>;
+}
+
+/** To come: databases, generations, snapshots, wal, check, verify. */
+const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map([
+  ["replicate", {
+    summary: "stream a database to its replicas as it changes",
+    load: async () => (await import("./replicate.ts")).replicateCommand,
+  }],
+  ["restore", {
+    summary: "bring a database back from a replica",
+    load: async () => (await import("./restore.ts")).restoreCommand,
+  }],
+  ["version", {
+    summary: "print the versions of walbrook, its runtime and SQLite",
+    load: async () => (await import("./version.ts")).versionCommand,
+  }],
+]);
+
+function generalUsage(): string {
+  const width = Math.max(...[...COMMANDS.keys()].map((name) => name.length)) + 2;
+  const lines = [...COMMANDS].map(([name, { summary }]) => `    ${name.padEnd(width)}${summary}`);
+  return [
+    "walbrook streams every committed transaction of live SQLite databases to storage you control.",
+    "",
+    "Usage:",
+    "",
+    "    walbrook <command> [flags] [arguments]",
+    "",
+    "The commands are:",
+    "",
+    ...lines,
+    "",
+    'Flags come before arguments. "walbrook <command> -h" tells about one command.',
+    "",
+  ].join("\n");
+}
+
+const systemOutput: Output = { writeOutput, writeError };
+
+/**
+ * Carry out what `args` ask for.
+ *
+ * @returns the exit code: 0 when it was done or help was asked for, 1 otherwise
+ */
+export async function main(args: readonly string[], output: Output = systemOutput): Promise<number> {
+  const [name, ...rest] = args;
+  if (name === undefined) return showGeneralUsage(output, 1);
+  if (name === "help" && rest[0] !== undefined) return await runCommand(rest[0], ["-h"], output);
+  if (["help", "-h", "--h", "-help", "--help"].includes(name)) return showGeneralUsage(output, 0);
+  if (name.startsWith("-")) return showGeneralUsage(output, 1);
+  return await runCommand(name, rest, output);
+}
+
+function showGeneralUsage(output: Output, exitCode: number): number {
+  output.writeOutput(generalUsage());
+  return exitCode;
+}
+
+async function runCommand(name: string, args: readonly string[], output: Output): Promise<number> {
+  const entry = COMMANDS.get(name);
+  if (entry === undefined) {
+    output.writeError(`walbrook ${name}: unknown command\n`);
+    return 1;
+  }
+  const command = await entry.load();
+  try {
+    return await command.run(args, output);
+  } catch (error) {
+    if (error instanceof HelpRequest) {
+      output.writeOutput(command.usage);
+      return 0;
+    }
+    output.writeError(`walbrook ${name}: ${describeError(error)}\n`);
+    if (error instanceof FlagError) output.writeOutput(command.usage);
+    return 1;
+  }
+}
+
+/** The whole program: ends the process with the exit code. */
+export async function runProgram(): Promise<void> {
+  let exitCode = 1;
+  try {
+    exitCode = await main(programArguments());
+  } catch (error) {
+    writeError(`walbrook: ${describeError(error)}\n`);
+  }
+  // A worker or a handle that somebody left must not keep a finished program alive.
+  exitProcess(exitCode);
+}

@@ -1,0 +1,104 @@
+/** The process: its words, environment, outputs, signals and end. */
+import { isatty } from "node:tty";
+import { writeSync } from "node:fs";
+import { homedir, userInfo } from "node:os";
+import { resolve } from "node:path";
+import process from "node:process";
+import { systemCode } from "./files.ts";
+
+/** What the user typed behind the program's name. */
+export function programArguments(): string[] {
+  return process.argv.slice(2);
+}
+
+/** The value of an environment variable; `undefined` when it isn't there at all. */
+export function environmentVariable(name: string): string | undefined {
+  return process.env[name];
+}
+
+/** End at once, without running what is pending. Output written before is out. */
+export function exitProcess(code: number): never {
+  process.exit(code);
+}
+
+/** Ours, that of the thing we run on: `Deno 2.9.6`, `Bun 1.4.5`. */
+export function runtimeVersion(): string {
+  const { bun, deno, node } = process.versions as Record<string, string | undefined>;
+  if (bun !== undefined) return `Bun ${bun}`;
+  return deno === undefined ? `Node.js ${node}` : `Deno ${deno}`;
+}
+
+const STDOUT = 1;
+const STDERR = 2;
+
+/** The whole text to standard output, before this returns. A closed pipe is passed over. */
+export function writeOutput(text: string): void {
+  writeText(STDOUT, text);
+}
+
+/** The whole text to standard error, before this returns. A closed pipe is passed over. */
+export function writeError(text: string): void {
+  writeText(STDERR, text);
+}
+
+/** A full pipe whose reader doesn't read is given up after this many milliseconds: replication goes before its log. */
+const FULL_PIPE_MS = 1_000;
+
+function writeText(descriptor: number, text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  let waitedMs = 0;
+  for (let done = 0; done < bytes.length;) {
+    try {
+      done += writeSync(descriptor, bytes, done);
+    } catch (error) {
+      // A pipe that our parent made non-blocking is full: its reader needs a moment.
+      if (systemCode(error) !== "EAGAIN" || waitedMs >= FULL_PIPE_MS) return;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+      waitedMs++;
+    }
+  }
+}
+
+/** Whether somebody reads standard error on a terminal. */
+export function isErrorTerminal(): boolean {
+  return isatty(STDERR);
+}
+
+/** Columns of the terminal behind standard error; `undefined` when it is none or doesn't say. */
+export function errorTerminalColumns(): number | undefined {
+  return process.stderr.columns;
+}
+
+/** Signals that ask us to end. */
+export type EndSignal = "SIGINT" | "SIGTERM";
+
+/** Have `handler` called at each of `signals`, instead of their ending us, until disposed of. */
+export function onSignal(signals: readonly EndSignal[], handler: (signal: EndSignal) => void): Disposable {
+  const listeners = signals.map((signal) => ({ signal, listener: () => handler(signal) }));
+  for (const { signal, listener } of listeners) process.on(signal, listener);
+  return {
+    [Symbol.dispose]() {
+      for (const { signal, listener } of listeners) process.off(signal, listener);
+    },
+  };
+}
+
+/**
+ * `path` from the root of the file system, without `.`, `..` and doubled slashes. `~` and `~/…` mean the
+ * user's home, which the user database tells, `$HOME` only where that one doesn't.
+ */
+export function expandPath(path: string): string {
+  if (path !== "~" && !path.startsWith("~/")) return resolve(path);
+  const home = homeFolder();
+  if (home === "") throw new Error(`cannot expand path ${path}, no home directory available`);
+  return resolve(home, path.slice(2));
+}
+
+function homeFolder(): string {
+  try {
+    return userInfo().homedir || homedir();
+  } catch {
+    // A user without an entry, as in many containers.
+    return homedir();
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * Runs the whole suite on Deno and on Bun and compares what both ran: `deno task test`.
+ *
+ * `deno task test [--only deno|bun] [--parallel] [PATH…]`: one runtime, both at once, or only some files or
+ * folders. With `--only` or a path the runtimes are not compared and the smallest count doesn't apply.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { relative, resolve } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { clearFigures, readFigures, type RuntimeName } from "./figures.ts";
+import { MINIMUM_TEST_COUNT } from "./minimum.ts";
+import { runTests, type TimedRun } from "./runner/execute.ts";
+import { ensurePrograms } from "./runner/programs.ts";
+import { judge } from "./runner/verdict.ts";
+
+const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
+
+/** For the whole run; a healthy one takes less than ten minutes on two cores. */
+const LIMIT_MS = 20 * 60_000;
+
+interface Arguments {
+  readonly runtimes: readonly RuntimeName[];
+  readonly parallel: boolean;
+  readonly paths: readonly string[];
+}
+
+function parseArguments(args: readonly string[]): Arguments {
+  const paths: string[] = [];
+  let runtimes: readonly RuntimeName[] = ["deno", "bun"];
+  let parallel = false;
+  for (let at = 0; at < args.length; at++) {
+    const argument = args[at]!;
+    if (argument === "--parallel") parallel = true;
+    else if (argument === "--only") {
+      const name = args[++at];
+      if (name !== "deno" && name !== "bun") throw new Error("--only takes deno or bun");
+      runtimes = [name];
+    } else if (argument.startsWith("-")) throw new Error(`${argument}: unknown option`);
+    else paths.push(argument);
+  }
+  return { runtimes, parallel, paths };
+}
+
+function testFiles(path: string): string[] {
+  if (!existsSync(path)) throw new Error(`${path}: no such file or folder`);
+  if (!statSync(path).isDirectory()) return [relative(root, path)];
+  return readdirSync(path, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith("_test.ts"))
+    .map((name) => relative(root, resolve(path, name))).sort();
+}
+
+/** Bun takes packages from node_modules only, and `deno run` brings those that the script itself needs. */
+function ensurePackages(): void {
+  const list = JSON.parse(readFileSync(`${root}/package.json`, "utf8")) as {
+    dependencies?: Record<string, string>;
+    devDependencies?: Record<string, string>;
+  };
+  const isInstalled = ([name, version]: [string, string]) => {
+    const path = `${root}/node_modules/${name}/package.json`;
+    return existsSync(path) &&
+      (JSON.parse(readFileSync(path, "utf8")) as { version?: string }).version === version;
+  };
+  const wanted = Object.entries({ ...list.dependencies, ...list.devDependencies });
+  if (wanted.every(isInstalled)) return;
+  const { status } = spawnSync(process.execPath, ["install"], { cwd: root, stdio: "inherit" });
+  if (status !== 0 || !wanted.every(isInstalled)) {
+    throw new Error('packages of package.json are missing: "deno install" failed');
+  }
+}
+
+function printFigures(runtimes: readonly RuntimeName[]): void {
+  const table = new Map<string, string[]>();
+  for (const runtime of runtimes) {
+    for (const { name, value } of readFigures(runtime)) {
+      table.set(name, [...table.get(name) ?? [], `${runtime} ${value}`]);
+    }
+  }
+  for (const [name, values] of table) console.log(`${name}: ${values.join(", ")}`);
+}
+
+async function run({ runtimes, parallel, paths }: Arguments): Promise<boolean> {
+  const files = [
+    ...new Set((paths.length > 0 ? paths : [`${root}/tests`]).flatMap((path) => testFiles(resolve(path)))),
+  ];
+  if (files.length === 0) throw new Error("no test files found");
+  ensurePrograms();
+  ensurePackages();
+  mkdirSync(`${root}/.cache`, { recursive: true });
+  runtimes.forEach(clearFigures);
+  const deadline = performance.now() + LIMIT_MS;
+  const start = (runtime: RuntimeName) =>
+    runTests(runtime, { root, files, prefixLines: parallel, limitMs: deadline - performance.now() });
+  const runs: TimedRun[] = [];
+  if (parallel) runs.push(...await Promise.all(runtimes.map(start)));
+  else for (const runtime of runtimes) runs.push(await start(runtime));
+
+  const isWhole = runtimes.length === 2 && paths.length === 0;
+  const { passedCount, problems } = judge(runs, {
+    files,
+    rules: isWhole ? { minimumCount: MINIMUM_TEST_COUNT } : undefined,
+  });
+  console.log("");
+  for (const problem of problems) console.log(`FAILED ${problem.replaceAll("\n", "\n    ")}`);
+  for (const { runtime, results, elapsedMs } of runs) {
+    console.log(`${runtime}: ${results?.length ?? 0} tests in ${(elapsedMs / 1000).toFixed(1)} s`);
+  }
+  printFigures(runtimes);
+  console.log(`${passedCount} passed, ${problems.length} failed`);
+  return problems.length === 0;
+}
+
+try {
+  const isGreen = await run(parseArguments(process.argv.slice(2)));
+  if (!isGreen) process.exitCode ||= 1;
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}
