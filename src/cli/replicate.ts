@@ -81,8 +81,9 @@ function nameReplicas(addresses: readonly FileReplicaUrl[]): NamedReplica[] {
 /** Replicates what `parseReplicateArguments()` understood. */
 export const replicateCommand: Command = {
   usage: USAGE,
-  run(args) {
-    parseReplicateArguments(args);
-    throw new Error("not built yet");
+  async run(args, output) {
+    const request = parseReplicateArguments(args);
+    const { runReplicate } = await import("./run_replicate.ts");
+    return await runReplicate(request, output);
   },
 };

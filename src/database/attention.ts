@@ -14,19 +14,26 @@ const QUIET_AFTER_MS = 400;
 /** Deno takes about 5 ms to set up a watch. */
 const ARMED_AFTER_MS = 10;
 
+/** While our reader stands on a mark that others may come to wait for: a backfill makes no notice in the `-wal`. */
+const GUARD_MS = 16;
+
 /** What attention is paid to. */
 export interface AttentionOptions {
-  readonly paths: readonly string[];
+  /** The `-wal`; see `watchFile` for why not the main file. */
+  readonly walPath: string;
   readonly clock: Clock;
   /** A cheap look, at each slow turn: whether anything calls for a real one. */
   readonly peek: () => boolean;
+  /** Whether a checkpoint of somebody else would wait for our reader. */
+  readonly isInTheWay: () => boolean;
 }
 
 /** One database's alarm clock. */
 export class Attention implements Disposable {
   readonly #options: AttentionOptions;
-  #watches: Watch[] = [];
+  #watch: Watch | undefined;
   #turn: Disposable | undefined;
+  #guard: Disposable | undefined;
   #wake: (() => void) | undefined;
   #isAwake = false;
   #turnMs = 1;
@@ -39,7 +46,8 @@ export class Attention implements Disposable {
   /** Look as soon as possible. */
   poke(): void {
     this.#turn?.[Symbol.dispose]();
-    this.#turn = undefined;
+    this.#guard?.[Symbol.dispose]();
+    this.#turn = this.#guard = undefined;
     if (this.#wake === undefined) this.#isAwake = true;
     this.#wake?.();
     this.#wake = undefined;
@@ -68,31 +76,28 @@ export class Attention implements Disposable {
     if (clock.monotonicMs() - this.#lastChangeMs < QUIET_AFTER_MS) {
       this.#turn = clock.after(this.#turnMs, () => this.poke());
       this.#turnMs = Math.min(this.#turnMs * 2, LONGEST_TURN_MS);
-    } else if (this.#watches.length === 0) {
-      this.#arm();
+    } else {
+      if (this.#watch === undefined) this.#arm();
+      if (this.#options.isInTheWay()) this.#guard ??= clock.every(GUARD_MS, () => this.tick());
     }
     return promise;
   }
 
   #arm(): void {
-    const notice = () => {
+    this.#watch = watchFile(this.#options.walPath, () => {
       // One notice is enough to wake; the rest of a flood would only cost.
       this.#disarm();
       this.noteChange();
       this.poke();
-    };
-    for (const path of this.#options.paths) {
-      const watch = watchFile(path, notice);
-      if (watch !== undefined) this.#watches.push(watch);
-    }
+    });
     // What happened before the watch stood is found by one more look; without a watch there are only slow turns.
-    if (this.#watches.length === 0) return;
+    if (this.#watch === undefined) return;
     this.#turn = this.#options.clock.after(ARMED_AFTER_MS, () => this.poke());
   }
 
   #disarm(): void {
-    for (const watch of this.#watches) watch[Symbol.dispose]();
-    this.#watches = [];
+    this.#watch?.[Symbol.dispose]();
+    this.#watch = undefined;
   }
 
   /** Stop watching; a waiting `next` resolves. */

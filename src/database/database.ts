@@ -107,9 +107,10 @@ export class LiveDatabase implements AsyncDisposable {
     this.#limits = { ...CHECKPOINT_DEFAULTS, ...options.limits };
     this.meta = new MetaDirectory(options.metaPath ?? defaultMetaPath(options.path), this.#files);
     this.#attention = new Attention({
-      paths: [this.path, `${this.path}-wal`],
+      walPath: `${this.path}-wal`,
       clock: this.#clock,
       peek: () => this.#peek(),
+      isInTheWay: () => this.#opened?.follower.isInTheWay ?? false,
     });
   }
 

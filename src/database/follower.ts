@@ -10,6 +10,7 @@ import { nextWalStep, reasonForNewGeneration, shouldMove, type WalStep } from ".
 import type { LiveFiles } from "./live_files.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
 import { Readers } from "./readers.ts";
+import { isFrozen } from "./standing.ts";
 import { ShadowWal, UnusableShadowError } from "./shadow_wal.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { yieldToEvents } from "../runtime/clock.ts";
@@ -89,6 +90,11 @@ export class Follower implements Disposable {
   /** When commits were seen. */
   get times(): CommitTimes {
     return this.#times;
+  }
+
+  /** Whether a checkpoint of somebody else would have to wait for our reader, which stands on a mark above 0. */
+  get isInTheWay(): boolean {
+    return this.readers.standing !== undefined && !isFrozen(this.readers.standing);
   }
 
   /**

@@ -2,7 +2,8 @@
  * The files of a live database: the main file, `-wal` and `-shm`.
  *
  * Closing any descriptor of the main file or of `-shm` drops all of SQLite's locks on it in this process, so each
- * is opened once and kept until the last connection is gone. The `-wal` carries no locks.
+ * is opened once and kept until the last connection is gone. They are read by the `…Sync` calls only: for the others
+ * Deno duplicates the descriptor and closes the copy. The `-wal` carries no locks.
  */
 import { type Files, type FileStat, type OpenFile } from "../runtime/files.ts";
 import { WAL_HEADER_SIZE } from "../position.ts";
@@ -93,8 +94,8 @@ export class LiveFiles implements Disposable {
   }
 
   /** Fill `into` from byte `position` of the main file; returns the bytes read. */
-  readMain(into: Uint8Array, position: number): Promise<number> {
-    return this.#main.read(into, position);
+  readMain(into: Uint8Array, position: number): number {
+    return this.#main.readSync(into, position);
   }
 
   /** Whether the paths still name what we hold; costs two `stat` calls. */

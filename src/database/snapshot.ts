@@ -10,10 +10,11 @@ import type { Follower } from "./follower.ts";
 import { beginReading } from "./readers.ts";
 import { isPageSize } from "../wal/header.ts";
 import { type IndexEnd } from "../position.ts";
+import { yieldToEvents } from "../runtime/clock.ts";
 import { SqliteConnection } from "../runtime/sqlite.ts";
 
-/** Bytes that are read at once. */
-const READ_BYTES = 1 << 20;
+/** Bytes that are read at once; the read blocks, so not many. */
+const READ_BYTES = 256 * 1024;
 
 /** A snapshot that can be read; WAL can't be restarted until it is closed, so be quick. */
 export interface SnapshotSource extends Disposable {
@@ -69,7 +70,8 @@ function readMain(follower: Follower, size: number): ReadableStream<Uint8Array> 
     async pull(controller) {
       if (position === size) return controller.close();
       const chunk = buffer.subarray(0, Math.min(READ_BYTES, size - position));
-      const count = await follower.live.readMain(chunk, position);
+      await yieldToEvents();
+      const count = follower.live.readMain(chunk, position);
       if (count < chunk.length) throw new Error(`${follower.live.path} became shorter while it was read`);
       position += count;
       controller.enqueue(chunk);

@@ -40,7 +40,12 @@ export interface OpenOptions {
   readonly mode?: number;
 }
 
-/** An open file. The `…Sync` calls are for short work beside SQLite; bulk work awaits. */
+/**
+ * An open file. The `…Sync` calls are for short work beside SQLite; bulk work awaits.
+ *
+ * Never await on a file that SQLite has locked: Deno duplicates the descriptor and closes the copy, and closing any
+ * descriptor of a file drops the process's locks on it.
+ */
 export interface OpenFile extends Disposable {
   readonly path: string;
   /** Fill `into` from byte `position`; returns the bytes read, fewer only at the end of the file. */

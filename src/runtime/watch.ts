@@ -1,4 +1,9 @@
-/** Notice of changes to a file, from the system. A slow poll has to stand behind it: notices can be lost. */
+/**
+ * Notice of changes to a file, from the system. A slow poll has to stand behind it: notices can be lost.
+ *
+ * Never watch a database's main file or `-shm`: Deno opens and closes each watched file at each event, from a thread
+ * of its own, and closing any descriptor of them drops all of SQLite's locks in this process. A `-wal` has no locks.
+ */
 import * as fs from "node:fs";
 
 /** Stops the notices. Safe to dispose of twice. */

@@ -1,0 +1,88 @@
+/** Builds the objects of a run from what was asked for; the only file that knows concrete stores. */
+import type { ReplicateRequest } from "./replicate.ts";
+import { Semaphore } from "../async.ts";
+import { LiveDatabase } from "../database/database.ts";
+import type { Logger } from "../logger.ts";
+import type { ReplicaOptions } from "../replicate/replica_loop.ts";
+import { Replicator } from "../replicate/replicator.ts";
+import { type Files, type FileStat, systemFiles } from "../runtime/files.ts";
+import { parentFolder } from "../runtime/paths.ts";
+import { expandPath } from "../runtime/process.ts";
+import { FileStore } from "../storage/file_store.ts";
+import type { FilePermissions } from "../storage/file_root.ts";
+import type { ObjectStore } from "../storage/object_store.ts";
+import { ReplicaClient } from "../storage/replica_client.ts";
+import type { FileReplicaUrl } from "../storage/replica_url.ts";
+import { sharesDevice } from "../storage/shares_device.ts";
+
+/** Snapshots of all databases that run at once: each holds its WAL and compresses on the same cores. */
+const SNAPSHOT_COUNT = 2;
+
+/** What a run takes beside the request. */
+export interface RunParts {
+  readonly logger: Logger;
+  readonly onSnapshotProgress?: ReplicaOptions["onSnapshotProgress"];
+}
+
+/** The store that a replica's address names. */
+export function openStore(
+  address: FileReplicaUrl,
+  { databasePath, files = systemFiles }: { databasePath?: string | undefined; files?: Files } = {},
+): ObjectStore {
+  return new FileStore({
+    root: expandPath(address.path),
+    files,
+    permissions: databasePath === undefined ? () => undefined : () => permissionsOf(databasePath, files),
+  });
+}
+
+/** New objects are as readable as the database, new folders as the database's folder. */
+function permissionsOf(databasePath: string, files: Files): FilePermissions | undefined {
+  const file = files.statSync(databasePath);
+  const folder = files.statSync(parentFolder(databasePath));
+  if (file === undefined || folder === undefined) return undefined;
+  return {
+    fileMode: file.mode,
+    folderMode: folder.mode,
+    fileOwner: ownerOf(file),
+    folderOwner: ownerOf(folder),
+  };
+}
+
+function ownerOf({ uid, gid }: FileStat): { uid: number; gid: number } {
+  return { uid, gid };
+}
+
+/** One database with the replicas of a `replicate` command line. */
+export async function assembleReplicator(request: ReplicateRequest, parts: RunParts): Promise<Replicator> {
+  const { logger } = parts;
+  const path = expandPath(request.databasePath);
+  const database = new LiveDatabase({ path, logger });
+  logger.info("initialized db", { path });
+  const snapshots = new Semaphore(SNAPSHOT_COUNT);
+  const replicas = request.replicas.map(({ name, address }) => {
+    const client = new ReplicaClient(openStore(address, { databasePath: path }), name);
+    logger.info("replicating to", {
+      name,
+      type: client.store.type,
+      "sync-interval": "1s",
+      path: client.store.place,
+    });
+    return { client, logger, snapshots, onSnapshotProgress: parts.onSnapshotProgress };
+  });
+  for (const { client } of replicas) await warnOfSharedDevice(client, { path, logger });
+  return new Replicator({ database, replicas });
+}
+
+async function warnOfSharedDevice(
+  client: ReplicaClient,
+  { path, logger }: { path: string; logger: Logger },
+): Promise<void> {
+  if (client.store.type !== "file") return;
+  if (!await sharesDevice(systemFiles, { root: client.store.place, databasePath: path })) return;
+  logger.warn("the replica lies on the database's own device: both are lost together when it fails", {
+    db: path,
+    replica: client.name,
+    path: client.store.place,
+  });
+}
