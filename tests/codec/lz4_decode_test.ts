@@ -249,11 +249,10 @@ test("decodeObject() refuses a small compressed bomb in a frame of small blocks"
   assert.throws(() => decodeObjectBytes(stored), /cannot decode LZ4 block 0/);
 });
 
-/** Content without runs: no flip of a match distance can decode to the same bytes. */
+/** Content in which what repeats stands twice only: no flip of a match distance can decode to the same bytes. */
 function strictContent(): Uint8Array {
-  return new TextEncoder().encode(
-    "the quick brown fox jumps over the lazy dog; THE QUICK brown fox JUMPS over the LAZY dog, 0123456789",
-  );
+  const twice = noise(40, 1);
+  return concatBytes([twice, noise(20, 2), twice, noise(20, 3)]);
 }
 
 test("decodeObject() refuses a truncation at every byte", async () => {
@@ -276,7 +275,7 @@ test("decodeObject() refuses a truncation at every byte", async () => {
 test("decodeObject() refuses every flip of every byte of a data frame", async () => {
   for (const raw of [new Uint8Array(0), Uint8Array.of(7), strictContent()]) {
     const stored = encodeObjectBytes(raw);
-    assert.ok(raw.length < 100 || stored.length < raw.length + 15, "the sample has matches");
+    assert.ok(raw.length < 100 || stored.length < raw.length, "the sample has a match");
     for (let at = 0; at < stored.length; at++) {
       for (let flip = 1; flip < 256; flip++) {
         const copy = stored.slice();
@@ -349,7 +348,9 @@ test("decodeObject() neither hangs nor swells on random and mutated bytes", asyn
       random() < 0.1 ? random() * 20_000 : undefined,
     );
     const changes = 1 + random() * 8;
-    for (let change = 0; change < changes; change++) copy[random() ** 3 * copy.length] = random() * 256;
+    for (let change = 0; change < changes; change++) {
+      copy[Math.floor(random() ** 2 * copy.length)] = random() * 256;
+    }
     try {
       const { raw: decoded } = decodeObjectBytes(copy, { limit: 64 * MIB });
       decodedCount++;
@@ -361,5 +362,5 @@ test("decodeObject() neither hangs nor swells on random and mutated bytes", asyn
   }
   const seconds = (performance.now() - startedAt) / 1000;
   assert.ok(seconds < 60, `seed ${seed}: ${seconds} s`);
-  assert.ok(decodedCount < 3000, `${decodedCount} mutants were taken`);
+  assert.ok(decodedCount < 2000, `seed ${seed}: ${decodedCount} mutants of 6000 were taken`);
 });

@@ -135,6 +135,7 @@ test("decompressBlock() refuses what is not a block", () => {
     ["half a distance", [0x10, 65, 1]],
     ["distance 0", [0x10, 65, 0, 0, 0x50, 1, 2, 3, 4, 5]],
     ["a distance before the start", [0x10, 65, 2, 0, 0x50, 1, 2, 3, 4, 5]],
+    ["a match length where no match follows", [0x51, 1, 2, 3, 4, 5]],
     ["a match length that goes on", [0x1f, 65, 1, 0, 255]],
   ];
   for (const [name, bytes] of cases) {

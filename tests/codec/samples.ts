@@ -1,5 +1,8 @@
 /** Content and frames for the tests of the codec. */
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { TextRows } from "../../bench/text_rows.ts";
 import { randomFrom } from "../../bench/random.ts";
 import { concatBytes, viewOf } from "../../src/bytes.ts";
@@ -143,10 +146,19 @@ export function frame(blocks: readonly Uint8Array[], options: {
 
 /** Run the `lz4` program on `input`; what it wrote. */
 export function lz4(args: readonly string[], input: Uint8Array): Uint8Array {
-  const { error, status, stdout, stderr } = spawnSync("lz4", [...args], { input, maxBuffer: 64 * MIB });
-  if (error !== undefined) {
-    throw new Error("these tests need the lz4 program: apt-get install lz4", { cause: error });
+  const folder = mkdtempSync(join(tmpdir(), "walbrook-lz4-"));
+  try {
+    // A file, not standard input: Deno's spawnSync hangs when more than a pipe holds goes in and comes out.
+    const inputPath = join(folder, "input");
+    writeFileSync(inputPath, input);
+    const options = { maxBuffer: 64 * MIB, timeout: 60_000 };
+    const { error, status, stdout, stderr } = spawnSync("lz4", [...args, inputPath], options);
+    if (error !== undefined) {
+      throw new Error("cannot run lz4; these tests need the program: apt-get install lz4", { cause: error });
+    }
+    if (status !== 0) throw new Error(`lz4 ${args.join(" ")} exited with ${status}: ${stderr}`);
+    return new Uint8Array(stdout);
+  } finally {
+    rmSync(folder, { recursive: true });
   }
-  if (status !== 0) throw new Error(`lz4 ${args.join(" ")} exited with ${status}: ${stderr}`);
-  return new Uint8Array(stdout);
 }
