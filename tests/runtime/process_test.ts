@@ -70,7 +70,7 @@ test("isErrorTerminal() is false for a pipe", () => {
 
 test("onSignal() calls the handler until it is disposed of", async () => {
   const [program, args, clean] = scriptCommand(`
-    setInterval(() => {}, 60_000);
+    setTimeout(() => us.exitProcess(9), 15_000);
     const held = us.onSignal(["SIGTERM"], (signal) => {
       held[Symbol.dispose]();
       us.writeOutput("got " + signal + "\\n");
