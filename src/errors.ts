@@ -30,6 +30,11 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
+/** The replica can be read, and there is nothing in it that matches what was asked for. */
+export class NoBackupsError extends Error {
+  override readonly name = "NoBackupsError";
+}
+
 /** `error.message`, then the messages of its causes, outermost first, joined as `outer: inner`. */
 export function describeError(error: unknown): string {
   const parts: string[] = [];

@@ -1,0 +1,132 @@
+/** Which replica and which generation to restore from. */
+import { NoBackupsError } from "../errors.ts";
+import type { Logger } from "../logger.ts";
+import type { ReplicaClient } from "../storage/replica_client.ts";
+import type { StoreOptions } from "../storage/object_store.ts";
+import { type Inventory, listGeneration, type MomentOf } from "./inventory.ts";
+import { momentsOf } from "./moments.ts";
+import { noSnapshots, type RestoreTarget } from "./plan.ts";
+
+/** A generation that can be restored. */
+export interface Choice {
+  readonly client: ReplicaClient;
+  readonly inventory: Inventory;
+  readonly momentOf: MomentOf;
+}
+
+/** From when to when a generation has something to restore. */
+export interface Bounds {
+  readonly startAt: Date;
+  readonly endAt: Date;
+}
+
+/**
+ * Of several bounds the one to restore from: the latest end, counted only up to a moment that is asked for; between
+ * equals the one that began last. `undefined` when none had begun by then.
+ */
+export function chooseBounds<T extends Bounds>(all: readonly T[], target: RestoreTarget): T | undefined {
+  const until = target.kind === "moment" ? target.at.getTime() : Infinity;
+  const end = (bounds: Bounds) => Math.min(bounds.endAt.getTime(), until);
+  let best: T | undefined;
+  for (const bounds of all) {
+    if (bounds.startAt.getTime() > until) continue;
+    const order = best === undefined
+      ? 1
+      : end(bounds) - end(best) || bounds.startAt.getTime() - best.startAt.getTime();
+    if (order > 0) best = bounds;
+  }
+  return best;
+}
+
+/** From the first snapshot's time to that of the newest object; WAL before the first snapshot doesn't count. */
+export async function boundsOf(inventory: Inventory, momentOf: MomentOf): Promise<Bounds> {
+  const { snapshots } = inventory;
+  const first = snapshots[0]!;
+  const segments = inventory.segments.filter((segment) => segment.index >= first.index);
+  const start = await momentOf(first);
+  const ends = await Promise.all([segments.at(-1), snapshots.at(-1)].map((last) => last && momentOf(last)));
+  const known = ends.filter((end) => end !== undefined);
+  // Times of the store don't have to rise; those of notes do, and tell more.
+  const candidates = known.some((end) => end.isNoted)
+    ? known.map((end) => end.at)
+    : [...snapshots, ...segments].map((object) => object.createdAt);
+  const endAt = new Date(candidates.reduce((newest, at) => Math.max(newest, at.getTime()), 0));
+  return { startAt: start.at, endAt };
+}
+
+/**
+ * Look through all replicas. One that fails is reported and passed over while another has something.
+ *
+ * @throws {NoBackupsError} when nothing matches
+ */
+export async function chooseGeneration(
+  clients: readonly ReplicaClient[],
+  { generation, target, logger, signal }: {
+    generation: string | undefined;
+    target: RestoreTarget;
+    logger: Logger;
+    signal?: AbortSignal | undefined;
+  },
+): Promise<Choice> {
+  const candidates: Choice[] = [];
+  const failures: { client: ReplicaClient; error: unknown }[] = [];
+  for (const client of clients) {
+    try {
+      candidates.push(...await candidatesOf(client, generation, { signal }));
+    } catch (error) {
+      signal?.throwIfAborted();
+      failures.push({ client, error });
+    }
+  }
+  const orphan = candidates.find(({ inventory }) => inventory.snapshots.length === 0);
+  const restorable = candidates.filter(({ inventory }) => inventory.snapshots.length > 0);
+  const choice = await chooseAmong(restorable, target);
+  if (choice === undefined && failures.length > 0) throw failures[0]!.error;
+  if (choice === undefined && restorable.length === 0 && orphan !== undefined) {
+    throw noSnapshots(orphan.inventory);
+  }
+  if (choice === undefined) throw new NoBackupsError("no matching backups found");
+  for (const { client, error } of failures) {
+    logger.warn("replica cannot be read, restoring from another", { replica: client.name, error });
+  }
+  return choice;
+}
+
+/** Generations with snapshots or WAL; a folder with neither is nothing. */
+async function candidatesOf(
+  client: ReplicaClient,
+  wanted: string | undefined,
+  options: StoreOptions,
+): Promise<Choice[]> {
+  const generations = await explained("cannot fetch generations", client.generations(options));
+  const momentOf = momentsOf(client.store, options);
+  const found: Choice[] = [];
+  for (const generation of generations) {
+    if (wanted !== undefined && generation !== wanted) continue;
+    const inventory = await explained("generation created at", listGeneration(client, generation, options));
+    if (inventory.snapshots.length + inventory.segments.length === 0) continue;
+    found.push({ client, inventory, momentOf });
+  }
+  return found;
+}
+
+async function chooseAmong(
+  candidates: readonly Choice[],
+  target: RestoreTarget,
+): Promise<Choice | undefined> {
+  // The only one is it, without a request for its times.
+  if (candidates.length <= 1 && target.kind !== "moment") return candidates[0];
+  const bounded = [];
+  for (const choice of candidates) {
+    bounded.push({ choice, ...await boundsOf(choice.inventory, choice.momentOf) });
+  }
+  return chooseBounds(bounded, target)?.choice;
+}
+
+async function explained<T>(what: string, promise: Promise<T>): Promise<T> {
+  try {
+    return await promise;
+  } catch (cause) {
+    throw new Error(what, { cause });
+  }
+}

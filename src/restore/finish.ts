@@ -1,0 +1,185 @@
+/**
+ * The file that is restored into and how it becomes the database: a temporary name beside it, sync, rename, sync of the
+ * folder. On failure all that was made is removed.
+ *
+ * The temporary name is `<target>.tmp`, always the same, so that a crash leaves one file that the next restore
+ * overwrites. Two restores to one target keep apart so: the second sees that a process has the file open and refuses;
+ * where that can't be seen (another machine or container) it takes a new file under the name, and the first finds at
+ * its end that the name is no longer its own.
+ */
+import { type Files, makeFolders, type OpenFile, type Owner, systemCode } from "../runtime/files.ts";
+import { processesHolding, realFolderPath } from "../runtime/open_files.ts";
+import { basename, join, parentFolder } from "../runtime/paths.ts";
+
+/** Who may read what is restored. */
+export interface FinishOptions {
+  readonly files: Files;
+  /** Permission bits of the database, before the umask. Default 0o600. */
+  readonly mode?: number | undefined;
+  /** Default: whoever runs the program. */
+  readonly owner?: Owner | undefined;
+}
+
+const FOLDER_MODE = 0o700;
+const DEFAULT_MODE = 0o600;
+
+/** What SQLite keeps beside a database; with a restored one it would be taken for its own. */
+const SIDE_SUFFIXES = ["-wal", "-shm", "-journal"] as const;
+
+/** A restore's output on its way. `finish()` makes it the database; being disposed of before that removes it. */
+export class RestoreOutput implements AsyncDisposable {
+  readonly #options: FinishOptions;
+  readonly #path: string;
+  readonly #madeFolders: readonly string[];
+  #isFinished = false;
+
+  private constructor(
+    readonly file: OpenFile,
+    { path, madeFolders, options }: {
+      path: string;
+      madeFolders: readonly string[];
+      options: FinishOptions;
+    },
+  ) {
+    this.#path = path;
+    this.#madeFolders = madeFolders;
+    this.#options = options;
+  }
+
+  /**
+   * Check the target and open the temporary file, with missing folders made.
+   *
+   * @param path absolute
+   * @throws {Error} when the target exists, or its side files or temporary file are in use
+   */
+  static async open(path: string, options: FinishOptions): Promise<RestoreOutput> {
+    const { files, owner } = options;
+    await refuseExisting(path, files);
+    const madeFolders = await missingFolders(parentFolder(path), files);
+    try {
+      await makeFolders(files, parentFolder(path), { mode: FOLDER_MODE, owner });
+      await refuseSideFilesInUse(path, files);
+      const file = await openTemporary(path, options);
+      if (owner !== undefined) await files.changeOwner(file.path, owner);
+      return new RestoreOutput(file, { path, madeFolders, options });
+    } catch (error) {
+      await removeFolders(madeFolders, files);
+      throw explainWrite(error, path);
+    }
+  }
+
+  /** @throws {Error} when fewer than `bytes` are free where the target is */
+  async requireFree(bytes: number): Promise<void> {
+    const free = await this.#options.files.freeBytes(parentFolder(this.#path));
+    if (free >= bytes) return;
+    throw new Error(
+      `cannot restore ${this.#path}: the database needs ${bytes} bytes and only ${free} are free in ` +
+        `${parentFolder(this.#path)}: make room or restore elsewhere`,
+    );
+  }
+
+  /** Bring the file to the disk and give it its name. */
+  async finish(): Promise<void> {
+    const { files } = this.#options;
+    const folder = parentFolder(this.#path);
+    await this.file.sync();
+    await this.#refuseTakenOver();
+    await refuseExisting(this.#path, files);
+    await refuseSideFilesInUse(this.#path, files);
+    for (const suffix of SIDE_SUFFIXES) await files.remove(this.#path + suffix);
+    await files.rename(this.file.path, this.#path);
+    this.#isFinished = true;
+    this.file.close();
+    await files.syncFolder(folder);
+    for (const made of this.#madeFolders) await files.syncFolder(parentFolder(made));
+  }
+
+  async #refuseTakenOver(): Promise<void> {
+    if (await this.#isOurs()) return;
+    throw new Error(`cannot restore ${this.#path}: another restore to it has begun meanwhile`);
+  }
+
+  async #isOurs(): Promise<boolean> {
+    const named = await this.#options.files.stat(this.file.path);
+    const own = this.file.statSync();
+    return named !== undefined && named.inode === own.inode && named.device === own.device;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isFinished) return;
+    const { files } = this.#options;
+    // Never the file of a restore that took the name over.
+    const isOurs = await this.#isOurs().catch(() => false);
+    this.file.close();
+    if (isOurs) await files.remove(this.file.path);
+    await removeFolders(this.#madeFolders, files);
+  }
+}
+
+/** @throws {Error} when something is at `path` */
+export async function refuseExisting(path: string, files: Files): Promise<void> {
+  if (await files.stat(path) === undefined) return;
+  throw new Error(`cannot restore, output path already exists: ${path}`);
+}
+
+/** An application that still has the WAL of a deleted database would go on writing into what we restore. */
+async function refuseSideFilesInUse(path: string, files: Files): Promise<void> {
+  const found: string[] = [];
+  for (const suffix of SIDE_SUFFIXES) {
+    if (await files.stat(path + suffix) !== undefined) found.push(path + suffix);
+  }
+  if (found.length === 0) return;
+  const holders = processesHolding([path, ...found].map(realPath));
+  if (holders.length === 0) return;
+  throw new Error(
+    `cannot restore ${path}: process ${holders.join(", ")} still has the deleted database or its ` +
+      `${basename(found[0]!)} open: stop it first`,
+  );
+}
+
+async function openTemporary(path: string, { files, mode = DEFAULT_MODE }: FinishOptions): Promise<OpenFile> {
+  const temporaryPath = `${path}.tmp`;
+  if (await files.stat(temporaryPath) !== undefined) {
+    const holders = processesHolding([realPath(temporaryPath)]);
+    if (holders.length > 0) {
+      throw new Error(
+        `cannot restore ${path}: process ${holders.join(", ")} is restoring to it at this moment`,
+      );
+    }
+    await files.remove(temporaryPath);
+  }
+  return await files.open(temporaryPath, { access: "create-new", mode });
+}
+
+function realPath(path: string): string {
+  return join(realFolderPath(parentFolder(path)), basename(path));
+}
+
+/** The folders that are missing down to `path`, outermost first. */
+async function missingFolders(path: string, files: Files): Promise<string[]> {
+  if (await files.stat(path) !== undefined || parentFolder(path) === path) return [];
+  return [...await missingFolders(parentFolder(path), files), path];
+}
+
+async function removeFolders(folders: readonly string[], files: Files): Promise<void> {
+  for (const folder of folders.toReversed()) {
+    // Somebody may have put something there meanwhile: then it stays.
+    await files.removeEmptyFolder(folder).catch(() => false);
+  }
+}
+
+/** A system error of writing the target in words. */
+export function explainWrite(error: unknown, path: string): unknown {
+  const why: Record<string, string> = {
+    EACCES: "no permission to write there",
+    EPERM: "no permission to write there",
+    EROFS: "the file system is read-only",
+    ENOSPC: "the disk is full",
+    EDQUOT: "the disk quota is used up",
+    EFBIG: "the file system takes no file of that size",
+    EEXIST: "another restore to it has begun at this moment",
+  };
+  const reason = why[systemCode(error) ?? ""];
+  if (reason === undefined) return error;
+  return new Error(`cannot restore ${path}: ${reason}`, { cause: error });
+}

@@ -1,0 +1,46 @@
+/** What a generation holds, and the times of its objects. */
+import { comparePositions } from "../position.ts";
+import type { ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
+import type { StoreOptions } from "../storage/object_store.ts";
+
+/** The objects of one generation, as listed. Snapshots rise by index, segments by index and offset. */
+export interface Inventory {
+  readonly generation: string;
+  readonly snapshots: readonly SnapshotInfo[];
+  readonly segments: readonly SegmentInfo[];
+}
+
+/** What is known of the time of an object. */
+export interface ObjectMoment {
+  /** The time of its newest commit when it has a note, else when the store says that it came to be. */
+  readonly at: Date;
+  /** Whether a note says so, which copying a replica does not change. */
+  readonly isNoted: boolean;
+  /** For a snapshot, the offset within its index from which on it is right; 0 without a note. */
+  readonly offset: number;
+}
+
+/** Finds the time of an object; asking twice costs nothing. */
+export type MomentOf = (object: SnapshotInfo | SegmentInfo) => Promise<ObjectMoment>;
+
+/** List one generation. */
+export async function listGeneration(
+  client: ReplicaClient,
+  generation: string,
+  options: StoreOptions = {},
+): Promise<Inventory> {
+  const [snapshots, segments] = await Promise.all([
+    client.snapshots(generation, options),
+    client.segments(generation, options),
+  ]);
+  return sortInventory({ generation, snapshots, segments });
+}
+
+/** The same in the order that `Inventory` promises. */
+export function sortInventory({ generation, snapshots, segments }: Inventory): Inventory {
+  return {
+    generation,
+    snapshots: snapshots.toSorted((left, right) => left.index - right.index),
+    segments: segments.toSorted(comparePositions),
+  };
+}

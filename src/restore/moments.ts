@@ -1,0 +1,61 @@
+/** The times of stored objects, from their notes. */
+import { readAll, streamOf } from "../bytes.ts";
+import { readNote } from "../codec/object.ts";
+import { DamagedObjectError, NotFoundError } from "../errors.ts";
+import type { Note } from "../codec/note.ts";
+import type { ObjectInfo, ObjectStore, StoreOptions } from "../storage/object_store.ts";
+import type { MomentOf, ObjectMoment } from "./inventory.ts";
+
+/** Bytes from the start of an object that hold its note, whatever its version. */
+const NOTE_RANGE = 4096;
+
+/**
+ * The note of an object by a small range request; `undefined` when it has none that can be used.
+ *
+ * What is wrong with the object beyond its note is found when its content is read.
+ */
+export async function fetchNote(
+  store: ObjectStore,
+  object: ObjectInfo,
+  options: StoreOptions = {},
+): Promise<Note | undefined> {
+  if (object.size === 0) return undefined;
+  let start: Uint8Array;
+  try {
+    const range = { start: 0, end: NOTE_RANGE };
+    start = await readAll(await store.get(object.key, { ...options, range }), { limit: NOTE_RANGE });
+  } catch (error) {
+    if (error instanceof NotFoundError) throw vanished(object.key, error);
+    throw error;
+  }
+  // Not an object, or one cut short: said when its content is read. Until then its time is the store's.
+  return await readNote(streamOf(start)).then(({ note }) => note, () => undefined);
+}
+
+/** The error for an object that was listed and is not there any more. */
+export function vanished(key: string, cause: unknown): DamagedObjectError {
+  return new DamagedObjectError(
+    key,
+    "gone since it was listed, as by retention on another machine: try again",
+    { cause },
+  );
+}
+
+/** Looks up times in `store`, each object at most once. */
+export function momentsOf(store: ObjectStore, options: StoreOptions = {}): MomentOf {
+  const known = new Map<string, Promise<ObjectMoment>>();
+  const look = async (object: ObjectInfo): Promise<ObjectMoment> => {
+    const note = await fetchNote(store, object, options);
+    if (note === undefined) return { at: object.createdAt, isNoted: false, offset: 0 };
+    const offset = note.kind === "snapshot" ? note.offset : 0;
+    return { at: note.newestCommitAt, isNoted: true, offset };
+  };
+  return (object) => {
+    let moment = known.get(object.key);
+    if (moment === undefined) {
+      moment = look(object);
+      known.set(object.key, moment);
+    }
+    return moment;
+  };
+}

@@ -1,0 +1,191 @@
+/**
+ * What to restore: one snapshot and the segments to replay over it. Pure but for asking the time of an object.
+ *
+ * @see docs/FORMAT.md, "Restore"
+ */
+import { formatIndex, formatPosition } from "../position.ts";
+import { segmentKey, snapshotKey } from "../storage/keys.ts";
+import type { SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
+import type { Inventory, MomentOf } from "./inventory.ts";
+
+/** How far to restore: all there is, to the end of an index, or to a moment. */
+export type RestoreTarget =
+  | { readonly kind: "latest" }
+  | { readonly kind: "index"; readonly index: number }
+  | { readonly kind: "moment"; readonly at: Date };
+
+/** What a restore reads. */
+export interface RestorePlan {
+  readonly generation: string;
+  readonly snapshot: SnapshotInfo;
+  /** From offset 0 of the snapshot's index on, in order; empty for a snapshot alone. */
+  readonly segments: readonly SegmentInfo[];
+  /** The stored segment that follows them and is not restored; it says where they have to end. */
+  readonly next: SegmentInfo | undefined;
+}
+
+/**
+ * Decide what to restore of one generation.
+ *
+ * @throws {Error} when there is no snapshot for the target, or when segments that it needs are missing
+ */
+export async function planRestore(
+  inventory: Inventory,
+  target: RestoreTarget,
+  momentOf: MomentOf,
+): Promise<RestorePlan> {
+  const { generation, segments } = inventory;
+  if (inventory.snapshots.length === 0) throw noSnapshots(inventory);
+  const { snapshot, end } = await chooseEnds(inventory, target, momentOf);
+  const start = countWhile(segments, (segment) => segment.index < snapshot.index);
+  const chosen = segments.slice(start, Math.max(start, end));
+  checkSegments(chosen, { generation, snapshotIndex: snapshot.index });
+  const highest = chosen.at(-1)?.index;
+  if (target.kind === "index" && highest !== target.index) {
+    const found = highest ?? -1;
+    throw new Error(
+      `unable to locate index ${target.index} in generation "${generation}", highest index was ${found}`,
+    );
+  }
+  return { generation, snapshot, segments: chosen, next: segments[Math.max(start, end)] };
+}
+
+interface Ends {
+  readonly snapshot: SnapshotInfo;
+  /** How many of all segments, from the first, lie within the target. */
+  readonly end: number;
+}
+
+async function chooseEnds(inventory: Inventory, target: RestoreTarget, momentOf: MomentOf): Promise<Ends> {
+  const { snapshots, segments } = inventory;
+  if (target.kind === "moment") return await chooseByMoment(inventory, target.at, momentOf);
+  const limit = target.kind === "index" ? target.index : Infinity;
+  const snapshot = snapshots[countWhile(snapshots, (other) => other.index <= limit) - 1];
+  if (snapshot === undefined) throw new Error("cannot find snapshot index: no snapshots available");
+  return { snapshot, end: countWhile(segments, (segment) => segment.index <= limit) };
+}
+
+/**
+ * The newest snapshot that is right at `at`. One that was taken at an offset of its index is right only from there
+ * on, so one whose offset the segments up to `at` don't reach gives way to the one before it.
+ */
+async function chooseByMoment(inventory: Inventory, at: Date, momentOf: MomentOf): Promise<Ends> {
+  const { generation, snapshots, segments } = inventory;
+  const end = await countUntil(segments, at, momentOf);
+  const count = await countUntil(snapshots, at, momentOf);
+  if (count === 0) throw new Error("cannot find snapshot index by timestamp: no snapshots available");
+  for (const snapshot of snapshots.slice(0, count).reverse()) {
+    const { offset } = await momentOf(snapshot);
+    if (reaches({ segments, end }, { index: snapshot.index, offset })) return { snapshot, end };
+  }
+  const [first] = snapshots;
+  const { offset } = await momentOf(first!);
+  const position = formatPosition({ generation, index: first!.index, offset });
+  const until = segments[end];
+  const earliest = until === undefined ? undefined : (await momentOf(until)).at.toISOString();
+  throw new Error(
+    `cannot restore to ${at.toISOString()}: ${first!.key} is right only from ${position} on, ` +
+      (until === undefined
+        ? "and no segment reaches that"
+        : `which ${until.key} reaches: ask for ${earliest} or later`),
+  );
+}
+
+/** Whether the segments before `end`, where none is missing, hold all of the WAL up to a position. */
+function reaches(
+  { segments, end }: { segments: readonly SegmentInfo[]; end: number },
+  { index, offset }: { index: number; offset: number },
+): boolean {
+  if (offset === 0) return true;
+  const last = segments[end - 1];
+  if (last === undefined || last.index < index) return false;
+  if (last.index > index) return true;
+  const next = segments[end];
+  // Where nothing of the same index follows, its end is known only once it is read, and is judged then.
+  return next === undefined || next.index > index || next.offset >= offset;
+}
+
+/**
+ * How many of `objects`, from the first, are not later than `at`: O(log n) questions.
+ *
+ * The times of notes never go back, so a note that is early enough vouches for all before it. Times of the store
+ * can: behind the last such note the first that is too late ends it.
+ */
+export async function countUntil(
+  objects: readonly (SnapshotInfo | SegmentInfo)[],
+  at: Date,
+  momentOf: MomentOf,
+): Promise<number> {
+  let vouched = 0;
+  let low = 0;
+  let high = objects.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const moment = await momentOf(objects[middle]!);
+    if (moment.at > at) high = middle;
+    else {
+      low = middle + 1;
+      if (moment.isNoted) vouched = low;
+    }
+  }
+  for (let nth = vouched; nth < low; nth++) {
+    // A listing has this time already; only one that looks too late is worth a request.
+    if (objects[nth]!.createdAt > at && (await momentOf(objects[nth]!)).at > at) return nth;
+  }
+  return low;
+}
+
+/** Each index from the snapshot's on is there, begins at offset 0, and its offsets rise. */
+function checkSegments(
+  segments: readonly SegmentInfo[],
+  { generation, snapshotIndex }: { generation: string; snapshotIndex: number },
+): void {
+  let previous: SegmentInfo | undefined;
+  for (const segment of segments) {
+    const { index, offset } = segment;
+    if (previous?.index === index) {
+      if (offset <= previous.offset) {
+        throw new Error(
+          `wal segments out of order: generation=${generation} index=${formatIndex(index)} ` +
+            `offsets=(${previous.offset},${offset}): ${segment.key}`,
+        );
+      }
+    } else {
+      const expected = previous === undefined ? snapshotIndex : previous.index + 1;
+      if (index !== expected) {
+        const missing = segmentKey({ generation, index: expected, offset: 0 });
+        throw new Error(`missing WAL index: ${generation}/${formatIndex(expected)}: ${missing}`);
+      }
+      if (offset !== 0) {
+        throw new Error(
+          `missing initial wal segment: generation=${generation} index=${formatIndex(index)} ` +
+            `offset=${offset}: ${segmentKey({ generation, index, offset: 0 })}`,
+        );
+      }
+    }
+    previous = segment;
+  }
+}
+
+/** The error for a generation without snapshots; where there is WAL one must have been there. */
+export function noSnapshots({ generation, segments }: Inventory): Error {
+  const [first] = segments;
+  if (first === undefined) return new Error("cannot find snapshot index: no snapshots available");
+  const key = snapshotKey({ generation, index: first.index });
+  return new Error(
+    `cannot find snapshot index: no snapshots available: generation ${generation} has WAL from index ` +
+      `${formatIndex(first.index)} on, but neither ${key} nor a later one`,
+  );
+}
+
+/** How many items, from the first, fulfil `holds`, which then holds for no later one. */
+function countWhile<T>(items: readonly T[], holds: (item: T) => boolean): number {
+  let low = 0;
+  let high = items.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (holds(items[middle]!)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

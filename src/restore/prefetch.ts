@@ -1,0 +1,175 @@
+/** Objects in order, fetched ahead in pieces, so that several requests run at once in bounded memory. */
+import { DamagedObjectError, NotFoundError } from "../errors.ts";
+import type { ByteRange, ObjectInfo, ObjectStore } from "../storage/object_store.ts";
+import { vanished } from "./moments.ts";
+
+/** The most bytes that are fetched by one request; so many times the parallelism may be held. */
+export const PIECE_SIZE = 2 * 1024 * 1024;
+
+/** Buffers above this size are used again; below, the garbage collector is quicker. */
+const POOLED_SIZE = 64 * 1024;
+
+/** The store could not give an object's bytes, which says nothing against the object. */
+export class FetchError extends Error {
+  override readonly name = "FetchError";
+}
+
+/** What is asked of a store at once. */
+interface Piece {
+  readonly object: ObjectInfo;
+  /** Absent: the whole object. */
+  readonly range: Required<ByteRange> | undefined;
+  readonly size: number;
+}
+
+/** A fetched object: its stored bytes, one chunk at a time, each valid until the next is asked for. */
+export interface FetchedObject {
+  /** The only chunk, when the object is no larger than a piece. */
+  readonly whole: Uint8Array<ArrayBuffer> | undefined;
+  stream(): ReadableStream<Uint8Array>;
+}
+
+/** How much to fetch ahead. */
+export interface PrefetchOptions {
+  /** Requests at once, at least 1. */
+  readonly parallelism: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Called with the number of stored bytes of each piece that is handed over. */
+  readonly onBytes?: ((count: number) => void) | undefined;
+}
+
+/** Fetches `objects` of a store in order; ask for each with `next()`, and read it to its end before the next one. */
+export class Prefetcher implements AsyncDisposable {
+  readonly #store: ObjectStore;
+  readonly #pieces: Iterator<Piece>;
+  readonly #options: PrefetchOptions;
+  readonly #abort = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #running: Promise<Uint8Array<ArrayBuffer>>[] = [];
+  readonly #spare: Uint8Array<ArrayBuffer>[] = [];
+  #shown: Uint8Array<ArrayBuffer> | undefined;
+
+  constructor(store: ObjectStore, objects: readonly ObjectInfo[], options: PrefetchOptions) {
+    this.#store = store;
+    this.#pieces = piecesOf(objects);
+    this.#options = options;
+    const { signal } = options;
+    this.#signal = signal === undefined ? this.#abort.signal : AbortSignal.any([signal, this.#abort.signal]);
+  }
+
+  /** The next object; `object` is the one of the list whose turn it is. */
+  async next(object: ObjectInfo): Promise<FetchedObject> {
+    if (object.size <= PIECE_SIZE) {
+      const whole = await this.#nextPiece();
+      return { whole, stream: () => chunkStream(() => Promise.resolve(undefined), whole) };
+    }
+    let left = object.size;
+    const pull = async () => {
+      if (left <= 0) return undefined;
+      const piece = await this.#nextPiece();
+      left -= PIECE_SIZE;
+      return piece;
+    };
+    return { whole: undefined, stream: () => chunkStream(pull) };
+  }
+
+  async #nextPiece(): Promise<Uint8Array<ArrayBuffer>> {
+    this.#signal.throwIfAborted();
+    if (this.#shown !== undefined) this.#release(this.#shown);
+    this.#shown = undefined;
+    this.#fill();
+    const piece = await this.#running.shift()!;
+    this.#shown = piece;
+    this.#fill();
+    this.#options.onBytes?.(piece.length);
+    return piece;
+  }
+
+  #fill(): void {
+    while (this.#running.length < this.#options.parallelism) {
+      const next = this.#pieces.next();
+      if (next.done) return;
+      const fetched = this.#fetch(next.value);
+      // Its failure counts when its turn comes.
+      fetched.catch(() => {});
+      this.#running.push(fetched);
+    }
+  }
+
+  async #fetch({ object, range, size }: Piece): Promise<Uint8Array<ArrayBuffer>> {
+    if (size === 0) return new Uint8Array(0);
+    try {
+      const stream = await this.#store.get(object.key, {
+        signal: this.#signal,
+        ...(range === undefined ? {} : { range }),
+      });
+      return await readExactly(stream, { object, buffer: this.#acquire(size), size });
+    } catch (error) {
+      if (error instanceof NotFoundError) throw vanished(object.key, error);
+      this.#signal.throwIfAborted();
+      if (error instanceof DamagedObjectError) throw error;
+      throw new FetchError(`cannot read ${object.key}`, { cause: error });
+    }
+  }
+
+  #acquire(size: number): Uint8Array<ArrayBuffer> {
+    if (size <= POOLED_SIZE) return new Uint8Array(size);
+    return this.#spare.pop() ?? new Uint8Array(PIECE_SIZE);
+  }
+
+  #release(piece: Uint8Array<ArrayBuffer>): void {
+    if (piece.buffer.byteLength === PIECE_SIZE) this.#spare.push(new Uint8Array(piece.buffer));
+  }
+
+  /** Stop what runs. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#abort.abort();
+    await Promise.allSettled(this.#running);
+    this.#spare.length = 0;
+  }
+}
+
+function* piecesOf(objects: readonly ObjectInfo[]): Generator<Piece> {
+  for (const object of objects) {
+    const { size } = object;
+    if (size <= PIECE_SIZE) yield { object, range: undefined, size };
+    else {
+      for (let start = 0; start < size; start += PIECE_SIZE) {
+        const end = Math.min(size, start + PIECE_SIZE);
+        yield { object, range: { start, end }, size: end - start };
+      }
+    }
+  }
+}
+
+/** Fill `buffer` with `size` bytes; fewer come back only when the stream ends before, which its decoder judges. */
+async function readExactly(
+  stream: ReadableStream<Uint8Array>,
+  { object, buffer, size }: { object: ObjectInfo; buffer: Uint8Array<ArrayBuffer>; size: number },
+): Promise<Uint8Array<ArrayBuffer>> {
+  let filled = 0;
+  for await (const chunk of stream) {
+    if (filled + chunk.length > size) {
+      throw new DamagedObjectError(object.key, "it is longer than listed: it changes while it is restored");
+    }
+    buffer.set(chunk, filled);
+    filled += chunk.length;
+  }
+  return buffer.subarray(0, filled);
+}
+
+function chunkStream(
+  pull: () => Promise<Uint8Array | undefined>,
+  first?: Uint8Array,
+): ReadableStream<Uint8Array> {
+  let ready = first !== undefined && first.length > 0 ? first : undefined;
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const chunk = ready ?? await pull();
+      ready = undefined;
+      if (chunk === undefined) controller.close();
+      else if (chunk.length > 0) controller.enqueue(chunk);
+      else controller.close();
+    },
+  }, { highWaterMark: 0 });
+}

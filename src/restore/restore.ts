@@ -1,0 +1,314 @@
+/** A database out of a replica: choose, plan, download, check, merge, finish. */
+import { decodeObject, decodeObjectBytes } from "../codec/object.ts";
+import type { Note } from "../codec/note.ts";
+import { DamagedObjectError } from "../errors.ts";
+import { type Logger, silentLogger } from "../logger.ts";
+import { formatIndex, type IndexOffset, type Position } from "../position.ts";
+import { type Files, type Owner, systemFiles } from "../runtime/files.ts";
+import { resolve } from "../runtime/paths.ts";
+import type { ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
+import { chooseGeneration } from "./choose.ts";
+import { explainWrite, refuseExisting, RestoreOutput } from "./finish.ts";
+import { fetchNote } from "./moments.ts";
+import { PageMerge } from "./page_merge.ts";
+import { planRestore, type RestorePlan, type RestoreTarget } from "./plan.ts";
+import { type FetchedObject, Prefetcher } from "./prefetch.ts";
+import { asDamage, damagedBy, type RestoredSnapshot, writeSnapshot } from "./snapshot.ts";
+import { WalReplay } from "./wal_replay.ts";
+
+/** How far a restore is. */
+export interface RestoreProgress {
+  /** Stored bytes, of all objects together. */
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
+/** What to restore and how. */
+export interface RestoreOptions {
+  /** The replicas of one database; the one whose newest generation reaches farthest is used. */
+  readonly clients: readonly ReplicaClient[];
+  /** Must not exist; missing folders are made. */
+  readonly outputPath: string;
+  /** Default: all there is. */
+  readonly target?: RestoreTarget | undefined;
+  /** Default: the one that reaches farthest. */
+  readonly generation?: string | undefined;
+  /** Requests at once. Default 8. */
+  readonly parallelism?: number | undefined;
+  /** Permission bits of the database, before the umask. Default 0o600. */
+  readonly mode?: number | undefined;
+  /** Default: whoever runs the program. */
+  readonly owner?: Owner | undefined;
+  /** Bytes of pages that are held in memory before they are written. Default 32 MiB. */
+  readonly arenaSize?: number | undefined;
+  readonly files?: Files | undefined;
+  readonly logger?: Logger | undefined;
+  /** Called as objects come in. */
+  readonly progress?: ((progress: RestoreProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a restore did. */
+export interface RestoreSummary {
+  /** The replica that was used. */
+  readonly replica: string;
+  readonly generation: string;
+  readonly snapshotIndex: number;
+  /** After the newest commit in the database. */
+  readonly lastPosition: Position;
+  /** The time of that commit, as far as notes or the store tell. */
+  readonly momentAt: Date;
+  readonly segmentCount: number;
+  /** Stored bytes that were read. */
+  readonly bytes: number;
+  /** Pages of the database, and how large each is; 0 for an empty one. */
+  readonly pageCount: number;
+  readonly pageSize: number;
+  /** Indexes whose step from the one before nothing in the replica proves. */
+  readonly unprovenIndexes: readonly number[];
+  /** Keys of objects whose note is damaged while their content is whole. */
+  readonly damagedNoteKeys: readonly string[];
+}
+
+/** Most bytes of an object that is decoded at one go: it can't become more than 255 times as many. */
+const SMALL_SIZE = 32 * 1024;
+
+/**
+ * Restore a database to `outputPath`. On failure and when the signal fires nothing is left there.
+ *
+ * @throws {NoBackupsError} when no replica has anything that matches
+ * @throws {DamagedObjectError} for a stored object that is missing, broken or does not belong
+ */
+export async function restore(options: RestoreOptions): Promise<RestoreSummary> {
+  const { clients, files = systemFiles, logger = silentLogger, signal } = options;
+  if (options.outputPath === "") throw new Error("output path required");
+  const outputPath = resolve(options.outputPath);
+  const target = options.target ?? { kind: "latest" };
+  signal?.throwIfAborted();
+  try {
+    await refuseExisting(outputPath, files);
+    const choice = await chooseGeneration(clients, {
+      generation: options.generation,
+      target,
+      logger,
+      signal,
+    });
+    const plan = await planRestore(choice.inventory, target, choice.momentOf);
+    const { client } = choice;
+    const run = new RestoreRun({ ...options, client, outputPath, target, files, logger, plan });
+    const spoiledAt = await run.attempt();
+    // See PageMerge: an unfinished last transaction that was larger than the arena.
+    if (spoiledAt !== undefined) await run.attempt(spoiledAt);
+    return run.summary();
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw explainWrite(error, outputPath);
+  }
+}
+
+interface RunOptions extends RestoreOptions {
+  readonly client: ReplicaClient;
+  readonly plan: RestorePlan;
+  readonly target: RestoreTarget;
+  readonly files: Files;
+  readonly logger: Logger;
+}
+
+/** One restore of one plan. */
+class RestoreRun {
+  readonly #options: RunOptions;
+  #bytes = 0;
+  #snapshot: RestoredSnapshot | undefined;
+  #replay: WalReplay | undefined;
+  #merge: PageMerge | undefined;
+  #momentAt: Date;
+  readonly #damagedNoteKeys: string[] = [];
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+    this.#momentAt = options.plan.snapshot.createdAt;
+  }
+
+  /** @returns where to stop in another attempt; `undefined` when the database is there */
+  async attempt(stopAt?: IndexOffset): Promise<IndexOffset | undefined> {
+    const { client, plan, signal, logger, files, mode, owner } = this.#options;
+    this.#bytes = 0;
+    this.#damagedNoteKeys.length = 0;
+    await using output = await RestoreOutput.open(this.#options.outputPath, { files, mode, owner });
+    await using source = new Prefetcher(client.store, [plan.snapshot, ...plan.segments], {
+      parallelism: Math.max(1, this.#options.parallelism ?? 8),
+      signal,
+      onBytes: this.#countBytes(),
+    });
+    await this.#restoreSnapshot(source, output);
+    await this.#replayAll(source, output, stopAt);
+    if (this.#merge?.isSpoiled) return this.#replay!.lastCommit ?? { index: plan.snapshot.index, offset: 0 };
+    await this.#cut(output);
+    signal?.throwIfAborted();
+    logger.info("renaming database from temporary location");
+    await output.finish();
+    this.#warn();
+    return undefined;
+  }
+
+  summary(): RestoreSummary {
+    const { client, plan } = this.#options;
+    const { generation, snapshot, segments } = plan;
+    const restored = this.#snapshot!;
+    const end = this.#replay!.lastCommit ?? { index: snapshot.index, offset: restored.note?.offset ?? 0 };
+    return {
+      replica: client.name,
+      generation,
+      snapshotIndex: snapshot.index,
+      lastPosition: { generation, ...end },
+      momentAt: this.#momentAt,
+      segmentCount: segments.length,
+      bytes: this.#bytes,
+      pageCount: this.#merge?.pageCount ?? restored.pageCount,
+      pageSize: this.#replay!.pageSize,
+      unprovenIndexes: this.#replay!.unproven,
+      damagedNoteKeys: this.#damagedNoteKeys,
+    };
+  }
+
+  #countBytes(): (count: number) => void {
+    const { plan, progress } = this.#options;
+    const totalBytes = plan.segments.reduce((sum, { size }) => sum + size, plan.snapshot.size);
+    return (count) => {
+      this.#bytes += count;
+      progress?.({ doneBytes: this.#bytes, totalBytes });
+    };
+  }
+
+  async #restoreSnapshot(source: Prefetcher, output: RestoreOutput): Promise<void> {
+    const { plan, logger, signal } = this.#options;
+    const { generation, snapshot } = plan;
+    logger.info("restoring snapshot", { generation, index: snapshot.index, path: output.file.path });
+    const fetched = await source.next(snapshot);
+    this.#snapshot = await writeSnapshot(fetched.stream(), {
+      snapshot,
+      file: output.file,
+      reserve: (bytes) => output.requireFree(bytes),
+      signal,
+    });
+    const { note, noteDamage } = this.#snapshot;
+    this.#see(snapshot, { note, noteDamage });
+  }
+
+  async #replayAll(source: Prefetcher, output: RestoreOutput, stopAt?: IndexOffset): Promise<void> {
+    const { plan, logger, arenaSize, client, signal } = this.#options;
+    const { generation, snapshot, segments, next } = plan;
+    const { pageSize, pageCount, note: snapshotNote } = this.#snapshot!;
+    this.#merge = undefined;
+    const replay = new WalReplay({
+      snapshot,
+      snapshotNote,
+      pageSize,
+      stopAt,
+      sinkFor: (pageSize) => this.#merge = new PageMerge(output.file, { pageSize, pageCount, arenaSize }),
+    });
+    this.#replay = replay;
+    if (segments.length === 0) logger.info("snapshot only, finalizing database");
+    else {
+      const [indexMin, indexMax] = [segments[0]!.index, segments.at(-1)!.index];
+      logger.info("restoring wal files", { generation, index_min: indexMin, index_max: indexMax });
+    }
+    for (const segment of segments) await this.#replayOne(await source.next(segment), segment);
+    const follows = next !== undefined && segments.length > 0
+      ? { segment: next, note: await fetchNote(client.store, next, { signal }) }
+      : undefined;
+    replay.finish(follows);
+  }
+
+  async #replayOne(fetched: FetchedObject, segment: SegmentInfo): Promise<void> {
+    const replay = this.#replay!;
+    const { signal, logger } = this.#options;
+    signal?.throwIfAborted();
+    if (fetched.whole !== undefined && fetched.whole.length <= SMALL_SIZE) {
+      const decoded = decodeSmall(segment, fetched.whole);
+      this.#see(segment, decoded);
+      replay.begin(segment, decoded.note);
+      await replay.accept(decoded.raw);
+    } else {
+      const decoded = await damagedBy(segment, () => decodeObject(fetched.stream()));
+      this.#see(segment, decoded);
+      const reader = decoded.raw.getReader();
+      try {
+        replay.begin(segment, decoded.note);
+        while (true) {
+          const { done, value } = await damagedBy(segment, () => reader.read());
+          if (done) break;
+          signal?.throwIfAborted();
+          await replay.accept(value);
+        }
+      } finally {
+        await reader.cancel().catch(() => {});
+      }
+    }
+    replay.end();
+    logger.debug("applied wal", {
+      generation: segment.generation,
+      index: segment.index,
+      offset: segment.offset,
+    });
+  }
+
+  /** Take in what stands in front of an object. */
+  #see(
+    object: SnapshotInfo | SegmentInfo,
+    { note, noteDamage }: { note: Note | undefined; noteDamage: string | undefined },
+  ): void {
+    const { target } = this.#options;
+    if (noteDamage !== undefined) this.#damagedNoteKeys.push(object.key);
+    this.#momentAt = note?.newestCommitAt ?? object.createdAt;
+    if (target.kind !== "moment" || note === undefined || note.newestCommitAt <= target.at) return;
+    throw new DamagedObjectError(
+      object.key,
+      `its newest commit is of ${note.newestCommitAt.toISOString()}, after the moment that is asked for, ` +
+        `while an object behind it counts as earlier: restore to an index instead`,
+    );
+  }
+
+  /** Write what is left and give the file its size. */
+  async #cut(output: RestoreOutput): Promise<void> {
+    const merge = this.#merge;
+    if (merge === undefined) return;
+    const missing = await merge.finish();
+    if (missing !== undefined) {
+      throw new DamagedObjectError(
+        this.#options.plan.snapshot.key,
+        `page ${missing} of the database is neither in it nor in the wal that follows`,
+      );
+    }
+    if (merge.pageCount !== undefined) output.file.truncateSync(merge.pageCount * this.#replay!.pageSize);
+  }
+
+  #warn(): void {
+    const { logger, plan } = this.#options;
+    const { generation } = plan;
+    const [key] = this.#damagedNoteKeys;
+    if (key !== undefined) {
+      logger.warn("damaged notes; the content behind them is whole", {
+        generation,
+        key,
+        count: this.#damagedNoteKeys.length,
+      });
+    }
+    const { unproven } = this.#replay!;
+    if (unproven.length > 0) {
+      logger.warn("nothing in the replica proves that the wal continues here", {
+        generation,
+        index: formatIndex(unproven[0]!),
+        count: unproven.length,
+      });
+    }
+  }
+}
+
+function decodeSmall(segment: SegmentInfo, stored: Uint8Array): ReturnType<typeof decodeObjectBytes> {
+  try {
+    return decodeObjectBytes(stored);
+  } catch (error) {
+    throw asDamage(segment, error);
+  }
+}

@@ -1,0 +1,42 @@
+/** Which processes have a file open. */
+import * as fs from "node:fs";
+
+/**
+ * The processes, this one included, that have any of `paths` open, as far as this system lets us see: Linux, and there
+ * our own processes or all of them for root. Elsewhere nobody.
+ *
+ * @param paths absolute, without symbolic links
+ */
+export function processesHolding(paths: readonly string[]): number[] {
+  const wanted = new Set(paths.flatMap((path) => [path, `${path} (deleted)`]));
+  const holders: number[] = [];
+  for (const name of readFolder("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const folder = `/proc/${name}/fd`;
+    if (readFolder(folder).some((fd) => wanted.has(readLink(`${folder}/${fd}`)))) {
+      holders.push(Number(name));
+    }
+  }
+  return holders;
+}
+
+/** The path that names the same file without symbolic links in its folders. */
+export function realFolderPath(path: string): string {
+  return fs.realpathSync(path);
+}
+
+function readFolder(path: string): string[] {
+  try {
+    return fs.readdirSync(path);
+  } catch {
+    return []; // Gone, another user's, or no /proc on this system.
+  }
+}
+
+function readLink(path: string): string {
+  try {
+    return fs.readlinkSync(path);
+  } catch {
+    return ""; // Closed meanwhile.
+  }
+}
