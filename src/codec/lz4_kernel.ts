@@ -16,6 +16,9 @@ export const HISTORY_LIMIT = 64 * 1024;
 
 const HASH_STATE_SIZE = 48;
 
+/** So much is copied and hashed at once: what was copied is still in a near cache when it is hashed. */
+const HASH_PART = 128 * 1024;
+
 /** What the module exports; places are bytes from the start of its memory. */
 interface KernelExports {
   readonly memory: WebAssembly.Memory;
@@ -115,8 +118,8 @@ export class XxHash32 {
   /** Add `bytes`. */
   update(bytes: Uint8Array): void {
     const { memory, inputAt } = kernel();
-    for (let from = 0; from < bytes.length; from += BLOCK_LIMIT) {
-      const part = bytes.subarray(from, from + BLOCK_LIMIT);
+    for (let from = 0; from < bytes.length; from += HASH_PART) {
+      const part = bytes.subarray(from, from + HASH_PART);
       memory.set(part, inputAt);
       this.updateWithin(inputAt, part.length);
     }

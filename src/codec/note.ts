@@ -155,7 +155,12 @@ export function decodeNote(payload: Uint8Array): DecodedNote {
   if (view.getUint8(4) !== VERSION || kind === undefined || flags > HAS_PREVIOUS_END || size !== summed) {
     return damaged("note of an unknown shape");
   }
-  return { note: readFields(view, { kind, hasPreviousEnd: flags === HAS_PREVIOUS_END }), damage: undefined };
+  const note = readFields(view, { kind, hasPreviousEnd: flags === HAS_PREVIOUS_END });
+  const { offset, newestCommitAt, previousEnd } = note;
+  if (!Number.isSafeInteger(offset + (previousEnd?.length ?? 0)) || Number.isNaN(newestCommitAt.getTime())) {
+    return damaged("note with an impossible offset, length or time");
+  }
+  return { note, damage: undefined };
 }
 
 function readFields(

@@ -227,7 +227,11 @@ export function decompress(length: i32, capacity: i32, history: i32): i32 {
     }
     at += literals;
     to += literals;
-    if (at == inputEnd) return <i32> (to - OUTPUT_AT);
+    if (at == inputEnd) {
+      // No match follows. Every encoder leaves these bits 0, so other bits are damage that nothing else would show.
+      if ((token & 15) != 0) break;
+      return <i32> (to - OUTPUT_AT);
+    }
 
     if (<i32> (inputEnd - at) < 2) break;
     const distance = <u32> load<u16>(at);
