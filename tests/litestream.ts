@@ -82,7 +82,9 @@ export class Litestream implements AsyncDisposable {
   }
 }
 
-function configOf({ databases, intervalMs = 20, checkpointPages = 40, replicaLines = [] }: LitestreamOptions) {
+function configOf(
+  { databases, intervalMs = 20, checkpointPages = 40, replicaLines = [] }: LitestreamOptions,
+) {
   const lines = ["dbs:"];
   for (const { databasePath, replicaPath } of databases) {
     lines.push(
