@@ -294,7 +294,13 @@ class RestoreRun {
         count: this.#damagedNoteKeys.length,
       });
     }
-    const { unproven } = this.#replay!;
+    const { unproven, overlapCount } = this.#replay!;
+    if (overlapCount > 0) {
+      logger.warn("wal segments repeat a part of the one before, which is passed over", {
+        generation,
+        count: overlapCount,
+      });
+    }
     if (unproven.length > 0) {
       logger.warn("nothing in the replica proves that the wal continues here", {
         generation,
