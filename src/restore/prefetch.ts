@@ -5,7 +5,7 @@ import { releaseUnusedMemory } from "../runtime/memory.ts";
 import { vanished } from "./moments.ts";
 
 /** The most bytes that are fetched by one request; so many times the parallelism may be held. */
-export const PIECE_SIZE = 2 * 1024 * 1024;
+export const PIECE_SIZE = 1024 * 1024;
 
 /** So many bytes come in between two clearances of memory. */
 const RELEASE_EVERY = 16 * 1024 * 1024;
