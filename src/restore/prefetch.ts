@@ -1,10 +1,14 @@
 /** Objects in order, fetched ahead in pieces, so that several requests run at once in bounded memory. */
 import { DamagedObjectError, NotFoundError } from "../errors.ts";
 import type { ByteRange, ObjectInfo, ObjectStore } from "../storage/object_store.ts";
+import { releaseUnusedMemory } from "../runtime/memory.ts";
 import { vanished } from "./moments.ts";
 
 /** The most bytes that are fetched by one request; so many times the parallelism may be held. */
-export const PIECE_SIZE = 2 * 1024 * 1024;
+export const PIECE_SIZE = 1024 * 1024;
+
+/** So many bytes come in between two clearances of memory. */
+const RELEASE_EVERY = 16 * 1024 * 1024;
 
 /** Buffers above this size are used again; below, the garbage collector is quicker. */
 const POOLED_SIZE = 64 * 1024;
@@ -48,6 +52,7 @@ export class Prefetcher implements AsyncDisposable {
   readonly #running: Promise<Uint8Array<ArrayBuffer>>[] = [];
   readonly #spare: Uint8Array<ArrayBuffer>[] = [];
   #shown: Uint8Array<ArrayBuffer> | undefined;
+  #sinceRelease = 0;
 
   constructor(store: ObjectStore, objects: readonly ObjectInfo[], options: PrefetchOptions) {
     this.#store = store;
@@ -82,6 +87,11 @@ export class Prefetcher implements AsyncDisposable {
     this.#shown = piece;
     this.#fill();
     this.#options.onBytes?.(piece.length);
+    this.#sinceRelease += piece.length;
+    if (this.#sinceRelease >= RELEASE_EVERY) {
+      this.#sinceRelease = 0;
+      releaseUnusedMemory();
+    }
     return piece;
   }
 
