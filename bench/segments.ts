@@ -40,7 +40,10 @@ export async function makeSegments(path: string, replica: string, options: Segme
     for (;;) {
       const segment = database.segmentAfter(position, { maxBytes: 64 << 20 });
       if (segment === undefined) return;
-      await uploadSegment(client, segment, { newestCommitAt: segment.newestCommitAt });
+      await uploadSegment(client, segment, {
+        newestCommitAt: segment.newestCommitAt,
+        pageSize: database.pageSize,
+      });
       position = { ...position, index: segment.index, offset: segment.offset + segment.length };
     }
   };
