@@ -268,7 +268,7 @@ test("restore() refuses to end before the offset of its snapshot", async () => {
   assert.equal(await attempt(lengthOf(0)), "it succeeded");
 });
 
-test("endOfSegment() agrees with a scan of all frames", async () => {
+test("endOfSegment() agrees with a scan of all frames", () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "db");
   using database = new DatabaseSync(path);
