@@ -143,7 +143,8 @@ export class Follower implements Disposable {
       const shadow = ShadowWal.create(generation, { meta: this.#meta, files: this.live.files });
       this.#shadow?.close();
       this.#shadow = shadow;
-      this.#times = new CommitTimes(0);
+      // When what is there was committed nobody knows; it is what we saw now.
+      this.#times = new CommitTimes(this.#clock.now());
       try {
         await this.catchUp();
         this.#meta.writeGeneration(generation);
