@@ -182,6 +182,14 @@ export class Follower implements Disposable {
   async startGeneration(): Promise<string> {
     for (let attempt = 1;; attempt++) {
       const generation = newGeneration();
+<<<<<<< HEAD
+=======
+      const shadow = ShadowWal.create(generation, { meta: this.#meta, files: this.live.files });
+      this.#shadow?.close();
+      this.#shadow = shadow;
+      // When what is there was committed nobody knows; it is what we saw now.
+      this.#times = new CommitTimes(this.#clock.now());
+>>>>>>> e2e
       try {
         await this.#beginGeneration(generation);
         return generation;

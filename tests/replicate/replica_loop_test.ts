@@ -565,3 +565,15 @@ test("Replicator.finish() finishes the snapshot that has begun, with commits tha
   await stopped;
   await bench.assertRestores();
 });
+
+test("ReplicaLoop: the snapshot of a database whose WAL is empty says when it was seen", async () => {
+  await using bench = new Bench();
+  bench.insert();
+  bench.application!.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  const startedAt = Date.now();
+  await bench.run();
+  await bench.current();
+  const [snapshot] = await bench.replica.snapshots(bench.generation);
+  assert.ok(snapshot!.note!.newestCommitAt.getTime() >= startedAt);
+  await bench.assertRestores();
+});
