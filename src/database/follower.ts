@@ -182,14 +182,6 @@ export class Follower implements Disposable {
   async startGeneration(): Promise<string> {
     for (let attempt = 1;; attempt++) {
       const generation = newGeneration();
-<<<<<<< HEAD
-=======
-      const shadow = ShadowWal.create(generation, { meta: this.#meta, files: this.live.files });
-      this.#shadow?.close();
-      this.#shadow = shadow;
-      // When what is there was committed nobody knows; it is what we saw now.
-      this.#times = new CommitTimes(this.#clock.now());
->>>>>>> e2e
       try {
         await this.#beginGeneration(generation);
         return generation;
@@ -206,7 +198,8 @@ export class Follower implements Disposable {
     this.#shadow?.close();
     this.#shadow = undefined;
     this.#shadow = ShadowWal.create(generation, { meta: this.#meta, files: this.live.files });
-    this.#times = new CommitTimes(0);
+    // When what is there was committed nobody knows; it is what we saw now.
+    this.#times = new CommitTimes(this.#clock.now());
     await this.catchUp();
     this.#meta.writeGeneration(generation);
     this.#meta.removeOtherGenerations(generation);
