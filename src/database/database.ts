@@ -220,8 +220,7 @@ export class LiveDatabase implements AsyncDisposable {
     }
     if (this.#snapshots.size === 0 && await this.#schedule.run(this.#opened!)) this.changed.notify();
     this.#closeIdle();
-    const seconds = (this.#clock.monotonicMs() - startMs) / 1000;
-    measureSync(this.#metrics, { follower, seconds, copiedBytes });
+    measureSync(this.#metrics, { follower, elapsedMs: this.#clock.monotonicMs() - startMs, copiedBytes });
   }
 
   #checkSurroundings(follower: Follower): void {
@@ -387,6 +386,8 @@ export class LiveDatabase implements AsyncDisposable {
     this.#attention.close();
     await this.#loop;
     using _ = await this.#mutex.acquire();
+    // What was committed last is copied too, so that the next start finds nothing between it and the live WAL.
+    await this.#opened?.follower.catchUp().catch((error) => this.#troubles.note(error));
     this.#closeFiles();
     this.#lock?.[Symbol.dispose]();
     this.#lock = undefined;
