@@ -12,7 +12,7 @@ import { acquireInstanceLock, isInstanceLockThere } from "./instance_lock.ts";
 import type { LiveFiles } from "./live_files.ts";
 import { measureSync } from "./measure.ts";
 import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
-import { checkMetaPath, IdentityError, openDatabase, openLiveFiles, WaitError } from "./open.ts";
+import { checkMetaPath, IdentityError, openFollower, openLiveFiles, WaitError } from "./open.ts";
 import { type Segment, segmentAt } from "./segment.ts";
 import { openSnapshot, type SnapshotSource } from "./snapshot.ts";
 import { Troubles } from "./troubles.ts";
@@ -153,20 +153,18 @@ export class LiveDatabase implements AsyncDisposable {
   }
 
   async #open(): Promise<void> {
-    if (this.#lock === undefined) {
-      // Nothing is made beside a database that isn't there.
-      openLiveFiles(this.path, this.#files).close();
-      this.#takeLock();
-      this.meta.removeTemporaryFiles();
-    }
-    const { path, meta } = this;
-    const { live, follower } = openDatabase({ path, meta, files: this.#files, clock: this.#clock });
-    this.#opened = { live, follower, writers: new Writers(this.path) };
+    const { meta } = this;
+    const live = openLiveFiles(this.path, this.#files);
     const reason = this.#reasonToRestart;
     try {
+      // Nothing is made beside a database that isn't there.
+      if (this.#lock === undefined) this.#takeLock();
+      const follower = openFollower({ live, meta, clock: this.#clock });
+      this.#opened = { live, follower, writers: new Writers(this.path) };
       await this.#chooseGeneration(follower);
     } catch (error) {
       this.#closeFiles();
+      live.close();
       // A generation that was to end must not go on only because the new one couldn't be written yet.
       this.#reasonToRestart ??= reason;
       throw error;
@@ -182,6 +180,7 @@ export class LiveDatabase implements AsyncDisposable {
     this.meta.adoptPermissions(this.path);
     this.meta.create();
     this.#lock = acquireInstanceLock(this.meta, this.path);
+    this.meta.removeTemporaryFiles();
   }
 
   async #chooseGeneration(follower: Follower): Promise<void> {

@@ -116,14 +116,18 @@ test("LiveDatabase begins a generation when the application closed and wrote whi
 test("LiveDatabase goes on when the application wrote to the same WAL while it was away", async () => {
   await using stage = new Stage();
   stage.insert();
+  stage.closeApplication();
+  // In a process of its own: when we close our descriptors, the locks of connections in this one are gone.
+  const neighbour = stage.neighbour();
+  await neighbour.sql("INSERT INTO t (x) VALUES (1)");
   const first = await stage.follow();
   const snapshot = await keepSnapshot(first);
-  stage.insert();
+  await neighbour.sql("INSERT INTO t (x) VALUES (2)");
   await first.close();
-  stage.insert();
+  await neighbour.sql("INSERT INTO t (x) VALUES (3)");
   const second = await stage.follow();
   assert.equal(second.position!.generation, snapshot.generation);
-  await assertNothingLost(second, { snapshot, neighbour: stage.neighbour() });
+  await assertNothingLost(second, { snapshot, neighbour });
 });
 
 test("LiveDatabase goes on where nothing changed, and keeps what is there (42)", async () => {
