@@ -12,7 +12,7 @@ import { acquireInstanceLock, isInstanceLockThere } from "./instance_lock.ts";
 import type { LiveFiles } from "./live_files.ts";
 import { measureSync } from "./measure.ts";
 import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
-import { checkMetaPath, IdentityError, openDatabase, openLiveFiles, WaitError } from "./open.ts";
+import { checkMetaPath, IdentityError, openFollower, openLiveFiles, WaitError } from "./open.ts";
 import { type Segment, segmentAt } from "./segment.ts";
 import { openSnapshot, type SnapshotSource } from "./snapshot.ts";
 import { Troubles } from "./troubles.ts";
@@ -153,20 +153,18 @@ export class LiveDatabase implements AsyncDisposable {
   }
 
   async #open(): Promise<void> {
-    if (this.#lock === undefined) {
-      // Nothing is made beside a database that isn't there.
-      openLiveFiles(this.path, this.#files).close();
-      this.#takeLock();
-      this.meta.removeTemporaryFiles();
-    }
-    const { path, meta } = this;
-    const { live, follower } = openDatabase({ path, meta, files: this.#files, clock: this.#clock });
-    this.#opened = { live, follower, writers: new Writers(this.path) };
+    const { meta } = this;
+    const live = openLiveFiles(this.path, this.#files);
     const reason = this.#reasonToRestart;
     try {
+      // Nothing is made beside a database that isn't there.
+      if (this.#lock === undefined) this.#takeLock();
+      const follower = openFollower({ live, meta, clock: this.#clock });
+      this.#opened = { live, follower, writers: new Writers(this.path) };
       await this.#chooseGeneration(follower);
     } catch (error) {
       this.#closeFiles();
+      live.close();
       // A generation that was to end must not go on only because the new one couldn't be written yet.
       this.#reasonToRestart ??= reason;
       throw error;
@@ -182,6 +180,7 @@ export class LiveDatabase implements AsyncDisposable {
     this.meta.adoptPermissions(this.path);
     this.meta.create();
     this.#lock = acquireInstanceLock(this.meta, this.path);
+    this.meta.removeTemporaryFiles();
   }
 
   async #chooseGeneration(follower: Follower): Promise<void> {
@@ -220,8 +219,7 @@ export class LiveDatabase implements AsyncDisposable {
     }
     if (this.#snapshots.size === 0 && await this.#schedule.run(this.#opened!)) this.changed.notify();
     this.#closeIdle();
-    const seconds = (this.#clock.monotonicMs() - startMs) / 1000;
-    measureSync(this.#metrics, { follower, seconds, copiedBytes });
+    measureSync(this.#metrics, { follower, elapsedMs: this.#clock.monotonicMs() - startMs, copiedBytes });
   }
 
   #checkSurroundings(follower: Follower): void {
@@ -387,6 +385,8 @@ export class LiveDatabase implements AsyncDisposable {
     this.#attention.close();
     await this.#loop;
     using _ = await this.#mutex.acquire();
+    // What was committed last is copied too, so that the next start finds nothing between it and the live WAL.
+    await this.#opened?.follower.catchUp().catch((error) => this.#troubles.note(error));
     this.#closeFiles();
     this.#lock?.[Symbol.dispose]();
     this.#lock = undefined;
