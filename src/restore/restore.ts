@@ -66,6 +66,8 @@ export interface RestoreSummary {
   readonly pageSize: number;
   /** Indexes whose step from the one before nothing in the replica proves. */
   readonly unprovenIndexes: readonly number[];
+  /** Segments that begin with what the one before them ends with, as Litestream writes them now and then. */
+  readonly overlapCount: number;
   /** Keys of objects whose note is damaged while their content is whole. */
   readonly damagedNoteKeys: readonly string[];
 }
@@ -167,6 +169,7 @@ class RestoreRun {
       pageCount: this.#merge?.pageCount ?? restored.pageCount,
       pageSize: this.#replay!.pageSize,
       unprovenIndexes: this.#replay!.unproven,
+      overlapCount: this.#replay!.overlapCount,
       damagedNoteKeys: this.#damagedNoteKeys,
     };
   }
