@@ -86,7 +86,7 @@ async function crossRestore(
   assert.equal(pageDifference(ours, narrow, { pageSize }), undefined);
   assert.equal(pageDifference(ours, databasePath, { pageSize }), undefined);
   if (summary.overlapCount > 0) {
-    // Seen in 1 of 60 runs. Litestream replays such segments as they are, and SQLite stops at what is repeated.
+    // Seen in 1 of some 70 runs. Litestream replays such segments as they are, and SQLite stops at what is repeated.
     recordFigure("replicas of Litestream with overlapping segments, not cross-restored", 1);
     return summary;
   }
