@@ -1,7 +1,7 @@
 /**
  * What to restore: one snapshot and the segments to replay over it. Pure but for asking the time of an object.
  *
- * @see docs/FORMAT.md, "Restore"
+ * @see docs/DESIGN.md, "Restore"
  */
 import { formatIndex, formatPosition } from "../position.ts";
 import { segmentKey, snapshotKey } from "../storage/keys.ts";
