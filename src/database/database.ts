@@ -20,7 +20,7 @@ import { ContinuityLostError, type Follower, ForeignWriterError } from "./follow
 import { acquireInstanceLock } from "./instance_lock.ts";
 import type { LiveFiles } from "./live_files.ts";
 import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
-import { checkMetaPath, openDatabase, openLiveFiles, WaitError } from "./open.ts";
+import { checkMetaPath, openDatabase, openLiveFiles, WaitError, withMeta } from "./open.ts";
 import { type Segment, segmentAt } from "./segment.ts";
 import { openSnapshot, type SnapshotSource } from "./snapshot.ts";
 import { Mutex, Notice } from "../async.ts";
@@ -172,8 +172,10 @@ export class LiveDatabase implements AsyncDisposable {
       // Nothing is made beside a database that isn't there.
       openLiveFiles(this.path, this.#files).close();
       this.meta.adoptPermissions(this.path);
-      this.meta.create();
-      this.#lock = acquireInstanceLock(this.meta, this.path);
+      this.#lock = withMeta(this.meta, () => {
+        this.meta.create();
+        return acquireInstanceLock(this.meta, this.path);
+      });
       this.meta.removeTemporaryFiles();
     }
     const { live, follower } = openDatabase({

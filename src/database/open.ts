@@ -4,6 +4,7 @@
 import { Follower } from "./follower.ts";
 import { LiveFiles } from "./live_files.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
+import { describeError } from "../errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { type Files, systemCode } from "../runtime/files.ts";
 import { parentFolder, resolve } from "../runtime/paths.ts";
@@ -83,6 +84,34 @@ function ensureWalMode(path: string): void {
   using writer = new SqliteConnection(path, { access: "read-write" });
   const mode = writer.value("PRAGMA journal_mode = wal");
   if (mode !== "wal") throw new WaitError(`WAL mode can't be set, the journal mode stays "${mode}"`);
+}
+
+/**
+ * Run `act`, which writes into the meta directory.
+ *
+ * @throws {WaitError} while its disk is full
+ */
+export function withMeta<T>(meta: MetaDirectory, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === "ENOSPC" || code === "EDQUOT" || classifySqliteError(describeCauses(error)) === "full") {
+      throw new WaitError(`the disk of ${meta.path} is full: free some space there`);
+    }
+    const isRefused = isRefusal(error) || code === "EROFS" ||
+      ["read-only", "cannot open"].includes(classifySqliteError(describeCauses(error)));
+    if (!isRefused) throw error;
+    throw new Error(
+      `cannot write to ${meta.path}, where walbrook keeps its copy of the WAL: let it write beside the database`,
+      { cause: error },
+    );
+  }
+}
+
+/** SQLite's own words may be those of a cause. */
+function describeCauses(error: unknown): Error {
+  return new Error(describeError(error));
 }
 
 function explain(path: string, error: unknown): unknown {
