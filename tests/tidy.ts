@@ -105,13 +105,6 @@ export function consoleUses(sources: Sources): string[] {
     .map(([path]) => `${path}: uses console`);
 }
 
-/** Files of src/ with more than 400 lines. */
-export function longFiles(sources: Sources): string[] {
-  return sourcesIn(sources).map(([path, text]) => ({ path, lineCount: text.split("\n").length - 1 }))
-    .filter(({ lineCount }) => lineCount > 400)
-    .map(({ path, lineCount }) => `${path}: ${lineCount} lines`);
-}
-
 // In pieces, so that this file doesn't name what it looks for.
 const MACHINE_NAMES: readonly RegExp[] = [
   new RegExp(`(?<![\\w.~-])/(${["work", "root", "farm"].join("|")})/`),

@@ -45,10 +45,6 @@ test("the repository uses no console in src", () => {
   assert.deepEqual(consoleUses(repositorySources()), []);
 });
 
-test("the repository has no file of over 400 lines in src", () => {
-  assert.deepEqual(longFiles(repositorySources()), []);
-});
-
 test("the repository names no folder of a machine and no registry", () => {
   assert.deepEqual(machineNames(repositorySources()), []);
 });
@@ -108,11 +104,9 @@ test("cycles() finds a cycle", () => {
   assert.deepEqual(cycles(sources), ["src/b.ts → src/c.ts → src/b.ts"]);
 });
 
-test("consoleUses(), longFiles() and machineNames() find what they look for", () => {
+test("consoleUses() and machineNames() find what they look for", () => {
   assert.equal(consoleUses(source("src/a.ts", "console.log(1);")).length, 1);
   assert.equal(consoleUses(source("src/a.ts", "// console.log(1);\nconst x = 1;")).length, 0);
-  assert.equal(longFiles(source("src/a.ts", "\n".repeat(401))).length, 1);
-  assert.equal(longFiles(source("src/a.ts", "\n".repeat(400))).length, 0);
   for (const folder of ["work", "root", "farm"]) {
     assert.equal(machineNames(source("docs/a.md", `see "/${folder}/x"`)).length, 1, folder);
   }
