@@ -107,7 +107,7 @@ export function shouldMove(index: WalIndex, standing: Standing): boolean {
 
 /** When to checkpoint. */
 export interface CheckpointLimits {
-  /** Frames not yet in the database file that call for a polite try. Default 1000. */
+  /** Frames in the WAL that call for a polite try. Default 1000. */
   readonly minPages: number;
   /** Frames in the WAL that call for a barrier; 0: never. Default 10000. */
   readonly maxPages: number;
@@ -150,6 +150,8 @@ export function chooseCheckpoint(facts: CheckpointFacts): CheckpointChoice {
     const grown = frameCount - triedFrameCount >= limits.minPages;
     return triedFrameCount < limits.maxPages || grown || sinceLastTryMs >= RETRY_MS ? "barrier" : "none";
   }
-  if (backlog >= limits.minPages && frameCount - triedFrameCount >= limits.minPages / 2) return "polite";
+  // However little is left: an application that checkpoints itself leaves the frame that our reader stands on at each
+  // commit, and pays for a try at each one until the WAL is restarted.
+  if (frameCount >= limits.minPages && frameCount - triedFrameCount >= limits.minPages / 4) return "polite";
   return limits.intervalMs > 0 && sinceLastTryMs >= limits.intervalMs ? "polite" : "none";
 }

@@ -1,6 +1,7 @@
 /** The rules of the lossless checkpoint, each broken once in the source to see its test fail. */
 import assert from "node:assert/strict";
 import { existsSync, openSync, readFileSync, readSync, statSync, writeSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { assertNothingLost, keepSnapshot, Stage, until } from "./stage.ts";
 import { viewOf } from "../../src/bytes.ts";
@@ -120,6 +121,34 @@ test("Follower that lets its reader go loses commits (the mutant that the other 
 test("Follower that keeps its reader loses nothing where the mutant does", async () => {
   await using stage = new Stage();
   assert.deepEqual(await commitBehindTheBack(stage, false), { has: true, wasRestarted: false });
+});
+
+test("Readers.move() begins the new transaction before it ends the old one", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  using bare = bareFollower(stage);
+  const { follower } = bare;
+  await follower.startGeneration();
+  stage.insert();
+  await follower.catchUp();
+  // Backfill all that can be, so that only our reader keeps the WAL from being restarted.
+  stage.application.exec("PRAGMA busy_timeout = 0; PRAGMA wal_checkpoint(PASSIVE)");
+  const restart = () => Object.values(stage.application.prepare("PRAGMA wal_checkpoint(RESTART)").get()!)[0];
+  assert.equal(restart(), 1);
+  const original = DatabaseSync.prototype.exec;
+  const answers: unknown[] = [];
+  // A neighbour tries before each statement of ours, until the new reader stands on mark 0.
+  DatabaseSync.prototype.exec = function (sql: string) {
+    answers.push(restart());
+    original.call(this, sql);
+  };
+  try {
+    follower.readers.move();
+  } finally {
+    DatabaseSync.prototype.exec = original;
+  }
+  // BEGIN, the read that makes it stand, and the ROLLBACK of the old one.
+  assert.deepEqual(answers, [1, 1, 1]);
 });
 
 test("Readers take turns: there is no moment in which the WAL could be truncated", async () => {
