@@ -132,6 +132,8 @@ export interface CheckpointFacts {
   /** Frames in the WAL at the last try; 0 after a restart. */
   readonly triedFrameCount: number;
   readonly sinceLastTryMs: number;
+  /** Frames in the database file after the last try; 0 after a restart. */
+  readonly triedBackfilledCount: number;
   readonly limits: CheckpointLimits;
 }
 
@@ -150,8 +152,12 @@ export function chooseCheckpoint(facts: CheckpointFacts): CheckpointChoice {
     const grown = frameCount - triedFrameCount >= limits.minPages;
     return triedFrameCount < limits.maxPages || grown || sinceLastTryMs >= RETRY_MS ? "barrier" : "none";
   }
-  // However little is left: an application that checkpoints itself leaves the frame that our reader stands on at each
-  // commit, and pays for a try at each one until the WAL is restarted.
-  if (frameCount >= limits.minPages && frameCount - triedFrameCount >= limits.minPages / 4) return "polite";
+  // However little is left: an application that checkpoints itself never gets past our reader, and pays for a try at
+  // each commit until the WAL is restarted. When being polite did not help, a barrier costs it less than that.
+  if (frameCount >= limits.minPages && frameCount - triedFrameCount >= limits.minPages / 4) {
+    const isOthersToo = backfilledCount > facts.triedBackfilledCount;
+    const wasTried = triedFrameCount >= limits.minPages;
+    return limits.maxPages > 0 && wasTried && isOthersToo ? "barrier" : "polite";
+  }
   return limits.intervalMs > 0 && sinceLastTryMs >= limits.intervalMs ? "polite" : "none";
 }

@@ -173,6 +173,7 @@ test("chooseCheckpoint() is polite first, then firm, and never busy for nothing"
     frameCount: 0,
     backfilledCount: 0,
     triedFrameCount: 0,
+    triedBackfilledCount: 0,
     sinceLastTryMs: 0,
     limits: CHECKPOINT_DEFAULTS,
   };
@@ -189,6 +190,18 @@ test("chooseCheckpoint() is polite first, then firm, and never busy for nothing"
     ],
     ["tried just now", { frameCount: 1200, triedFrameCount: 1000 }, "none"],
     ["grown by a quarter since", { frameCount: 1250, triedFrameCount: 1000 }, "polite"],
+    ["the application backfilled since, polite did not help", {
+      frameCount: 1250,
+      backfilledCount: 1249,
+      triedFrameCount: 1000,
+      triedBackfilledCount: 999,
+    }, "barrier"],
+    ["nobody else backfilled since", {
+      frameCount: 1250,
+      backfilledCount: 999,
+      triedFrameCount: 1000,
+      triedBackfilledCount: 999,
+    }, "polite"],
     ["one frame, before the interval", { frameCount: 1, sinceLastTryMs: 59_999 }, "none"],
     ["one frame, after the interval", { frameCount: 1, sinceLastTryMs: 60_000 }, "polite"],
     ["without an interval", { frameCount: 1, sinceLastTryMs: 1e9, limits: never }, "none"],
