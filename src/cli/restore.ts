@@ -210,8 +210,9 @@ export function parseTimestamp(text: string): Date {
 /** Restores what `parseRestoreArguments()` understood. */
 export const restoreCommand: Command = {
   usage: USAGE,
-  run(args) {
-    parseRestoreArguments(args);
-    throw new Error("not built yet");
+  async run(args, output) {
+    const request = parseRestoreArguments(args);
+    const { runRestore } = await import("./run_restore.ts");
+    return await runRestore(request, output);
   },
 };

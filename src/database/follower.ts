@@ -48,7 +48,7 @@ export class ForeignWriterError extends Error {
 export interface StepResult {
   /** Whether anything was copied. */
   readonly hasCopied: boolean;
-  /** Whether there is more to do at once. */
+  /** Whether something of what the step saw is left to do. */
   readonly hasMore: boolean;
 }
 
@@ -198,7 +198,8 @@ export class Follower implements Disposable {
     this.#shadow?.close();
     this.#shadow = undefined;
     this.#shadow = ShadowWal.create(generation, { meta: this.#meta, files: this.live.files });
-    this.#times = new CommitTimes(0);
+    // When what is there was committed nobody knows; it is what we saw now.
+    this.#times = new CommitTimes(this.#clock.now());
     await this.catchUp();
     this.#meta.writeGeneration(generation);
     this.#meta.removeOtherGenerations(generation);

@@ -3,6 +3,8 @@
  */
 import { Follower, type FollowerOptions, LostWalError } from "./follower.ts";
 import { type Identity, LiveFiles } from "./live_files.ts";
+import type { MetaDirectory } from "./meta_directory.ts";
+import { describeError } from "../errors.ts";
 import { type Files, systemCode } from "../runtime/files.ts";
 import { parentFolder, resolve } from "../runtime/paths.ts";
 import { classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
@@ -90,6 +92,27 @@ function ensureWalMode(path: string): void {
   using writer = new SqliteConnection(path, { access: "read-write" });
   const mode = writer.value("PRAGMA journal_mode = wal");
   if (mode !== "wal") throw new WaitError(`WAL mode can't be set, the journal mode stays "${mode}"`);
+}
+
+/** What a failure to write into the meta directory means: wait, or let the user mend it. */
+export function explainMetaError(meta: MetaDirectory, error: unknown): unknown {
+  const code = systemCode(error);
+  const problem = classifySqliteError(describeCauses(error));
+  if (code === "ENOSPC" || code === "EDQUOT" || (code === undefined && problem === "full")) {
+    return new WaitError(`the disk of ${meta.path} is full: free some space there`);
+  }
+  const isRefused = isRefusal(error) || code === "EROFS" ||
+    (code === undefined && (problem === "read-only" || problem === "cannot open"));
+  if (!isRefused || error instanceof WaitError) return error;
+  return new Error(
+    `cannot write to ${meta.path}, where walbrook keeps its copy of the WAL: let it write beside the database`,
+    { cause: error },
+  );
+}
+
+/** SQLite's own words may be those of a cause. */
+function describeCauses(error: unknown): Error {
+  return new Error(describeError(error));
 }
 
 function explain(path: string, error: unknown): unknown {
