@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
-import { consoleUses, cycles, importBreaches, longFiles, machineNames, type Sources } from "./tidy.ts";
+import { consoleUses, cycles, importBreaches, machineNames, type Sources } from "./tidy.ts";
 
 const root = new URL("..", import.meta.url);
 const NOT_OURS: readonly string[] = ["node_modules", ".git", ".cache", "dist", "coverage"];
