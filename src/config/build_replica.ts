@@ -76,7 +76,6 @@ interface AgeKeys {
 function buildAge(section: SectionValues, context: BuildContext): AgeKeys {
   const age = section.child("age");
   if (age === undefined) return { identities: [], recipients: [] };
-  if (age.isBroken) throw new Refusal(age.start, "age cannot be read");
   const keysIn = (name: "identities" | "recipients", parse: (text: string) => string[]): string[] => {
     const keys = linesOf(age.texts(name), parse);
     const fileKey = `${name}-file`;
@@ -336,5 +335,6 @@ function buildSftp(
 }
 
 function withoutCredentials(url: string): string {
-  return url.replace(/^(\w+:\/\/)?[^/?#]*@/, "$1");
+  // Up to the last @: a password may hold anything.
+  return url.replace(/^(\w+:\/\/)?.*@/s, "$1");
 }

@@ -79,13 +79,14 @@ export class SectionValues {
       }
       if (isUnset(entry.value)) continue;
       const value = readValue(entry.value, fact, reader);
-      if (value === undefined) isBroken = true;
-      else {fields.set(entry.key, {
-          value,
-          keyStart: entry.keyStart,
-          start: entry.value.start,
-          end: entry.value.end,
-        });}
+      if (value === undefined || (value instanceof SectionValues && value.isBroken)) isBroken = true;
+      if (value === undefined) continue;
+      fields.set(entry.key, {
+        value,
+        keyStart: entry.keyStart,
+        start: entry.value.start,
+        end: entry.value.end,
+      });
     }
     return new SectionValues(section, node.start, isBroken, fields);
   }

@@ -104,9 +104,9 @@ function parseOrRefuse(text: string): ParsedDocuments {
   }
 }
 
-/** The library's text without the piece of the file that it shows, which may be a secret. */
+/** The library's text without the piece of the file that it shows: an unquoted secret can look like anything. */
 function errorText({ code, message }: { code: string; message: string }): string {
-  if (code === "BAD_ALIAS" || code === "TAG_RESOLVE_FAILED") return message;
+  if (code === "TAG_RESOLVE_FAILED") return "an unknown tag: put a text that begins with ! in quotes";
   return message.replace(/: ["{[\s\S].*$/s, "").replaceAll(/\s+/g, " ");
 }
 
@@ -171,9 +171,11 @@ class TreeBuilder {
   }
 
   #aliased({ source }: Alias, offset: number): TreeNode {
-    if (!this.#anchors.has(source)) throw new YamlError(`unknown anchor '${source}' referenced`, offset);
+    if (!this.#anchors.has(source)) {
+      throw new YamlError("unknown anchor referenced: put a text that begins with * in quotes", offset);
+    }
     const target = this.#anchors.get(source);
-    if (target === undefined) throw new YamlError(`anchor '${source}' value contains itself`, offset);
+    if (target === undefined) throw new YamlError("an anchor's value contains itself", offset);
     return target;
   }
 
