@@ -12,7 +12,7 @@ export class Refusal extends Error {
   }
 }
 
-/** More than anybody reads; a file of nonsense must not make a million. */
+/** More warnings, and more errors, than anybody reads; a file of nonsense must not make a million. */
 const MAX_FINDINGS = 1000;
 
 /** The findings of one file. */
@@ -21,6 +21,9 @@ export class Findings {
   readonly #original: string;
   readonly #expanded: ExpandedText;
   readonly #lineStarts: number[] = [0];
+  readonly #locations = new Map<number, Location>();
+  #errorCount = 0;
+  #warningCount = 0;
   readonly #found = new Map<string, Finding & { readonly offset: number }>();
 
   constructor({ file, original, expanded }: { file: string; original: string; expanded: ExpandedText }) {
@@ -37,9 +40,15 @@ export class Findings {
     this.#addOriginal(kind, this.#expanded.originalOffset(offset), message);
   }
 
+  /** Whether no more warnings are taken, so that nobody needs to think of one. */
+  get isFull(): boolean {
+    return this.#warningCount >= MAX_FINDINGS;
+  }
+
   /** Note each variable that isn't set, except in comments. */
   addUnsetVariables(): void {
     for (const { name, offset } of this.#expanded.unset) {
+      if (this.isFull) return;
       if (this.#isComment(offset)) continue;
       const message = /^\w{2,}$|^[A-Za-z_]$/.test(name)
         ? `environment variable ${name} is not set: nothing stands for it`
@@ -73,13 +82,19 @@ export class Findings {
   }
 
   #addOriginal(kind: FindingKind, offset: number, message: string): void {
-    // Errors are never crowded out: they end the program.
-    if (this.#found.size >= MAX_FINDINGS && kind !== "wrong") return;
+    const isError = kind === "wrong";
+    if ((isError ? this.#errorCount : this.#warningCount) >= MAX_FINDINGS) return;
+    const key = `${offset} ${message}`;
+    if (this.#found.has(key)) return;
+    if (isError) this.#errorCount++;
+    else this.#warningCount++;
     const finding = { kind, file: this.#file, ...this.#locationOfOriginal(offset), message, offset };
-    this.#found.set(`${offset} ${message}`, finding);
+    this.#found.set(key, finding);
   }
 
   #locationOfOriginal(offset: number): Location {
+    const known = this.#locations.get(offset);
+    if (known !== undefined) return known;
     let low = 0;
     let high = this.#lineStarts.length;
     while (low < high) {
@@ -88,7 +103,9 @@ export class Findings {
       else high = middle;
     }
     const start = this.#lineStarts[low - 1]!;
-    return { line: low, column: Array.from(this.#original.slice(start, offset)).length + 1 };
+    const location = { line: low, column: Array.from(this.#original.slice(start, offset)).length + 1 };
+    this.#locations.set(offset, location);
+    return location;
   }
 
   /** By the look of the line: a `#` at its start or behind a blank, before `offset`. */

@@ -19,7 +19,7 @@ export interface Text {
 }
 
 /** A file can refer to one list a thousand times from a thousand places; nobody means that. */
-const MAX_SECTIONS = 200_000;
+const MAX_SECTIONS = 100_000;
 
 /** What reading a section needs to know. */
 export interface SectionReader {
@@ -271,7 +271,7 @@ function sectionOf(key: string): Section {
 
 /** Names for anchors alone, as other tools have them, are left in peace: `x-…`, `.…`, and whatever has an anchor. */
 function reportUnknown({ key, keyStart, isAnchored }: Entry, section: Section, findings: Findings): void {
-  if (isAnchored || key.startsWith("x-") || key.startsWith(".")) return;
+  if (findings.isFull || isAnchored || key.startsWith("x-") || key.startsWith(".")) return;
   const instead = insteadOf(section, key);
   const name = `"${shownKey(key)}"`;
   if (instead !== undefined) {

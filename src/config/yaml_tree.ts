@@ -100,13 +100,17 @@ function parseOrRefuse(text: string): ParsedDocuments {
   try {
     return parseDocuments(text);
   } catch (error) {
-    throw new YamlError(error instanceof RangeError ? "nested too deep" : "no YAML that can be read", 0);
+    throw new YamlError(
+      error instanceof RangeError ? `nested deeper than ${MAX_DEPTH}` : "no YAML that can be read",
+      0,
+    );
   }
 }
 
 /** The library's text without the piece of the file that it shows: an unquoted secret can look like anything. */
 function errorText({ code, message }: { code: string; message: string }): string {
   if (code === "TAG_RESOLVE_FAILED") return "an unknown tag: put a text that begins with ! in quotes";
+  if (message.includes("call stack")) return `nested deeper than ${MAX_DEPTH}`;
   return message.replace(/: ["{[\s\S].*$/s, "").replaceAll(/\s+/g, " ");
 }
 
