@@ -1,5 +1,6 @@
 /** What is wrong or doubtful in a configuration file, and where. */
 import { UsageError } from "../errors.ts";
+import type { Logger } from "../logger.ts";
 
 /** A place in the file as an editor counts: both from 1, columns in characters. */
 export interface Location {
@@ -32,6 +33,13 @@ export interface Finding extends Location {
 /** `/etc/litestream.yml:3:5: bucket required for s3 replica`. */
 export function formatFinding({ file, line, column, message }: Finding): string {
   return `${file}:${line}:${column}: ${message}`;
+}
+
+/** One WARN record for each warning. */
+export function logWarnings(warnings: readonly Finding[], logger: Logger): void {
+  for (const { file, line, column, message } of warnings) {
+    logger.warn("configuration", { file, line, column, warning: message });
+  }
 }
 
 /** The configuration can't be used. The message is the first finding; `findings` has all, in the order of their places. */

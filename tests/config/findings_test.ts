@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ConfigurationError } from "../../src/config/finding.ts";
+import { silentLogger } from "../../src/logger.ts";
+import { ConfigurationError, logWarnings } from "../../src/config/finding.ts";
 import { errorsOf, load, testOptions, warningsOf } from "./parsed.ts";
 
 /** A file with one database, which has this replica. */
@@ -369,4 +370,19 @@ test("ConfigurationError shows no secret", () => {
       return true;
     }, text);
   }
+});
+
+test("logWarnings() writes a WARN for each", () => {
+  const records: unknown[] = [];
+  const { warnings } = load("foo: 1\nbar: 2");
+  logWarnings(warnings, { ...silentLogger, warn: (message, fields) => void records.push([message, fields]) });
+  assert.deepEqual(records, [
+    ["configuration", { file: "c.yml", line: 1, column: 1, warning: 'unknown key "foo" is ignored' }],
+    ["configuration", {
+      file: "c.yml",
+      line: 2,
+      column: 1,
+      warning: 'unknown key "bar" is ignored',
+    }],
+  ]);
 });
