@@ -1,7 +1,7 @@
 /** Secrets that stand in files of their own, and files that show secrets to everybody. */
 import { concatBytes } from "../bytes.ts";
 import { describeError, UsageError } from "../errors.ts";
-import { type Files, systemCode } from "../runtime/files.ts";
+import { type Files, readPipeSync, systemCode } from "../runtime/files.ts";
 
 /** Far more than a key or a list of keys needs. */
 const MAX_SECRET_SIZE = 64 * 1024;
@@ -16,6 +16,7 @@ export function readTextFile(files: Files, path: string, { limit }: { limit: num
   try {
     const stat = files.statSync(path);
     if (stat?.isFolder) throw new UsageError(`read ${path}: is a directory`);
+    if (stat !== undefined && !stat.isFile) return readPipeSync(path, { limit });
     using file = files.openSync(path, { access: "read" });
     const chunks: Uint8Array[] = [];
     for (let size = 0; size <= limit;) {

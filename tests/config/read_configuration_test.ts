@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -322,6 +324,19 @@ test("readConfiguration() names a file that isn't there or can't be read (case 1
     name: "UsageError",
     message: `${broken}: cannot read YAML: invalid UTF-8`,
   });
+});
+
+test("readConfiguration() reads a pipe", async () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "pipe");
+  execFileSync("mkfifo", [path]);
+  const text = `dbs:\n- path: /a\n- path: /b\n# ${"x".repeat(200_000)}\n`;
+  writeFileSync(join(folder.path, "text"), text);
+  const writer = spawn("sh", ["-c", 'cat text > "$0"', path], { cwd: folder.path });
+  const ended = once(writer, "exit");
+  const { configuration } = readConfiguration(path, testOptions());
+  assert.deepEqual(configuration.databases.map(({ path }) => path), ["/a", "/b"]);
+  assert.deepEqual(await ended, [0, null]);
 });
 
 test("readConfiguration() takes byte order marks and UTF-16", () => {
