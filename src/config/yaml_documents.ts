@@ -32,6 +32,7 @@ function parse(text: string): Document.Parsed[] {
   const documents = parseAllDocuments(text, {
     version: "1.1",
     schema: "failsafe",
+    // A comment directly behind a bracket, as the library of Litestream 0.3 takes it.
     strict: false,
     uniqueKeys: false,
     prettyErrors: false,

@@ -173,9 +173,12 @@ test("parseConfiguration() refuses what stands in the way of another", () => {
     ["dbs: [{path: /a, replicas: [{path: /a}]}]", "1:36: replica folder /a is a database"],
   ];
   for (const [text, expected] of cases) assert.deepEqual(errorsOf(text), [expected], text);
-  const nested = warningsOf(replicas("path: /r", "path: /r/x"));
+  const nested = warningsOf(
+    "dbs:\n- path: /a\n  replicas:\n  - {name: x, path: /r}\n  - {name: y, path: /r/x}\n  - {name: z, path: /r/x/y}",
+  );
   assert.deepEqual(nested, [
     "5:21: replica folder /r/x is inside the one of another replica, /r: better keep them apart",
+    "6:21: replica folder /r/x/y is inside the one of another replica, /r/x: better keep them apart",
   ]);
   for (
     const text of [

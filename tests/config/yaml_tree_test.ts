@@ -51,6 +51,9 @@ test("parseYamlTree() takes lines within brackets and quotes however they are in
     ["a: [\n{b: c,\nd: [e\n]\n}\n]\nf: g", { a: [{ b: "c", d: ["e"] }], f: "g" }],
     ['a: "x\ny\n\nz"\nf: g', { a: "x y\nz", f: "g" }],
     ["- a: 'x\ny'\n- b", [{ a: "x y" }, "b"]],
+    ['a: "x\\"\ny"', { a: 'x" y' }],
+    ["a: [b]#c\nf: g", { a: ["b"], f: "g" }],
+    ['a: "x\\\\"\nb: y', { a: "x\\", b: "y" }],
     ['a:\n  - {b: [\nc], d: "e\nf"}\ng: h', { a: [{ b: ["c"], d: "e f" }], g: "h" }],
   ];
   for (const [text, expected] of cases) assert.deepEqual(plain(parseYamlTree(text).root), expected, text);
