@@ -84,6 +84,7 @@ test("importBreaches() lets pass what is allowed", () => {
     ["src/wal/a.ts", 'import { x } from "../errors.ts";\nimport { y } from "./b.ts";'],
     ["src/restore/a.ts", 'import { ReplicaClient } from "../storage/replica_client.ts";'],
     ["src/config/a.ts", 'import type { X } from "../database/b.ts";'],
+    ["src/config/a.ts", 'import { parseReplicaUrl } from "../storage/replica_url.ts";'],
     ["src/cli/a.ts", 'const x = await import("../storage/file_store.ts");'],
     ["src/runtime/sqlite.ts", 'import { D } from "node:sqlite";'],
     ["src/wal/a.ts", '// import { x } from "../codec/b.ts";\n/* import "node:fs" */'],
