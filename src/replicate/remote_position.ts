@@ -1,9 +1,11 @@
 /** Where a replica stands, read from the replica itself: its listing is the state. */
 import { decodeObject } from "../codec/object.ts";
-import { viewOf } from "../bytes.ts";
-import { describeError } from "../errors.ts";
+import { notSealed, requireSameSeal, SEAL_SIZE } from "../codec/sealed.ts";
+import { readAll, viewOf } from "../bytes.ts";
+import { describeError, EncryptionError } from "../errors.ts";
 import { FRAME_HEADER_SIZE, frameSize, type Position } from "../position.ts";
-import type { ReplicaClient, SegmentInfo } from "../storage/replica_client.ts";
+import type { ObjectInfo, StoreOptions } from "../storage/object_store.ts";
+import type { ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import type { Checksum } from "../wal/checksum.ts";
 
 /** What a replica has of one generation. */
@@ -27,7 +29,12 @@ interface SegmentEnd {
   readonly newestCommitAt: number;
 }
 
-/** Read where `generation` stands in a replica: two listings, and one download of the last segment. */
+/**
+ * Read where `generation` stands in a replica: two listings, and one download of the last segment or of the first
+ * bytes of the last snapshot.
+ *
+ * @throws {EncryptionError} when the replica is encrypted otherwise than its keys say, or can't be read with them
+ */
 export async function readRemoteState(
   client: ReplicaClient,
   { generation, pageSize, signal }: {
@@ -36,10 +43,12 @@ export async function readRemoteState(
     signal?: AbortSignal | undefined;
   },
 ): Promise<RemoteState> {
-  const snapshotIndex = (await client.snapshots(generation, { signal })).at(-1)?.index;
+  const snapshot = (await client.snapshots(generation, { signal })).at(-1);
+  const snapshotIndex = snapshot?.index;
   const last = (await client.segments(generation, { signal })).at(-1);
   const none = { snapshotIndex, checksum: undefined, newestCommitAt: 0, damaged: undefined };
   if (last === undefined || (snapshotIndex !== undefined && last.index < snapshotIndex)) {
+    if (snapshot !== undefined) await requireSealOf(client, snapshot, { signal });
     const position = snapshotIndex === undefined
       ? undefined
       : { generation, index: snapshotIndex, offset: 0 };
@@ -51,9 +60,32 @@ export async function readRemoteState(
     return { ...none, ...end, position: { generation, index, offset: offset + end.length } };
   } catch (error) {
     signal?.throwIfAborted();
+    // Other keys may read it: nothing of ours may take its place.
+    if (error instanceof EncryptionError) throw unreadable(last, error);
     const damaged = { key: last.key, reason: describeError(error) };
     return { ...none, position: { generation, index, offset }, damaged };
   }
+}
+
+/** Without a segment that is read whole, the snapshot's first bytes tell whether the replica is encrypted. */
+async function requireSealOf(
+  client: ReplicaClient,
+  snapshot: SnapshotInfo,
+  options: StoreOptions,
+): Promise<void> {
+  const range = { start: 0, end: SEAL_SIZE };
+  const head = await readAll(await client.store.get(snapshot.key, { ...options, range }), {
+    limit: SEAL_SIZE,
+  });
+  try {
+    requireSameSeal(head, client.cipher);
+  } catch (error) {
+    throw unreadable(snapshot, error);
+  }
+}
+
+function unreadable({ key }: ObjectInfo, cause: unknown): EncryptionError {
+  return new EncryptionError(`cannot determine replica position: ${key}`, { cause });
 }
 
 async function readSegmentEnd(
@@ -61,7 +93,12 @@ async function readSegmentEnd(
   segment: SegmentInfo,
   { pageSize, signal }: { pageSize: number; signal: AbortSignal | undefined },
 ): Promise<SegmentEnd> {
-  const object = await decodeObject(await client.store.get(segment.key, { signal }));
+  const { cipher } = client;
+  const object = await decodeObject(await client.store.get(segment.key, { signal }), { cipher });
+  if (cipher?.canDecrypt === false) {
+    await object.raw.cancel();
+    throw notSealed();
+  }
   const frame = frameSize(pageSize);
   let tail: Uint8Array = new Uint8Array(0);
   let length = 0;

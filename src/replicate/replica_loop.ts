@@ -94,6 +94,13 @@ export class ReplicaLoop {
 
   /** Begin; errors are retried until `finish`. */
   start(): void {
+    const { cipher } = this.client;
+    if (cipher?.canEncrypt === true && !cipher.canDecrypt) {
+      this.#logger.warn(
+        "age recipients without identities: after a restart the replica's position can't be read back; " +
+          "add age.identities",
+      );
+    }
     this.#loop = this.#run();
   }
 

@@ -21,5 +21,5 @@ export async function uploadSegment(
   const body = segment.length <= SMALL_BYTES
     ? encodeObjectBytes(await readAll(segment.read(), { limit: SMALL_BYTES }), { note })
     : encodeObject(segment.read(), { note });
-  return await client.store.put(segmentKey(segment), body, { signal });
+  return await client.put(segmentKey(segment), body, { signal });
 }

@@ -1,6 +1,9 @@
 /** Objects in order, fetched ahead in pieces, so that several requests run at once in bounded memory. */
+import { unseal, unsealBytes } from "../codec/sealed.ts";
 import { DamagedObjectError, NotFoundError } from "../errors.ts";
-import type { ByteRange, ObjectInfo, ObjectStore } from "../storage/object_store.ts";
+import type { ByteRange, ObjectInfo } from "../storage/object_store.ts";
+import type { ReplicaClient } from "../storage/replica_client.ts";
+import { asDamage, FetchError } from "./damage.ts";
 import { vanished } from "./moments.ts";
 
 /** The most bytes that are fetched by one request; so many times the parallelism may be held. */
@@ -8,11 +11,6 @@ export const PIECE_SIZE = 2 * 1024 * 1024;
 
 /** Buffers above this size are used again; below, the garbage collector is quicker. */
 const POOLED_SIZE = 64 * 1024;
-
-/** The store could not give an object's bytes, which says nothing against the object. */
-export class FetchError extends Error {
-  override readonly name = "FetchError";
-}
 
 /** What is asked of a store at once. */
 interface Piece {
@@ -22,10 +20,16 @@ interface Piece {
   readonly size: number;
 }
 
-/** A fetched object: its stored bytes, one chunk at a time, each valid until the next is asked for. */
+/** What the store gave for a piece. */
+interface FetchedPiece {
+  readonly bytes: Uint8Array;
+  readonly storedSize: number;
+}
+
+/** A fetched object: its bytes, decrypted, one chunk at a time, each valid until the next is asked for. */
 export interface FetchedObject {
   /** The only chunk, when the object is no larger than a piece. */
-  readonly whole: Uint8Array<ArrayBuffer> | undefined;
+  readonly whole: Uint8Array | undefined;
   stream(): ReadableStream<Uint8Array>;
 }
 
@@ -38,19 +42,19 @@ export interface PrefetchOptions {
   readonly onBytes?: ((count: number) => void) | undefined;
 }
 
-/** Fetches `objects` of a store in order; ask for each with `next()`, and read it to its end before the next one. */
+/** Fetches `objects` of a replica in order; ask for each with `next()`, and read it to its end before the next one. */
 export class Prefetcher implements AsyncDisposable {
-  readonly #store: ObjectStore;
+  readonly #client: ReplicaClient;
   readonly #pieces: Iterator<Piece>;
   readonly #options: PrefetchOptions;
   readonly #abort = new AbortController();
   readonly #signal: AbortSignal;
-  readonly #running: Promise<Uint8Array<ArrayBuffer>>[] = [];
+  readonly #running: Promise<FetchedPiece>[] = [];
   readonly #spare: Uint8Array<ArrayBuffer>[] = [];
-  #shown: Uint8Array<ArrayBuffer> | undefined;
+  #shown: Uint8Array | undefined;
 
-  constructor(store: ObjectStore, objects: readonly ObjectInfo[], options: PrefetchOptions) {
-    this.#store = store;
+  constructor(client: ReplicaClient, objects: readonly ObjectInfo[], options: PrefetchOptions) {
+    this.#client = client;
     this.#pieces = piecesOf(objects);
     this.#options = options;
     const { signal } = options;
@@ -70,19 +74,19 @@ export class Prefetcher implements AsyncDisposable {
       left -= PIECE_SIZE;
       return piece;
     };
-    return { whole: undefined, stream: () => chunkStream(pull) };
+    return { whole: undefined, stream: () => unseal(chunkStream(pull), this.#client.cipher) };
   }
 
-  async #nextPiece(): Promise<Uint8Array<ArrayBuffer>> {
+  async #nextPiece(): Promise<Uint8Array> {
     this.#signal.throwIfAborted();
     if (this.#shown !== undefined) this.#release(this.#shown);
     this.#shown = undefined;
     this.#fill();
-    const piece = await this.#running.shift()!;
-    this.#shown = piece;
+    const { bytes, storedSize } = await this.#running.shift()!;
+    this.#shown = bytes;
     this.#fill();
-    this.#options.onBytes?.(piece.length);
-    return piece;
+    this.#options.onBytes?.(storedSize);
+    return bytes;
   }
 
   #fill(): void {
@@ -96,10 +100,25 @@ export class Prefetcher implements AsyncDisposable {
     }
   }
 
-  async #fetch({ object, range, size }: Piece): Promise<Uint8Array<ArrayBuffer>> {
-    if (size === 0) return new Uint8Array(0);
+  async #fetch(piece: Piece): Promise<FetchedPiece> {
+    const { object, range, size } = piece;
+    const stored = size === 0 ? new Uint8Array(0) : await this.#get(piece);
+    const storedSize = stored.length;
+    const { cipher } = this.#client;
+    if (cipher === undefined || range !== undefined) return { bytes: stored, storedSize };
+    // Here, where several objects are under way at once: each costs a key exchange, in other threads.
     try {
-      const stream = await this.#store.get(object.key, {
+      const bytes = await unsealBytes(stored, cipher);
+      if (bytes !== stored) this.#release(stored);
+      return { bytes, storedSize };
+    } catch (error) {
+      throw asDamage(object, error);
+    }
+  }
+
+  async #get({ object, range, size }: Piece): Promise<Uint8Array<ArrayBuffer>> {
+    try {
+      const stream = await this.#client.store.get(object.key, {
         signal: this.#signal,
         ...(range === undefined ? {} : { range }),
       });
@@ -117,8 +136,10 @@ export class Prefetcher implements AsyncDisposable {
     return this.#spare.pop() ?? new Uint8Array(PIECE_SIZE);
   }
 
-  #release(piece: Uint8Array<ArrayBuffer>): void {
-    if (piece.buffer.byteLength === PIECE_SIZE) this.#spare.push(new Uint8Array(piece.buffer));
+  #release({ buffer }: Uint8Array): void {
+    if (buffer instanceof ArrayBuffer && buffer.byteLength === PIECE_SIZE) {
+      this.#spare.push(new Uint8Array(buffer));
+    }
   }
 
   /** Stop what runs. */
