@@ -2,8 +2,10 @@
 import { decodeObject } from "../codec/object.ts";
 import { notSealed, requireSameSeal, SEAL_SIZE } from "../codec/sealed.ts";
 import { readAll, viewOf } from "../bytes.ts";
+import type { Cipher } from "../cipher.ts";
 import { describeError, EncryptionError } from "../errors.ts";
-import { FRAME_HEADER_SIZE, frameSize, type Position } from "../position.ts";
+import { frameSize, type IndexOffset, type Position, WAL_HEADER_SIZE } from "../position.ts";
+import { frameChecksumAt } from "../wal/frames.ts";
 import type { ObjectInfo, StoreOptions } from "../storage/object_store.ts";
 import type { ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import type { Checksum } from "../wal/checksum.ts";
@@ -20,6 +22,17 @@ export interface RemoteState {
   readonly newestCommitAt: number;
   /** The newest segment, when it can't be read, and why: it has to be stored again. */
   readonly damaged: { readonly key: string; readonly reason: string } | undefined;
+  /** The newest segment, when it is whole. */
+  readonly newest: KnownSegment | undefined;
+}
+
+/** A segment that we stored or read ourselves: it needn't be downloaded again while it is the newest. */
+export interface KnownSegment extends IndexOffset {
+  readonly key: string;
+  /** Bytes as stored. */
+  readonly size: number;
+  /** Decoded bytes. */
+  readonly length: number;
 }
 
 /** What the last segment ends with. */
@@ -30,23 +43,31 @@ interface SegmentEnd {
 }
 
 /**
- * Read where `generation` stands in a replica: two listings, and one download of the last segment or of the first
- * bytes of the last snapshot.
+ * Read where `generation` stands in a replica: two listings, and one download: of the last segment unless it is
+ * `known`, or, when there is none, of the first bytes of the last snapshot.
  *
- * @throws {EncryptionError} when the replica is encrypted otherwise than its keys say, or can't be read with them
+ * @throws {EncryptionError} when the replica is encrypted otherwise than its keys say, or can't be read with them;
+ * {Error} what the store fails with; a segment that comes but can't be decoded is no failure
  */
 export async function readRemoteState(
   client: ReplicaClient,
-  { generation, pageSize, signal }: {
+  { generation, pageSize, known, signal }: {
     generation: string;
     pageSize: number;
+    known?: KnownSegment | undefined;
     signal?: AbortSignal | undefined;
   },
 ): Promise<RemoteState> {
   const snapshot = (await client.snapshots(generation, { signal })).at(-1);
   const snapshotIndex = snapshot?.index;
   const last = (await client.segments(generation, { signal })).at(-1);
-  const none = { snapshotIndex, checksum: undefined, newestCommitAt: 0, damaged: undefined };
+  const none = {
+    snapshotIndex,
+    checksum: undefined,
+    newestCommitAt: 0,
+    damaged: undefined,
+    newest: undefined,
+  };
   if (last === undefined || (snapshotIndex !== undefined && last.index < snapshotIndex)) {
     if (snapshot !== undefined) await requireSealOf(client, snapshot, { signal });
     const position = snapshotIndex === undefined
@@ -54,29 +75,27 @@ export async function readRemoteState(
       : { generation, index: snapshotIndex, offset: 0 };
     return { ...none, position };
   }
-  const { index, offset } = last;
-  try {
-    const end = await readSegmentEnd(client, last, { pageSize, signal });
-    return { ...none, ...end, position: { generation, index, offset: offset + end.length } };
-  } catch (error) {
-    signal?.throwIfAborted();
-    // Other keys may read it: nothing of ours may take its place.
-    if (error instanceof EncryptionError) throw unreadable(last, error);
-    const damaged = { key: last.key, reason: describeError(error) };
-    return { ...none, position: { generation, index, offset }, damaged };
+  const { key, size, index, offset } = last;
+  const endAt = (length: number) => ({ generation, index, offset: offset + length });
+  if (known !== undefined && known.key === key && known.size === size) {
+    return { ...none, position: endAt(known.length), newest: known };
   }
+  const end = await readSegmentEnd(client, last, { pageSize, signal });
+  if ("reason" in end) return { ...none, position: endAt(0), damaged: { key, reason: end.reason } };
+  const { length, checksum, newestCommitAt } = end;
+  const newest = { key, size, index, offset, length };
+  return { ...none, position: endAt(length), checksum, newestCommitAt, newest };
 }
 
-/** Without a segment that is read whole, the snapshot's first bytes tell whether the replica is encrypted. */
+/** Without a segment that is read, the snapshot's first bytes tell whether the replica is encrypted. */
 async function requireSealOf(
   client: ReplicaClient,
   snapshot: SnapshotInfo,
   options: StoreOptions,
 ): Promise<void> {
-  const range = { start: 0, end: SEAL_SIZE };
-  const head = await readAll(await client.store.get(snapshot.key, { ...options, range }), {
-    limit: SEAL_SIZE,
-  });
+  const limit = SEAL_SIZE;
+  const range = { start: 0, end: limit };
+  const head = await readAll(await client.store.get(snapshot.key, { ...options, range }), { limit });
   try {
     requireSameSeal(head, client.cipher);
   } catch (error) {
@@ -92,9 +111,48 @@ async function readSegmentEnd(
   client: ReplicaClient,
   segment: SegmentInfo,
   { pageSize, signal }: { pageSize: number; signal: AbortSignal | undefined },
+): Promise<SegmentEnd | { readonly reason: string }> {
+  const stored = new WatchedSource(await client.store.get(segment.key, { signal }));
+  try {
+    return await decodeEnd(stored.stream, { segment, pageSize, cipher: client.cipher });
+  } catch (error) {
+    // A connection that breaks says nothing about the object, which must not be replaced then.
+    if (stored.failure !== undefined) throw stored.failure.error;
+    signal?.throwIfAborted();
+    // Other keys may read it: nothing of ours may take its place.
+    if (error instanceof EncryptionError) throw unreadable(segment, error);
+    return { reason: describeError(error) };
+  }
+}
+
+/** The same bytes, and whether reading them failed. */
+class WatchedSource {
+  failure: { readonly error: unknown } | undefined;
+  readonly stream: ReadableStream<Uint8Array>;
+
+  constructor(source: ReadableStream<Uint8Array>) {
+    const reader = source.getReader();
+    this.stream = new ReadableStream<Uint8Array>({
+      pull: async (controller) => {
+        try {
+          const { done, value } = await reader.read();
+          if (done) controller.close();
+          else controller.enqueue(value);
+        } catch (error) {
+          this.failure = { error };
+          throw error;
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    }, { highWaterMark: 0 });
+  }
+}
+
+async function decodeEnd(
+  stored: ReadableStream<Uint8Array>,
+  { segment, pageSize, cipher }: { segment: SegmentInfo; pageSize: number; cipher: Cipher | undefined },
 ): Promise<SegmentEnd> {
-  const { cipher } = client;
-  const object = await decodeObject(await client.store.get(segment.key, { signal }), { cipher });
+  const object = await decodeObject(stored, { cipher });
   if (cipher?.canDecrypt === false) {
     await object.raw.cancel();
     throw notSealed();
@@ -108,12 +166,10 @@ async function readSegmentEnd(
   }
   // An object without a byte was left by a race of the tool that we replace, and is as bad as a damaged one.
   if (length === 0) throw new Error("the segment is empty");
-  const view = viewOf(tail);
-  const hasFrame = tail.length === frame &&
-    length >= frame + (segment.offset === 0 ? FRAME_HEADER_SIZE + 8 : 0);
+  const hasFrame = length >= frame + (segment.offset === 0 ? WAL_HEADER_SIZE : 0);
   return {
     length,
-    checksum: hasFrame ? [view.getUint32(16), view.getUint32(20)] : undefined,
+    checksum: hasFrame ? frameChecksumAt(viewOf(tail), 0) : undefined,
     newestCommitAt: object.note?.newestCommitAt.getTime() ?? 0,
   };
 }
