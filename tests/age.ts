@@ -3,6 +3,8 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Cipher } from "../src/cipher.ts";
+import { type AgeKeys, createAgeCipher } from "../src/codec/age.ts";
 
 /** An X25519 key, freshly made. */
 export interface AgeKey {
@@ -53,4 +55,19 @@ export function ageDecrypt(stored: Uint8Array, { identity }: { identity: string 
 /** `age --encrypt` for each of `recipients`. */
 export function ageEncrypt(plain: Uint8Array, { recipients }: { recipients: readonly string[] }): Uint8Array {
   return age(plain, () => ["--encrypt", ...recipients.flatMap((recipient) => ["--recipient", recipient])]);
+}
+
+/** The cipher of at least one key. */
+export function cipherOf(keys: AgeKeys): Cipher {
+  const cipher = createAgeCipher(keys);
+  if (cipher === undefined) throw new Error("no keys");
+  return cipher;
+}
+
+/** The cipher that writes for `keys` and reads with them. */
+export function cipherFor(...keys: readonly AgeKey[]): Cipher {
+  return cipherOf({
+    recipients: keys.map(({ recipient }) => recipient),
+    identities: keys.map(({ identity }) => identity),
+  });
 }

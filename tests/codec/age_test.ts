@@ -12,7 +12,7 @@ import {
 } from "../../src/codec/object.ts";
 import { unsealBytes } from "../../src/codec/sealed.ts";
 import { describeError, EncryptionError } from "../../src/errors.ts";
-import { ageDecrypt, ageEncrypt, makeAgeKey } from "../age.ts";
+import { ageDecrypt, ageEncrypt, cipherFor, cipherOf, makeAgeKey } from "../age.ts";
 import { KIB, lz4, MIB, noise, pages, pieces, SEGMENT_NOTE, text } from "./samples.ts";
 
 const LIMIT = { limit: 64 * MIB };
@@ -21,13 +21,7 @@ const OTHER = makeAgeKey();
 /** Around the edges of age's chunks, and of more than one block. */
 const SIZES = [0, 1, 1000, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, 128 * KIB, 4 * MIB + 1];
 
-function cipherOf(keys: Parameters<typeof createAgeCipher>[0]): Cipher {
-  const cipher = createAgeCipher(keys);
-  assert.ok(cipher !== undefined);
-  return cipher;
-}
-
-const CIPHER = cipherOf({ recipients: [KEY.recipient], identities: [KEY.identity] });
+const CIPHER = cipherFor(KEY);
 
 /** The failure of `act`, which must be one. */
 async function failureOf(act: () => Promise<unknown>): Promise<Error> {
