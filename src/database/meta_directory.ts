@@ -110,6 +110,11 @@ export class MetaDirectory {
     return indexes.sort((left, right) => left - right);
   }
 
+  /** Remove one generation. */
+  removeGeneration(generation: string): void {
+    this.#files.removeTreeSync(join(this.path, "generations", generation));
+  }
+
   /** Remove every generation but `current`. */
   removeOtherGenerations(current: string): void {
     const folder = join(this.path, "generations");

@@ -1,8 +1,8 @@
 /**
  * From a path to a database that we follow: what can be opened now, what is worth waiting for, what never will work.
  */
-import { Follower } from "./follower.ts";
-import { LiveFiles } from "./live_files.ts";
+import { Follower, LostWalError } from "./follower.ts";
+import { type Identity, LiveFiles } from "./live_files.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { type Files, systemCode } from "../runtime/files.ts";
@@ -12,6 +12,23 @@ import { classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
 /** The database can't be followed now, but may be later: the message says what is waited for. */
 export class WaitError extends Error {
   override readonly name = "WaitError";
+}
+
+/** The paths no longer name the files that we hold. */
+export class IdentityError extends Error {
+  override readonly name = "IdentityError";
+  /** What happens now, and what the user can do. */
+  readonly advice: string;
+
+  constructor(identity: Exclude<Identity, "same">) {
+    super(`${identity} by another process`);
+    this.advice = identity === "database missing"
+      ? "the database file was deleted while in use; waiting until it is there again"
+      : identity === "database replaced"
+      ? "the database file was replaced while in use; taking up the new one"
+      : "the -wal or -shm file was deleted or replaced while in use, commits may go to a lost file: " +
+        "restart the application; a new generation then starts";
+  }
 }
 
 /** What opening takes. */
@@ -30,8 +47,12 @@ export interface OpenDatabase {
 
 /** Refuse a meta directory whose clean-up could touch somebody else's files. */
 export function checkMetaPath(path: string, metaPath: string): void {
-  if (resolve(metaPath) === resolve(parentFolder(path))) {
-    throw new Error(`meta-path ${metaPath} is the database's own folder: give it a folder of its own`);
+  const meta = resolve(metaPath);
+  for (let folder = parentFolder(resolve(path));; folder = parentFolder(folder)) {
+    if (folder === meta) {
+      throw new Error(`meta-path ${metaPath} holds the database itself: give it a folder of its own`);
+    }
+    if (folder === parentFolder(folder)) return;
   }
 }
 
@@ -76,9 +97,12 @@ export function openDatabase({ path, meta, files, clock }: OpenParts): OpenDatab
  * the proof that nothing was lost.
  */
 function ensureWalMode(path: string): void {
-  {
+  try {
     using reader = new SqliteConnection(path, { access: "read-only" });
     if (reader.value("PRAGMA journal_mode") === "wal") return;
+  } catch (error) {
+    // What a killed application left in a rollback journal can be undone only by a connection that may write.
+    if (classifySqliteError(error) !== "read-only") throw error;
   }
   using writer = new SqliteConnection(path, { access: "read-write" });
   const mode = writer.value("PRAGMA journal_mode = wal");
@@ -87,6 +111,7 @@ function ensureWalMode(path: string): void {
 
 function explain(path: string, error: unknown): unknown {
   if (error instanceof WaitError) return error;
+  if (error instanceof LostWalError) return new WaitError(error.message);
   switch (classifySqliteError(error)) {
     case "busy":
       return new WaitError("the database is locked: its application keeps everybody else out");

@@ -3,14 +3,21 @@ import { unseal, unsealBytes } from "../codec/sealed.ts";
 import { DamagedObjectError, NotFoundError } from "../errors.ts";
 import type { ByteRange, ObjectInfo } from "../storage/object_store.ts";
 import type { ReplicaClient } from "../storage/replica_client.ts";
+import { releaseUnusedMemory } from "../runtime/memory.ts";
 import { asDamage, FetchError } from "./damage.ts";
 import { vanished } from "./moments.ts";
 
 /** The most bytes that are fetched by one request; so many times the parallelism may be held. */
-export const PIECE_SIZE = 2 * 1024 * 1024;
+export const PIECE_SIZE = 1024 * 1024;
 
-/** Buffers above this size are used again; below, the garbage collector is quicker. */
-const POOLED_SIZE = 64 * 1024;
+/** So many bytes come in between two clearances of memory. */
+const RELEASE_EVERY = 24 * 1024 * 1024;
+
+/** What a request leaves behind besides its bytes: streams, promises, the buffer of a small decoded object. */
+const COST_PER_PIECE = 16 * 1024;
+
+/** Buffers come in two sizes and are used again: for most objects of a busy history, and for a whole piece. */
+const BUFFER_SIZES = [64 * 1024, PIECE_SIZE] as const;
 
 /** What is asked of a store at once. */
 interface Piece {
@@ -20,10 +27,14 @@ interface Piece {
   readonly size: number;
 }
 
-/** What the store gave for a piece. */
+/** What became of a piece. */
 interface FetchedPiece {
+  /** Decrypted, if it is a whole object of an encrypted replica. */
   readonly bytes: Uint8Array;
+  /** As stored. */
   readonly storedSize: number;
+  /** What of `bytes` is a buffer to be used again. */
+  readonly buffer: Uint8Array<ArrayBuffer> | undefined;
 }
 
 /** A fetched object: its bytes, decrypted, one chunk at a time, each valid until the next is asked for. */
@@ -51,7 +62,8 @@ export class Prefetcher implements AsyncDisposable {
   readonly #signal: AbortSignal;
   readonly #running: Promise<FetchedPiece>[] = [];
   readonly #spare: Uint8Array<ArrayBuffer>[] = [];
-  #shown: Uint8Array | undefined;
+  #shown: Uint8Array<ArrayBuffer> | undefined;
+  #sinceRelease = 0;
 
   constructor(client: ReplicaClient, objects: readonly ObjectInfo[], options: PrefetchOptions) {
     this.#client = client;
@@ -72,7 +84,7 @@ export class Prefetcher implements AsyncDisposable {
       if (left <= 0) return undefined;
       const piece = await this.#nextPiece();
       left -= PIECE_SIZE;
-      return piece;
+      return bytes;
     };
     return { whole: undefined, stream: () => unseal(chunkStream(pull), this.#client.cipher) };
   }
@@ -82,10 +94,15 @@ export class Prefetcher implements AsyncDisposable {
     if (this.#shown !== undefined) this.#release(this.#shown);
     this.#shown = undefined;
     this.#fill();
-    const { bytes, storedSize } = await this.#running.shift()!;
-    this.#shown = bytes;
+    const { bytes, storedSize, buffer } = await this.#running.shift()!;
+    this.#shown = buffer;
     this.#fill();
     this.#options.onBytes?.(storedSize);
+    this.#sinceRelease += bytes.length + COST_PER_PIECE;
+    if (this.#sinceRelease >= RELEASE_EVERY) {
+      this.#sinceRelease = 0;
+      releaseUnusedMemory();
+    }
     return bytes;
   }
 
@@ -101,16 +118,18 @@ export class Prefetcher implements AsyncDisposable {
   }
 
   async #fetch(piece: Piece): Promise<FetchedPiece> {
-    const { object, range, size } = piece;
-    const stored = size === 0 ? new Uint8Array(0) : await this.#get(piece);
+    const stored = piece.size === 0 ? new Uint8Array(0) : await this.#get(piece);
     const storedSize = stored.length;
-    const { cipher } = this.#client;
-    if (cipher === undefined || range !== undefined) return { bytes: stored, storedSize };
-    // Here, where several objects are under way at once: each costs a key exchange, in other threads.
+    // Here, where several objects are under way at once: each costs a key exchange, which other threads compute.
+    const bytes = piece.range === undefined ? await this.#unseal(piece.object, stored) : stored;
+    if (bytes === stored) return { bytes, storedSize, buffer: stored };
+    this.#release(stored);
+    return { bytes, storedSize, buffer: undefined };
+  }
+
+  async #unseal(object: ObjectInfo, stored: Uint8Array): Promise<Uint8Array> {
     try {
-      const bytes = await unsealBytes(stored, cipher);
-      if (bytes !== stored) this.#release(stored);
-      return { bytes, storedSize };
+      return await unsealBytes(stored, this.#client.cipher);
     } catch (error) {
       throw asDamage(object, error);
     }
@@ -132,14 +151,13 @@ export class Prefetcher implements AsyncDisposable {
   }
 
   #acquire(size: number): Uint8Array<ArrayBuffer> {
-    if (size <= POOLED_SIZE) return new Uint8Array(size);
-    return this.#spare.pop() ?? new Uint8Array(PIECE_SIZE);
+    const wanted = BUFFER_SIZES.find((other) => size <= other) ?? size;
+    const nth = this.#spare.findLastIndex((buffer) => buffer.length === wanted);
+    return nth === -1 ? new Uint8Array(wanted) : this.#spare.splice(nth, 1)[0]!;
   }
 
-  #release({ buffer }: Uint8Array): void {
-    if (buffer instanceof ArrayBuffer && buffer.byteLength === PIECE_SIZE) {
-      this.#spare.push(new Uint8Array(buffer));
-    }
+  #release(piece: Uint8Array<ArrayBuffer>): void {
+    if (piece.length > 0) this.#spare.push(new Uint8Array(piece.buffer));
   }
 
   /** Stop what runs. */

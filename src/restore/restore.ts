@@ -40,7 +40,7 @@ export interface RestoreOptions {
   readonly mode?: number | undefined;
   /** Default: whoever runs the program. */
   readonly owner?: OutputOwner | undefined;
-  /** Bytes of pages that are held in memory before they are written. Default 32 MiB. */
+  /** Bytes of pages that are held in memory before they are written. Default 24 MiB. */
   readonly arenaSize?: number | undefined;
   readonly files?: Files | undefined;
   readonly logger?: Logger | undefined;
