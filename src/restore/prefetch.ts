@@ -84,7 +84,7 @@ export class Prefetcher implements AsyncDisposable {
       if (left <= 0) return undefined;
       const piece = await this.#nextPiece();
       left -= PIECE_SIZE;
-      return bytes;
+      return piece;
     };
     return { whole: undefined, stream: () => unseal(chunkStream(pull), this.#client.cipher) };
   }
