@@ -316,9 +316,14 @@ export class LiveDatabase implements AsyncDisposable {
 
   /** Whether the shadow WAL has a frame with this checksum just before `position`; `undefined` when it can't tell. */
   continuesFrom(position: Position, checksum: Checksum): boolean | undefined {
-    if (this.position?.generation !== position.generation) return undefined;
-    const ours = this.#opened!.follower.shadow.checksumBefore(position);
+    const ours = this.checksumBefore(position);
     return ours === undefined ? undefined : equalPair(ours, checksum);
+  }
+
+  /** The checksum of the frame just before `position`, from the shadow WAL; `undefined` when it has none. */
+  checksumBefore(position: Position): Checksum | undefined {
+    if (this.position?.generation !== position.generation) return undefined;
+    return this.#opened!.follower.shadow.checksumBefore(position);
   }
 
   /** End the generation, because a replica can't go on with it. */

@@ -1,13 +1,13 @@
 /** Where a replica stands, read from the replica itself: its listing is the state. */
 import { decodeObject } from "../codec/object.ts";
-import { notSealed, requireSameSeal, SEAL_SIZE } from "../codec/sealed.ts";
+import { requireSameSeal, SEAL_SIZE } from "../codec/sealed.ts";
 import { readAll, viewOf } from "../bytes.ts";
 import type { Cipher } from "../cipher.ts";
 import { describeError, EncryptionError } from "../errors.ts";
 import { frameSize, type IndexOffset, type Position, WAL_HEADER_SIZE } from "../position.ts";
 import { frameChecksumAt } from "../wal/frames.ts";
 import type { ObjectInfo, StoreOptions } from "../storage/object_store.ts";
-import type { ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
+import type { ReplicaClient, SegmentInfo } from "../storage/replica_client.ts";
 import type { Checksum } from "../wal/checksum.ts";
 
 /** What a replica has of one generation. */
@@ -22,6 +22,11 @@ export interface RemoteState {
   readonly newestCommitAt: number;
   /** The newest segment, when it can't be read, and why: it has to be stored again. */
   readonly damaged: { readonly key: string; readonly reason: string } | undefined;
+  /**
+   * Why the end of the newest segment can't be known: it is encrypted, and there is no identity. `position` is where
+   * it begins then.
+   */
+  readonly unreadable: string | undefined;
   /** The newest segment, when it is whole. */
   readonly newest: KnownSegment | undefined;
 }
@@ -44,17 +49,20 @@ interface SegmentEnd {
 
 /**
  * Read where `generation` stands in a replica: two listings, and one download: of the last segment unless it is
- * `known`, or, when there is none, of the first bytes of the last snapshot.
+ * `known`, or, when there is none, of the first bytes of the last snapshot. Without keys to read with, of no more
+ * than the first bytes of either.
  *
  * @throws {EncryptionError} when the replica is encrypted otherwise than its keys say, or can't be read with them;
  * {Error} what the store fails with; a segment that comes but can't be decoded is no failure
  */
 export async function readRemoteState(
   client: ReplicaClient,
-  { generation, pageSize, known, signal }: {
+  { generation, pageSize, known, tried, signal }: {
     generation: string;
     pageSize: number;
     known?: KnownSegment | undefined;
+    /** A segment whose upload failed, as far as we know. */
+    tried?: IndexOffset | undefined;
     signal?: AbortSignal | undefined;
   },
 ): Promise<RemoteState> {
@@ -66,6 +74,7 @@ export async function readRemoteState(
     checksum: undefined,
     newestCommitAt: 0,
     damaged: undefined,
+    unreadable: undefined,
     newest: undefined,
   };
   if (last === undefined || (snapshotIndex !== undefined && last.index < snapshotIndex)) {
@@ -80,6 +89,13 @@ export async function readRemoteState(
   if (known !== undefined && known.key === key && known.size === size) {
     return { ...none, position: endAt(known.length), newest: known };
   }
+  if (client.cipher?.canDecrypt === false) {
+    await requireSealOf(client, last, { signal });
+    // Its upload seemed to fail and did not: the same goes there again.
+    const isTried = tried?.index === index && tried.offset === offset;
+    const unreadable = isTried ? undefined : `${key} can't be read back without age.identities`;
+    return { ...none, position: endAt(0), unreadable };
+  }
   const end = await readSegmentEnd(client, last, { pageSize, signal });
   if ("reason" in end) return { ...none, position: endAt(0), damaged: { key, reason: end.reason } };
   const { length, checksum, newestCommitAt } = end;
@@ -87,19 +103,19 @@ export async function readRemoteState(
   return { ...none, position: endAt(length), checksum, newestCommitAt, newest };
 }
 
-/** Without a segment that is read, the snapshot's first bytes tell whether the replica is encrypted. */
+/** Where no object is read whole, the first bytes of one tell whether the replica is encrypted. */
 async function requireSealOf(
   client: ReplicaClient,
-  snapshot: SnapshotInfo,
+  object: ObjectInfo,
   options: StoreOptions,
 ): Promise<void> {
   const limit = SEAL_SIZE;
   const range = { start: 0, end: limit };
-  const head = await readAll(await client.store.get(snapshot.key, { ...options, range }), { limit });
+  const head = await readAll(await client.store.get(object.key, { ...options, range }), { limit });
   try {
     requireSameSeal(head, client.cipher);
   } catch (error) {
-    throw unreadable(snapshot, error);
+    throw unreadable(object, error);
   }
 }
 
@@ -153,10 +169,6 @@ async function decodeEnd(
   { segment, pageSize, cipher }: { segment: SegmentInfo; pageSize: number; cipher: Cipher | undefined },
 ): Promise<SegmentEnd> {
   const object = await decodeObject(stored, { cipher });
-  if (cipher?.canDecrypt === false) {
-    await object.raw.cancel();
-    throw notSealed();
-  }
   const frame = frameSize(pageSize);
   let tail: Uint8Array = new Uint8Array(0);
   let length = 0;

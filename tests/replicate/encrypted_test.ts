@@ -1,5 +1,7 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
+import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { readAll } from "../../src/bytes.ts";
 import type { Cipher } from "../../src/cipher.ts";
 import { isSealed, SEAL_SIZE } from "../../src/codec/sealed.ts";
@@ -65,6 +67,90 @@ test("ReplicaLoop warns at the start of recipients without identities, and repli
   assert.match(warnings[0]!.message, /age recipients without identities.*add age\.identities/);
   await assertSealed(bench.replica);
   bench.replica.encryptWith(CIPHER);
+  await bench.assertRestores();
+});
+
+test("ReplicaLoop without identities goes on after a restart from what it remembers of its uploads", async () => {
+  await using bench = new Bench({ cipher: WRITING });
+  bench.insert();
+  await bench.run();
+  await bench.current();
+  const { generation } = bench;
+  for (let round = 0; round < 3; round++) {
+    bench.insert();
+    await bench.current();
+    await bench.stop();
+    bench.insert("while nobody looks");
+    await bench.run();
+  }
+  await bench.current();
+  assert.equal(bench.loop.lastError, "");
+  bench.replica.encryptWith(CIPHER);
+  assert.deepEqual(await bench.replica.direct.generations(), [generation]);
+  await bench.wholeSegments(generation);
+  await bench.assertRestores();
+});
+
+/** What can have become of the memory or the replica meanwhile. */
+const UNKNOWN_ENDS: Readonly<Record<string, (bench: Bench) => Promise<void> | void>> = {
+  "without a memory": (bench) => rmSync(memoryPath(bench)),
+  "with a broken memory": (bench) => truncateSync(memoryPath(bench), 20),
+  "with another size of the newest segment": async (bench) => {
+    const { direct, path } = bench.replica;
+    const [generation] = await direct.generations();
+    const newest = (await direct.segments(generation!)).at(-1)!;
+    truncateSync(join(path, newest.key), newest.size - 1);
+  },
+  "with a memory of another history": (bench) => {
+    const path = memoryPath(bench);
+    const memory = JSON.parse(readFileSync(path, "utf8")) as { checksum: number[] };
+    writeFileSync(path, JSON.stringify({ ...memory, checksum: [1, 2] }));
+  },
+};
+
+function memoryPath({ folder }: Bench): string {
+  return join(folder, ".app.db-litestream", "walbrook-uploads", "replica-0.json");
+}
+
+for (const [name, spoil] of Object.entries(UNKNOWN_ENDS)) {
+  test(`ReplicaLoop without identities starts a generation, and says why, ${name}`, async () => {
+    await using bench = new Bench({ cipher: WRITING });
+    bench.insert();
+    await bench.run();
+    await bench.current();
+    bench.insert();
+    await bench.current();
+    const { generation } = bench;
+    await bench.stop();
+    await spoil(bench);
+    await bench.run();
+    await until(
+      () => bench.database.position !== undefined && bench.generation !== generation,
+      "a generation",
+    );
+    await bench.current();
+    assert.equal(bench.logged("sync: a replica can't go on, a new generation starts"), 1);
+    bench.replica.encryptWith(CIPHER);
+    await bench.assertRestores();
+  });
+}
+
+test("ReplicaLoop without identities stores a segment again whose answer got lost", async () => {
+  await using bench = new Bench({ cipher: WRITING });
+  bench.insert();
+  await bench.run();
+  await bench.current();
+  const { generation } = bench;
+  for (let round = 0; round < 3; round++) {
+    bench.store.rules = [{ method: "put", afterwards: true }];
+    bench.insert();
+    await until(() => bench.loop.lastError !== "", "the lost answer");
+    bench.insert("more than was in the upload");
+    await bench.current();
+  }
+  assert.equal(bench.generation, generation);
+  bench.replica.encryptWith(CIPHER);
+  await bench.wholeSegments(generation);
   await bench.assertRestores();
 });
 
