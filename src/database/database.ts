@@ -12,7 +12,14 @@ import { acquireInstanceLock, isInstanceLockThere } from "./instance_lock.ts";
 import type { LiveFiles } from "./live_files.ts";
 import { measureSync } from "./measure.ts";
 import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
-import { checkMetaPath, IdentityError, openDatabase, openLiveFiles, WaitError } from "./open.ts";
+import {
+  checkMetaPath,
+  explainMetaError,
+  IdentityError,
+  openFollower,
+  openLiveFiles,
+  WaitError,
+} from "./open.ts";
 import { type Segment, segmentAt } from "./segment.ts";
 import { openSnapshot, type SnapshotSource } from "./snapshot.ts";
 import { Troubles } from "./troubles.ts";
@@ -24,7 +31,6 @@ import type { Position } from "../position.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { type Files, systemFiles } from "../runtime/files.ts";
 import type { Checksum } from "../wal/checksum.ts";
-import { equalPair } from "../wal/header.ts";
 
 export type { DatabaseOptions, DatabaseState };
 
@@ -58,6 +64,8 @@ export class LiveDatabase implements AsyncDisposable {
   readonly #attention: Attention;
   #lock: Disposable | undefined;
   #opened: Opened | undefined;
+  /** What followed a database that went away: replicas may still lack the end of its shadow WAL. */
+  #retired: Follower | undefined;
   #state: DatabaseState = { kind: "waiting", reason: "not looked at yet" };
   #ticker: Disposable | undefined;
   #loop: Promise<void> | undefined;
@@ -105,9 +113,16 @@ export class LiveDatabase implements AsyncDisposable {
 
   /** Where the shadow WAL ends; `undefined` while there is no generation. */
   get position(): Position | undefined {
-    if (this.#opened === undefined || this.#state.kind !== "live" || !this.#hasGeneration) return undefined;
-    const { generation, index, committedSize } = this.#opened.follower.shadow;
+    const follower = this.#source;
+    if (follower === undefined) return undefined;
+    const { generation, index, committedSize } = follower.shadow;
     return { generation, index, offset: committedSize };
+  }
+
+  /** Has the shadow WAL that replicas read. */
+  get #source(): Follower | undefined {
+    if (this.#retired !== undefined) return this.#retired;
+    return this.#state.kind === "live" && this.#hasGeneration ? this.#opened?.follower : undefined;
   }
 
   /**
@@ -153,23 +168,23 @@ export class LiveDatabase implements AsyncDisposable {
   }
 
   async #open(): Promise<void> {
-    if (this.#lock === undefined) {
-      // Nothing is made beside a database that isn't there.
-      openLiveFiles(this.path, this.#files).close();
-      this.#takeLock();
-      this.meta.removeTemporaryFiles();
-    }
-    const { path, meta } = this;
-    const { live, follower } = openDatabase({ path, meta, files: this.#files, clock: this.#clock });
-    this.#opened = { live, follower, writers: new Writers(this.path) };
+    const { meta } = this;
+    const live = openLiveFiles(this.path, this.#files);
     const reason = this.#reasonToRestart;
     try {
+      // Nothing is made beside a database that isn't there.
+      if (this.#lock === undefined) this.#takeLock();
+      const follower = openFollower({ live, meta, clock: this.#clock });
+      this.#retired?.close();
+      this.#retired = undefined;
+      this.#opened = { live, follower, writers: new Writers(this.path) };
       await this.#chooseGeneration(follower);
     } catch (error) {
       this.#closeFiles();
+      live.close();
       // A generation that was to end must not go on only because the new one couldn't be written yet.
       this.#reasonToRestart ??= reason;
-      throw error;
+      throw explainMetaError(this.meta, error);
     }
     this.#lastSeen = "";
     this.#setState({ kind: "live" });
@@ -180,8 +195,13 @@ export class LiveDatabase implements AsyncDisposable {
     this.#lock?.[Symbol.dispose]();
     this.#lock = undefined;
     this.meta.adoptPermissions(this.path);
-    this.meta.create();
-    this.#lock = acquireInstanceLock(this.meta, this.path);
+    try {
+      this.meta.create();
+      this.#lock = acquireInstanceLock(this.meta, this.path);
+      this.meta.removeTemporaryFiles();
+    } catch (error) {
+      throw explainMetaError(this.meta, error);
+    }
   }
 
   async #chooseGeneration(follower: Follower): Promise<void> {
@@ -220,8 +240,7 @@ export class LiveDatabase implements AsyncDisposable {
     }
     if (this.#snapshots.size === 0 && await this.#schedule.run(this.#opened!)) this.changed.notify();
     this.#closeIdle();
-    const seconds = (this.#clock.monotonicMs() - startMs) / 1000;
-    measureSync(this.#metrics, { follower, seconds, copiedBytes });
+    measureSync(this.#metrics, { follower, elapsedMs: this.#clock.monotonicMs() - startMs, copiedBytes });
   }
 
   #checkSurroundings(follower: Follower): void {
@@ -233,7 +252,7 @@ export class LiveDatabase implements AsyncDisposable {
 
   /** Bytes of a page; 0 while the database is not open. */
   get pageSize(): number {
-    return this.#opened?.live.pageSize() ?? 0;
+    return this.#opened?.live.pageSize() ?? this.#retired?.shadow.chain?.pageSize ?? 0;
   }
 
   /** The cheap look of a slow turn: anything new in the wal-index, or a check that is due? */
@@ -262,7 +281,7 @@ export class LiveDatabase implements AsyncDisposable {
       return await this.#mend(error.message);
     }
     if (error instanceof IdentityError) {
-      this.#closeFiles();
+      await this.#retire();
       this.#reasonToRestart = error.message;
       return this.#wait(error.advice);
     }
@@ -276,6 +295,15 @@ export class LiveDatabase implements AsyncDisposable {
     this.#metrics.count("litestream_sync_error_count", { db: this.path });
     this.#troubles.note(error);
     if (this.#opened === undefined && this.#state.kind === "live") this.#wait(describeError(error));
+  }
+
+  /** Let the lost files go, but keep what replicas may still lack. */
+  async #retire(): Promise<void> {
+    const follower = this.#opened?.follower;
+    // We still hold the files that lost their names: what was committed last is in there.
+    await follower?.catchUp().catch((error) => this.#troubles.note(error));
+    if (this.#hasGeneration) this.#retired = follower;
+    this.#closeFiles();
   }
 
   async #mend(reason: string): Promise<void> {
@@ -311,25 +339,20 @@ export class LiveDatabase implements AsyncDisposable {
    */
   segmentAfter(position: Position, { maxBytes }: { maxBytes: number }): Segment | undefined {
     if (this.position?.generation !== position.generation) return undefined;
-    return segmentAt(this.#opened!.follower, position, { maxBytes });
+    return segmentAt(this.#source!, position, { maxBytes });
   }
 
-  /** Whether the shadow WAL has a frame with this checksum just before `position`; `undefined` when it can't tell. */
-  continuesFrom(position: Position, checksum: Checksum): boolean | undefined {
-    const ours = this.checksumBefore(position);
-    return ours === undefined ? undefined : equalPair(ours, checksum);
-  }
-
-  /** The checksum of the frame just before `position`, from the shadow WAL; `undefined` when it has none. */
+  /** The checksum of the frame just before `position`, from the shadow WAL; `undefined` when it can't tell. */
   checksumBefore(position: Position): Checksum | undefined {
     if (this.position?.generation !== position.generation) return undefined;
-    return this.#opened!.follower.shadow.checksumBefore(position);
+    return this.#source!.shadow.checksumBefore(position);
   }
 
   /** End the generation, because a replica can't go on with it. */
   async restartGeneration(generation: string, reason: string): Promise<void> {
     using _ = await this.#mutex.acquire();
-    if (this.position?.generation !== generation) return;
+    // A database that is gone begins a generation anyway when it comes back.
+    if (this.#opened === undefined || this.position?.generation !== generation) return;
     this.#logger.warn("sync: a replica can't go on, a new generation starts", { reason });
     await this.#mend(reason);
   }
@@ -366,8 +389,9 @@ export class LiveDatabase implements AsyncDisposable {
   /** Forget shadow files that every replica has: all below `index` − 1. */
   releaseBefore(generation: string, index: number): void {
     if (this.position?.generation !== generation || index <= 1) return;
-    this.#opened!.follower.shadow.removeBefore(index - 1);
-    this.#opened!.follower.times.forgetBefore({ index: index - 1, offset: 0 });
+    const { shadow, times } = this.#source!;
+    shadow.removeBefore(index - 1);
+    times.forgetBefore({ index: index - 1, offset: 0 });
   }
 
   #closeFiles(): void {
@@ -378,7 +402,8 @@ export class LiveDatabase implements AsyncDisposable {
     for (const snapshot of this.#snapshots) snapshot.close();
     // Read-write connections first and the read-only ones last: so the -wal stays, and with it our place in it.
     writers.close();
-    follower.close();
+    if (follower === this.#retired) follower.readers.close();
+    else follower.close();
     live.close();
   }
 
@@ -392,7 +417,11 @@ export class LiveDatabase implements AsyncDisposable {
     this.#attention.close();
     await this.#loop;
     using _ = await this.#mutex.acquire();
+    // What was committed last is copied too, so that the next start finds nothing between it and the live WAL.
+    await this.#opened?.follower.catchUp().catch((error) => this.#troubles.note(error));
     this.#closeFiles();
+    this.#retired?.close();
+    this.#retired = undefined;
     this.#lock?.[Symbol.dispose]();
     this.#lock = undefined;
     this.#setState({ kind: "closed" });

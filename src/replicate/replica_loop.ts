@@ -17,6 +17,7 @@ import { type Metrics, silentMetrics } from "../metrics.ts";
 import { comparePositions, formatPosition, type Position } from "../position.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import type { ReplicaClient } from "../storage/replica_client.ts";
+import { equalPair } from "../wal/header.ts";
 
 /** How one replica is kept. */
 export interface ReplicaOptions {
@@ -205,7 +206,8 @@ export class ReplicaLoop {
     const position = remote.position ?? { generation, index: database.index, offset: 0 };
     this.#position = position;
     const checksum = remote.newest === remembered ? remembered?.checksum : remote.checksum;
-    if (checksum !== undefined && this.#database.continuesFrom(position, checksum) === false) {
+    const ours = this.#database.checksumBefore(position);
+    if (checksum !== undefined && ours !== undefined && !equalPair(ours, checksum)) {
       throw new ContinuityLostError(
         `the replica's ${formatPosition(position)} was written from another history`,
       );

@@ -113,7 +113,8 @@ export class SnapshotTask {
     if (!await this.#isWalUploaded(source, signal)) return false;
     const startMs = clock.monotonicMs();
     const position = formatPosition(source);
-    logger.info("write snapshot", { position });
+    // A replica that is dead is not said to be written to at each try.
+    if (this.#backoff.count === 0) logger.info("write snapshot", { position });
     const newestCommitAt = new Date(Math.max(notBefore, source.newestCommitAt.getTime()));
     const written = await uploadSnapshot(client, source, { newestCommitAt, signal, onProgress });
     const elapsedMs = clock.monotonicMs() - startMs;

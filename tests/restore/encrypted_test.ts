@@ -209,6 +209,22 @@ test("restore() refuses an encrypted replica with a changed bit in any of its ob
   await bench.assertRestores();
 });
 
+test("restore() counts the stored bytes of encrypted objects, small and large", async () => {
+  await using bench = await replicas();
+  const { direct } = bench.replica;
+  const [generation] = await direct.generations();
+  const { snapshots, segments } = await listGeneration(direct, generation!);
+  const total = [...snapshots, ...segments].reduce((sum, { size }) => sum + size, 0);
+  const seen: { doneBytes: number; totalBytes: number }[] = [];
+  const { bytes } = await restore({
+    clients: [direct],
+    outputPath: join(bench.folder, "restored.db"),
+    progress: (progress) => seen.push(progress),
+  });
+  assert.equal(bytes, total);
+  assert.deepEqual(seen.at(-1), { doneBytes: total, totalBytes: total });
+});
+
 test("momentsOf() finds the notes of encrypted objects, small and large", async () => {
   await using bench = await replicas();
   const { generation } =
