@@ -316,9 +316,9 @@ export class LiveDatabase implements AsyncDisposable {
     return this.#source.segmentAfter(position, { maxBytes });
   }
 
-  /** Whether the shadow WAL has a frame with this checksum just before `position`; `undefined` when it can't tell. */
-  continuesFrom(position: Position, checksum: Checksum): boolean | undefined {
-    return this.#source.continuesFrom(position, checksum);
+  /** The checksum of the frame just before `position`, from the shadow WAL; `undefined` when it can't tell. */
+  checksumBefore(position: Position): Checksum | undefined {
+    return this.#source.checksumBefore(position);
   }
 
   /** End the generation, because a replica can't go on with it. */

@@ -3,7 +3,6 @@ import type { Follower } from "./follower.ts";
 import { type Segment, segmentAt } from "./segment.ts";
 import type { Position } from "../position.ts";
 import type { Checksum } from "../wal/checksum.ts";
-import { equalPair } from "../wal/header.ts";
 
 /** The readable end of one database. */
 export class ShadowSource {
@@ -59,10 +58,9 @@ export class ShadowSource {
     return follower && segmentAt(follower, position, limit);
   }
 
-  /** @see LiveDatabase.continuesFrom */
-  continuesFrom(position: Position, checksum: Checksum): boolean | undefined {
-    const ours = this.#followerOf(position.generation)?.shadow.checksumBefore(position);
-    return ours === undefined ? undefined : equalPair(ours, checksum);
+  /** @see LiveDatabase.checksumBefore */
+  checksumBefore(position: Position): Checksum | undefined {
+    return this.#followerOf(position.generation)?.shadow.checksumBefore(position);
   }
 
   /** @see LiveDatabase.releaseBefore */

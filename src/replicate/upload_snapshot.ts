@@ -35,7 +35,7 @@ export async function uploadSnapshot(
   const raw = onProgress === undefined
     ? source.read()
     : counted(source.read(), (done) => onProgress(done, total));
-  return await client.store.put(snapshotKey(source), encodeObject(raw, { note }), { signal });
+  return await client.put(snapshotKey(source), encodeObject(raw, { note }), { signal });
 }
 
 /** The same stream, telling how many bytes have passed. */
