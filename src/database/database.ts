@@ -8,8 +8,7 @@ import { CheckpointSchedule } from "./checkpoint_schedule.ts";
 import type { DatabaseOptions, DatabaseState } from "./database_options.ts";
 import { CHECKPOINT_DEFAULTS, shouldMove } from "./decide.ts";
 import { ContinuityLostError, type Follower, ForeignWriterError } from "./follower.ts";
-import { acquireInstanceLock, isInstanceLockThere } from "./instance_lock.ts";
-import type { LiveFiles } from "./live_files.ts";
+import { InstanceLock } from "./instance_lock.ts";
 import { measureSync } from "./measure.ts";
 import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
 import {
@@ -20,7 +19,9 @@ import {
   openLiveFiles,
   WaitError,
 } from "./open.ts";
-import { type Segment, segmentAt } from "./segment.ts";
+import { closeOpened, type Opened } from "./opened.ts";
+import type { Segment } from "./segment.ts";
+import { ShadowSource } from "./shadow_source.ts";
 import { openSnapshot, type SnapshotSource } from "./snapshot.ts";
 import { Troubles } from "./troubles.ts";
 import { Mutex, Notice } from "../async.ts";
@@ -33,13 +34,6 @@ import { type Files, systemFiles } from "../runtime/files.ts";
 import type { Checksum } from "../wal/checksum.ts";
 
 export type { DatabaseOptions, DatabaseState };
-
-/** Everything that is open while a database is live. */
-interface Opened {
-  readonly live: LiveFiles;
-  readonly follower: Follower;
-  readonly writers: Writers;
-}
 
 /** Identity and foreign writers are checked no more often than this. */
 const CHECK_MS = 1000;
@@ -62,10 +56,8 @@ export class LiveDatabase implements AsyncDisposable {
   readonly #schedule: CheckpointSchedule;
   readonly #mutex = new Mutex();
   readonly #attention: Attention;
-  #lock: Disposable | undefined;
+  readonly #lock: InstanceLock;
   #opened: Opened | undefined;
-  /** What followed a database that went away: replicas may still lack the end of its shadow WAL. */
-  #retired: Follower | undefined;
   #state: DatabaseState = { kind: "waiting", reason: "not looked at yet" };
   #ticker: Disposable | undefined;
   #loop: Promise<void> | undefined;
@@ -77,6 +69,9 @@ export class LiveDatabase implements AsyncDisposable {
   /** False while a new generation begins, which nobody may see before it is written down. */
   #hasGeneration = false;
   readonly #snapshots = new Set<SnapshotSource>();
+  readonly #source = new ShadowSource(() =>
+    this.#state.kind === "live" && this.#hasGeneration ? this.#opened?.follower : undefined
+  );
 
   constructor(options: DatabaseOptions) {
     this.#options = options;
@@ -94,6 +89,7 @@ export class LiveDatabase implements AsyncDisposable {
       metrics: this.#metrics,
     });
     this.meta = new MetaDirectory(options.metaPath ?? defaultMetaPath(options.path), this.#files);
+    this.#lock = new InstanceLock({ meta: this.meta, databasePath: this.path, files: this.#files });
     this.#attention = new Attention({
       walPath: `${this.path}-wal`,
       clock: this.#clock,
@@ -113,16 +109,7 @@ export class LiveDatabase implements AsyncDisposable {
 
   /** Where the shadow WAL ends; `undefined` while there is no generation. */
   get position(): Position | undefined {
-    const follower = this.#source;
-    if (follower === undefined) return undefined;
-    const { generation, index, committedSize } = follower.shadow;
-    return { generation, index, offset: committedSize };
-  }
-
-  /** Has the shadow WAL that replicas read. */
-  get #source(): Follower | undefined {
-    if (this.#retired !== undefined) return this.#retired;
-    return this.#state.kind === "live" && this.#hasGeneration ? this.#opened?.follower : undefined;
+    return this.#source.position;
   }
 
   /**
@@ -173,35 +160,23 @@ export class LiveDatabase implements AsyncDisposable {
     const reason = this.#reasonToRestart;
     try {
       // Nothing is made beside a database that isn't there.
-      if (this.#lock === undefined) this.#takeLock();
+      if (!this.#lock.isHeld) this.#lock.take();
       const follower = openFollower({ live, meta, clock: this.#clock });
-      this.#retired?.close();
-      this.#retired = undefined;
+      this.#source.forget();
       this.#opened = { live, follower, writers: new Writers(this.path) };
-      await this.#chooseGeneration(follower);
+      await this.#chooseGeneration(follower).catch((error) => {
+        throw explainMetaError(meta, error);
+      });
     } catch (error) {
       this.#closeFiles();
       live.close();
       // A generation that was to end must not go on only because the new one couldn't be written yet.
       this.#reasonToRestart ??= reason;
-      throw explainMetaError(this.meta, error);
+      throw error;
     }
     this.#lastSeen = "";
     this.#setState({ kind: "live" });
     this.#attention.noteChange();
-  }
-
-  #takeLock(): void {
-    this.#lock?.[Symbol.dispose]();
-    this.#lock = undefined;
-    this.meta.adoptPermissions(this.path);
-    try {
-      this.meta.create();
-      this.#lock = acquireInstanceLock(this.meta, this.path);
-      this.meta.removeTemporaryFiles();
-    } catch (error) {
-      throw explainMetaError(this.meta, error);
-    }
   }
 
   async #chooseGeneration(follower: Follower): Promise<void> {
@@ -252,7 +227,7 @@ export class LiveDatabase implements AsyncDisposable {
 
   /** Bytes of a page; 0 while the database is not open. */
   get pageSize(): number {
-    return this.#opened?.live.pageSize() ?? this.#retired?.shadow.chain?.pageSize ?? 0;
+    return this.#opened?.live.pageSize() ?? this.#source.retiredPageSize ?? 0;
   }
 
   /** The cheap look of a slow turn: anything new in the wal-index, or a check that is due? */
@@ -302,14 +277,14 @@ export class LiveDatabase implements AsyncDisposable {
     const follower = this.#opened?.follower;
     // We still hold the files that lost their names: what was committed last is in there.
     await follower?.catchUp().catch((error) => this.#troubles.note(error));
-    if (this.#hasGeneration) this.#retired = follower;
+    if (this.#hasGeneration && follower !== undefined) this.#source.retire(follower);
     this.#closeFiles();
   }
 
   async #mend(reason: string): Promise<void> {
     try {
       // Whoever removed the meta directory has removed the lock with it.
-      if (!isInstanceLockThere(this.meta, this.#files)) this.#takeLock();
+      if (!this.#lock.isThere) this.#lock.take();
       await this.#startGeneration(reason);
       this.#attention.noteChange();
     } catch (error) {
@@ -338,14 +313,12 @@ export class LiveDatabase implements AsyncDisposable {
    * @throws {ContinuityLostError} when the shadow WAL no longer, or never, holds that position
    */
   segmentAfter(position: Position, { maxBytes }: { maxBytes: number }): Segment | undefined {
-    if (this.position?.generation !== position.generation) return undefined;
-    return segmentAt(this.#source!, position, { maxBytes });
+    return this.#source.segmentAfter(position, { maxBytes });
   }
 
   /** The checksum of the frame just before `position`, from the shadow WAL; `undefined` when it can't tell. */
   checksumBefore(position: Position): Checksum | undefined {
-    if (this.position?.generation !== position.generation) return undefined;
-    return this.#source!.shadow.checksumBefore(position);
+    return this.#source.checksumBefore(position);
   }
 
   /** End the generation, because a replica can't go on with it. */
@@ -388,23 +361,16 @@ export class LiveDatabase implements AsyncDisposable {
 
   /** Forget shadow files that every replica has: all below `index` − 1. */
   releaseBefore(generation: string, index: number): void {
-    if (this.position?.generation !== generation || index <= 1) return;
-    const { shadow, times } = this.#source!;
-    shadow.removeBefore(index - 1);
-    times.forgetBefore({ index: index - 1, offset: 0 });
+    this.#source.releaseBefore(generation, index);
   }
 
   #closeFiles(): void {
     if (this.#opened === undefined) return;
-    const { live, follower, writers } = this.#opened;
+    const opened = this.#opened;
     this.#opened = undefined;
     // A snapshot that goes on without our descriptors would read unlocked; its next read fails instead.
     for (const snapshot of this.#snapshots) snapshot.close();
-    // Read-write connections first and the read-only ones last: so the -wal stays, and with it our place in it.
-    writers.close();
-    if (follower === this.#retired) follower.readers.close();
-    else follower.close();
-    live.close();
+    closeOpened(opened, { keepsShadow: this.#source.isRetired(opened.follower) });
   }
 
   /** Stop following and let everything go. The `-wal` stays as it is. */
@@ -420,10 +386,8 @@ export class LiveDatabase implements AsyncDisposable {
     // What was committed last is copied too, so that the next start finds nothing between it and the live WAL.
     await this.#opened?.follower.catchUp().catch((error) => this.#troubles.note(error));
     this.#closeFiles();
-    this.#retired?.close();
-    this.#retired = undefined;
-    this.#lock?.[Symbol.dispose]();
-    this.#lock = undefined;
+    this.#source.forget();
+    this.#lock.release();
     this.#setState({ kind: "closed" });
   }
 

@@ -5,37 +5,76 @@
 import { classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
 import { join } from "../runtime/paths.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
+import { explainMetaError } from "./open.ts";
 import type { Files } from "../runtime/files.ts";
 
-/**
- * Take the lock of a database; dispose of what is returned to let it go.
- *
- * @throws {Error} when another walbrook holds it
- */
-export function acquireInstanceLock(meta: MetaDirectory, databasePath: string): Disposable {
-  const path = lockPath(meta);
-  let connection: SqliteConnection | undefined;
-  try {
-    connection = new SqliteConnection(path, { access: "create" });
-    connection.exec("BEGIN EXCLUSIVE");
-    meta.adoptFile(path);
-    return connection;
-  } catch (error) {
-    connection?.close();
-    if (classifySqliteError(error) === "busy") {
-      throw new Error(
-        `${databasePath} is replicated by another walbrook already: stop that one first (it holds ${path})`,
-      );
-    }
-    throw new Error(`cannot take the lock ${path}`, { cause: error });
+/** The lock of one database. */
+export class InstanceLock {
+  readonly #meta: MetaDirectory;
+  readonly #databasePath: string;
+  readonly #files: Files;
+  #connection: SqliteConnection | undefined;
+
+  constructor({ meta, databasePath, files }: { meta: MetaDirectory; databasePath: string; files: Files }) {
+    this.#meta = meta;
+    this.#databasePath = databasePath;
+    this.#files = files;
   }
-}
 
-/** Whether the file that is locked still has its name; without it another walbrook would find nothing to wait for. */
-export function isInstanceLockThere(meta: MetaDirectory, files: Files): boolean {
-  return files.statSync(lockPath(meta)) !== undefined;
-}
+  get #path(): string {
+    return join(this.#meta.path, "walbrook.lock");
+  }
 
-function lockPath(meta: MetaDirectory): string {
-  return join(meta.path, "walbrook.lock");
+  /** Whether `take` has succeeded. */
+  get isHeld(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  /** Whether the file that is locked still has its name; without it another walbrook would find nothing to wait for. */
+  get isThere(): boolean {
+    return this.#files.statSync(this.#path) !== undefined;
+  }
+
+  /**
+   * Make the meta directory where it isn't there, and take the lock in it; what a killed process left is removed.
+   *
+   * @throws {Error} when another walbrook holds it, or we can't write there
+   * @throws {WaitError} while the disk is full
+   */
+  take(): void {
+    this.release();
+    this.#meta.adoptPermissions(this.#databasePath);
+    try {
+      this.#meta.create();
+      this.#connection = this.#acquire();
+      this.#meta.removeTemporaryFiles();
+    } catch (error) {
+      throw explainMetaError(this.#meta, error);
+    }
+  }
+
+  #acquire(): SqliteConnection {
+    let connection: SqliteConnection | undefined;
+    try {
+      connection = new SqliteConnection(this.#path, { access: "create" });
+      connection.exec("BEGIN EXCLUSIVE");
+      this.#meta.adoptFile(this.#path);
+      return connection;
+    } catch (error) {
+      connection?.close();
+      if (classifySqliteError(error) === "busy") {
+        throw new Error(
+          `${this.#databasePath} is replicated by another walbrook already: stop that one first ` +
+            `(it holds ${this.#path})`,
+        );
+      }
+      throw new Error(`cannot take the lock ${this.#path}`, { cause: error });
+    }
+  }
+
+  /** Let it go; safe to call when it isn't held. */
+  release(): void {
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
 }

@@ -353,6 +353,22 @@ test("LiveDatabase leaves nothing of a generation that could not be begun", asyn
   assert.ok(second.position!.offset > 0);
 });
 
+test("LiveDatabase waits for room for a generation, and begins it then", async () => {
+  await using stage = new Stage();
+  for (let round = 0; round < 5; round++) stage.insert();
+  const rules: FailRule[] = [{ kind: "rename", code: "ENOSPC", path: /generation$/, times: Infinity }];
+  const { files } = failFiles(systemFiles, rules);
+  const database = stage.database({ files });
+  await database.start();
+  const { state } = database;
+  assert.ok(state.kind === "waiting");
+  assert.match(state.reason, /the disk of \S+ is full: free some space there/);
+  rules.length = 0;
+  await until(() => database.state.kind === "live", { what: "it begins by itself" });
+  assert.ok(database.position!.offset > 0);
+  await database.close();
+});
+
 test("LiveDatabase undoes what a killed application left in a rollback journal, then follows", async () => {
   await using stage = new Stage();
   const application = new DatabaseSync(stage.path);

@@ -83,9 +83,26 @@ class Handover implements Disposable {
     const [ours, theirs] = [join(this.folder, `${name}-ours.db`), join(this.folder, `${name}-theirs.db`)];
     await restore({ clients: [this.client], outputPath: ours });
     await litestreamRestore({ replicaPath: this.replicaPath, outputPath: theirs });
+    if (pageDifference(ours, theirs, { pageSize: PAGE_SIZE }) !== undefined) await this.explain(name);
     assert.equal(pageDifference(ours, theirs, { pageSize: PAGE_SIZE }), undefined, name);
     this.restoreCount++;
     return theirs;
+  }
+
+  /** What the replica holds, for a failure. */
+  async explain(name: string): Promise<void> {
+    for (const program of ["ours", "theirs"]) {
+      const difference = pageDifference(join(this.folder, `${name}-${program}.db`), this.databasePath, {
+        pageSize: PAGE_SIZE,
+      });
+      console.log(`${name}-${program}.db: ${difference ?? "equals the live file"}`);
+    }
+    for (const generation of await this.client.generations()) {
+      const { snapshots, segments } = await listGeneration(this.client, generation);
+      for (const { key, createdAt } of [...snapshots, ...segments.slice(-2)]) {
+        console.log(key, createdAt.toISOString());
+      }
+    }
   }
 
   [Symbol.dispose](): void {

@@ -1,0 +1,26 @@
+/** Everything that is open while a database is live. */
+import type { Writers } from "./checkpoint.ts";
+import type { Follower } from "./follower.ts";
+import type { LiveFiles } from "./live_files.ts";
+
+/** A database that is open. */
+export interface Opened {
+  readonly live: LiveFiles;
+  readonly follower: Follower;
+  readonly writers: Writers;
+}
+
+/**
+ * Let the database's files go; with `keepsShadow` what the follower has copied stays readable.
+ *
+ * Read-write connections first and the read-only ones last: so the `-wal` stays, and with it our place in it.
+ */
+export function closeOpened(
+  { live, follower, writers }: Opened,
+  { keepsShadow }: { keepsShadow: boolean },
+): void {
+  writers.close();
+  if (keepsShadow) follower.readers.close();
+  else follower.close();
+  live.close();
+}
