@@ -217,14 +217,14 @@ export class LiveDatabase implements AsyncDisposable {
     const isCheckDue = startMs - this.#lastCheckMs >= CHECK_MS;
     if (isCheckDue) this.#checkSurroundings(follower);
     let hasCopied = false;
-    const copiedBefore = follower.copiedBytes;
     for (;;) {
+      const copiedBefore = follower.copiedBytes;
       const step = follower.step();
+      if (step.hasCopied) this.#noteCopied(follower.copiedBytes - copiedBefore);
       hasCopied ||= step.hasCopied;
       if (!step.hasMore) break;
       await yieldToEvents();
     }
-    if (hasCopied) this.#noteCopied(follower.copiedBytes - copiedBefore);
     await this.#checkpoint();
     this.#closeIdle();
     this.#measure(startMs, hasCopied);

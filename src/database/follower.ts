@@ -40,7 +40,7 @@ export class ForeignWriterError extends Error {
 export interface StepResult {
   /** Whether anything was copied. */
   readonly hasCopied: boolean;
-  /** Whether there is more to do at once. */
+  /** Whether something of what the step saw is left to do. */
   readonly hasMore: boolean;
 }
 
@@ -157,7 +157,7 @@ export class Follower implements Disposable {
     }
   }
 
-  /** Step until nothing is left, letting other work in between. */
+  /** Step until all that is committed now is copied, letting other work in between. */
   async catchUp(): Promise<void> {
     while (this.step().hasMore) await yieldToEvents();
   }
@@ -180,7 +180,8 @@ export class Follower implements Disposable {
     if (next.kind === "restarted") this.shadow.beginIndex(this.live.walHeader()!);
     const isComplete = this.#copyChunk(index);
     if (isComplete) this.readers.move();
-    return { hasCopied: true, hasMore: true };
+    // A writer that never rests has committed again by now; going after it would never end.
+    return { hasCopied: true, hasMore: !isComplete };
   }
 
   #nextStep(index: WalIndex): WalStep {

@@ -2,7 +2,9 @@
 import { ContinuityLostError, type Follower } from "./follower.ts";
 import { viewOf } from "../bytes.ts";
 import { formatPosition, frameSize, type IndexEnd, type IndexOffset, WAL_HEADER_SIZE } from "../position.ts";
-import type { OpenFile } from "../runtime/files.ts";
+import { describeError } from "../errors.ts";
+import { type OpenFile, systemCode } from "../runtime/files.ts";
+import { frameChecksumAt, type WalChain } from "../wal/frames.ts";
 
 /** Bytes that are read at once. */
 const READ_BYTES = 256 * 1024;
@@ -14,6 +16,10 @@ export interface Segment extends IndexOffset {
   readonly newestCommitAt: Date;
   /** For an index's first segment: how the index before ended, where we still know. */
   readonly previousEnd: IndexEnd | undefined;
+  /** The shadow file. */
+  readonly path: string;
+  /** What the first frame has to continue, from the file; `undefined` where the segment begins with the header. */
+  chain(): WalChain | undefined;
   /** The bytes; a chunk is valid until the next one is read. */
   read(): ReadableStream<Uint8Array>;
 }
@@ -67,9 +73,22 @@ function cut(
     offset,
     length,
     newestCommitAt: new Date(Math.min(seenAt, finishedAt ?? seenAt)),
-    previousEnd: offset === 0 ? shadow.endOf(index - 1) : undefined,
+    previousEnd: offset === 0 ? endBefore(follower, { index, offset }) : undefined,
+    path,
+    chain: () => chainBefore(open, offset),
     read: () => readRange(open(), { start: offset, end: end.offset }),
   };
+}
+
+function endBefore(follower: Follower, position: IndexOffset): IndexEnd | undefined {
+  const { shadow } = follower;
+  try {
+    return shadow.endOf(position.index - 1);
+  } catch (error) {
+    if (systemCode(error) !== undefined) throw error;
+    const why = `the shadow wal of the index before is damaged: ${describeError(error)}`;
+    throw lost(shadow.generation, position, why);
+  }
 }
 
 /** The longest run of whole frames (after the header, at the start of an index) within `maxBytes`; at least one. */
@@ -77,6 +96,20 @@ function wholeFrames(maxBytes: number, { offset, pageSize }: { offset: number; p
   const head = offset === 0 ? WAL_HEADER_SIZE : 0;
   const frame = frameSize(pageSize);
   return head + Math.max(1, Math.floor((maxBytes - head) / frame)) * frame;
+}
+
+function chainBefore(open: () => OpenFile, offset: number): WalChain | undefined {
+  if (offset === 0) return undefined;
+  using file = open();
+  const bytes = new Uint8Array(WAL_HEADER_SIZE);
+  file.readSync(bytes, 0);
+  // Read leniently: what is broken in the header shows in the frames.
+  const view = viewOf(bytes);
+  const [pageSize, bigEndian] = [view.getUint32(8), (view.getUint32(0) & 1) === 1];
+  const salts = [view.getUint32(16), view.getUint32(20)] as const;
+  if (offset === WAL_HEADER_SIZE) return { pageSize, bigEndian, salts, checksum: frameChecksumAt(view, 8) };
+  file.readSync(bytes, offset - frameSize(pageSize));
+  return { pageSize, bigEndian, salts, checksum: frameChecksumAt(view, 0) };
 }
 
 function pageSizeOf(file: OpenFile): number {
@@ -98,12 +131,14 @@ function readRange(
         return controller.close();
       }
       const chunk = buffer.subarray(0, Math.min(buffer.length, end - position));
-      const count = await file.read(chunk, position);
-      if (count < chunk.length) {
+      try {
+        const count = await file.read(chunk, position);
+        if (count < chunk.length) throw new Error(`${file.path} became shorter while it was read`);
+      } catch (error) {
         file.close();
-        throw new Error(`${file.path} became shorter while it was read`);
+        throw error;
       }
-      position += count;
+      position += chunk.length;
       controller.enqueue(chunk);
     },
     cancel: () => file.close(),

@@ -2,7 +2,8 @@
 import { decodeObject } from "../codec/object.ts";
 import { viewOf } from "../bytes.ts";
 import { describeError } from "../errors.ts";
-import { FRAME_HEADER_SIZE, frameSize, type Position } from "../position.ts";
+import { frameSize, type IndexOffset, type Position, WAL_HEADER_SIZE } from "../position.ts";
+import { frameChecksumAt } from "../wal/frames.ts";
 import type { ReplicaClient, SegmentInfo } from "../storage/replica_client.ts";
 import type { Checksum } from "../wal/checksum.ts";
 
@@ -18,6 +19,17 @@ export interface RemoteState {
   readonly newestCommitAt: number;
   /** The newest segment, when it can't be read, and why: it has to be stored again. */
   readonly damaged: { readonly key: string; readonly reason: string } | undefined;
+  /** The newest segment, when it is whole. */
+  readonly newest: KnownSegment | undefined;
+}
+
+/** A segment that we stored or read ourselves: it needn't be downloaded again while it is the newest. */
+export interface KnownSegment extends IndexOffset {
+  readonly key: string;
+  /** Bytes as stored. */
+  readonly size: number;
+  /** Decoded bytes. */
+  readonly length: number;
 }
 
 /** What the last segment ends with. */
@@ -27,41 +39,92 @@ interface SegmentEnd {
   readonly newestCommitAt: number;
 }
 
-/** Read where `generation` stands in a replica: two listings, and one download of the last segment. */
+/**
+ * Read where `generation` stands in a replica: two listings, and one download of the last segment unless it is
+ * `known`.
+ *
+ * @throws {Error} what the store fails with; a segment that comes but can't be decoded is no failure
+ */
 export async function readRemoteState(
   client: ReplicaClient,
-  { generation, pageSize, signal }: {
+  { generation, pageSize, known, signal }: {
     generation: string;
     pageSize: number;
+    known?: KnownSegment | undefined;
     signal?: AbortSignal | undefined;
   },
 ): Promise<RemoteState> {
   const snapshotIndex = (await client.snapshots(generation, { signal })).at(-1)?.index;
   const last = (await client.segments(generation, { signal })).at(-1);
-  const none = { snapshotIndex, checksum: undefined, newestCommitAt: 0, damaged: undefined };
+  const none = {
+    snapshotIndex,
+    checksum: undefined,
+    newestCommitAt: 0,
+    damaged: undefined,
+    newest: undefined,
+  };
   if (last === undefined || (snapshotIndex !== undefined && last.index < snapshotIndex)) {
     const position = snapshotIndex === undefined
       ? undefined
       : { generation, index: snapshotIndex, offset: 0 };
     return { ...none, position };
   }
-  const { index, offset } = last;
-  try {
-    const end = await readSegmentEnd(client, last, { pageSize, signal });
-    return { ...none, ...end, position: { generation, index, offset: offset + end.length } };
-  } catch (error) {
-    signal?.throwIfAborted();
-    const damaged = { key: last.key, reason: describeError(error) };
-    return { ...none, position: { generation, index, offset }, damaged };
+  const { key, size, index, offset } = last;
+  const endAt = (length: number) => ({ generation, index, offset: offset + length });
+  if (known !== undefined && known.key === key && known.size === size) {
+    return { ...none, position: endAt(known.length), newest: known };
   }
+  const end = await readSegmentEnd(client, last, { pageSize, signal });
+  if ("reason" in end) return { ...none, position: endAt(0), damaged: { key, reason: end.reason } };
+  const { length, checksum, newestCommitAt } = end;
+  const newest = { key, size, index, offset, length };
+  return { ...none, position: endAt(length), checksum, newestCommitAt, newest };
 }
 
 async function readSegmentEnd(
   client: ReplicaClient,
   segment: SegmentInfo,
   { pageSize, signal }: { pageSize: number; signal: AbortSignal | undefined },
+): Promise<SegmentEnd | { readonly reason: string }> {
+  const stored = new WatchedSource(await client.store.get(segment.key, { signal }));
+  try {
+    return await decodeEnd(stored.stream, { segment, pageSize });
+  } catch (error) {
+    // A connection that breaks says nothing about the object, which must not be replaced then.
+    if (stored.failure !== undefined) throw stored.failure.error;
+    signal?.throwIfAborted();
+    return { reason: describeError(error) };
+  }
+}
+
+/** The same bytes, and whether reading them failed. */
+class WatchedSource {
+  failure: { readonly error: unknown } | undefined;
+  readonly stream: ReadableStream<Uint8Array>;
+
+  constructor(source: ReadableStream<Uint8Array>) {
+    const reader = source.getReader();
+    this.stream = new ReadableStream<Uint8Array>({
+      pull: async (controller) => {
+        try {
+          const { done, value } = await reader.read();
+          if (done) controller.close();
+          else controller.enqueue(value);
+        } catch (error) {
+          this.failure = { error };
+          throw error;
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    }, { highWaterMark: 0 });
+  }
+}
+
+async function decodeEnd(
+  stored: ReadableStream<Uint8Array>,
+  { segment, pageSize }: { segment: SegmentInfo; pageSize: number },
 ): Promise<SegmentEnd> {
-  const object = await decodeObject(await client.store.get(segment.key, { signal }));
+  const object = await decodeObject(stored);
   const frame = frameSize(pageSize);
   let tail: Uint8Array = new Uint8Array(0);
   let length = 0;
@@ -71,12 +134,10 @@ async function readSegmentEnd(
   }
   // An object without a byte was left by a race of the tool that we replace, and is as bad as a damaged one.
   if (length === 0) throw new Error("the segment is empty");
-  const view = viewOf(tail);
-  const hasFrame = tail.length === frame &&
-    length >= frame + (segment.offset === 0 ? FRAME_HEADER_SIZE + 8 : 0);
+  const hasFrame = length >= frame + (segment.offset === 0 ? WAL_HEADER_SIZE : 0);
   return {
     length,
-    checksum: hasFrame ? [view.getUint32(16), view.getUint32(20)] : undefined,
+    checksum: hasFrame ? frameChecksumAt(viewOf(tail), 0) : undefined,
     newestCommitAt: object.note?.newestCommitAt.getTime() ?? 0,
   };
 }

@@ -2,10 +2,10 @@
  * Keeps one replica of one database up to date: finds out where it stands, uploads segments in order, and takes a
  * snapshot where there is none. Replicas don't wait for one another.
  */
-import { Backoff } from "./backoff.ts";
-import { readRemoteState } from "./remote_position.ts";
+import { Backoff, type BackoffOptions } from "./backoff.ts";
+import { type KnownSegment, readRemoteState } from "./remote_position.ts";
+import { SnapshotTask } from "./snapshot_task.ts";
 import { uploadSegment } from "./upload_segment.ts";
-import { uploadSnapshot } from "./upload_snapshot.ts";
 import { Notice, orAbort, Semaphore, sleep } from "../async.ts";
 import type { LiveDatabase } from "../database/database.ts";
 import { ContinuityLostError } from "../database/follower.ts";
@@ -13,7 +13,7 @@ import type { Segment } from "../database/segment.ts";
 import { describeError } from "../errors.ts";
 import { type Logger, silentLogger } from "../logger.ts";
 import { type Metrics, silentMetrics } from "../metrics.ts";
-import { comparePositions, formatPosition, type IndexOffset, type Position } from "../position.ts";
+import { comparePositions, formatPosition, type Position } from "../position.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import type { ReplicaClient } from "../storage/replica_client.ts";
 
@@ -27,17 +27,25 @@ export interface ReplicaOptions {
   readonly segmentBytes?: number | undefined;
   /** Bounds the snapshots that run at once over all databases. Default: one for this replica alone. */
   readonly snapshots?: Semaphore | undefined;
+  /** Pauses after failures. Default: 1 s, doubling up to 30 s. */
+  readonly backoff?: Partial<BackoffOptions> | undefined;
   /** Called after each upload. */
   readonly onProgress?: (() => void) | undefined;
   /** Called as snapshot bytes are read. */
   readonly onSnapshotProgress?: ((done: number, total: number) => void) | undefined;
-  readonly clock?: Clock;
-  readonly logger?: Logger;
-  readonly metrics?: Metrics;
+  readonly clock?: Clock | undefined;
+  readonly logger?: Logger | undefined;
+  readonly metrics?: Metrics | undefined;
 }
 
 /** Raw bytes of a segment unless told otherwise. */
 export const SEGMENT_BYTES = 64 << 20;
+
+/** The first pause between the last tries before the end; it doubles. */
+const FINISH_PAUSE_MS = 100;
+
+/** While a snapshot is finished at the end, what is committed meanwhile is looked for this often. */
+const FINISH_LOOK_MS = 20;
 
 /** One replica, from `start` to `finish`. */
 export class ReplicaLoop {
@@ -47,20 +55,22 @@ export class ReplicaLoop {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #metrics: Metrics;
-  readonly #snapshots: Semaphore;
+  readonly #slots: Semaphore;
   readonly #backoff: Backoff;
-  readonly #snapshotBackoff: Backoff;
   readonly #stopping = new AbortController();
   readonly #aborting = new AbortController();
-  /** Told at each upload. */
+  /** Told at each upload, and whenever uploads begin to fail or work again. */
   readonly progressed: Notice = new Notice();
   #position: Position | undefined;
-  #needsSnapshot = false;
-  #retryLength: number | undefined;
+  /** Whether `#position` is what the replica has, as far as we know; not so at first and after a failure. */
+  #isLocated = false;
+  #newest: KnownSegment | undefined;
+  /** A segment whose upload failed, or whose answer got lost. */
+  #tried: (Position & { readonly length: number }) | undefined;
   #newestCommitAt = 0;
   #lastUploadMs = -Infinity;
   #loop: Promise<void> | undefined;
-  #snapshot: Promise<void> | undefined;
+  #snapshot: SnapshotTask | undefined;
 
   constructor(options: ReplicaOptions) {
     this.#options = options;
@@ -70,9 +80,8 @@ export class ReplicaLoop {
     this.#logger = (options.logger ?? silentLogger)
       .with({ db: options.database.path, replica: options.client.name });
     this.#metrics = options.metrics ?? silentMetrics;
-    this.#snapshots = options.snapshots ?? new Semaphore(1);
-    this.#backoff = new Backoff(this.#logger);
-    this.#snapshotBackoff = new Backoff(this.#logger);
+    this.#slots = options.snapshots ?? new Semaphore(1);
+    this.#backoff = new Backoff(this.#logger, options.backoff);
   }
 
   /** Where the replica stands; `undefined` until that is known. */
@@ -82,14 +91,18 @@ export class ReplicaLoop {
 
   /** What keeps the replica behind; empty when nothing does. */
   get lastError(): string {
-    return this.#backoff.lastMessage || this.#snapshotBackoff.lastMessage;
+    return this.#backoff.lastMessage || this.#snapshot?.lastError || "";
   }
 
   /** Whether everything that the database has is in the replica, and can be restored from it. */
   get isCurrent(): boolean {
     const position = this.#database.position;
-    return position !== undefined && this.#position !== undefined && !this.#needsSnapshot &&
-      position.generation === this.#position.generation && isAtEnd(this.#database, this.#position);
+    if (position === undefined || this.#position?.generation !== position.generation) return false;
+    return this.#isLocated && this.#hasSnapshot && isAtEnd(this.#database, this.#position);
+  }
+
+  get #hasSnapshot(): boolean {
+    return this.#snapshot === undefined || this.#snapshot.isDone;
   }
 
   /** Begin; errors are retried until `finish`. */
@@ -109,6 +122,7 @@ export class ReplicaLoop {
         if (signal.aborted) return;
         pauseMs = await this.#handle(error);
       }
+      this.progressed.notify();
       try {
         if (pauseMs > 0) await sleep(pauseMs, { signal });
         else await this.#waitForChange(token, signal);
@@ -127,136 +141,120 @@ export class ReplicaLoop {
 
   /** @returns how long to wait before the next try */
   async #handle(error: unknown): Promise<number> {
+    // The replica may have what we think it lacks, and lack what we think it has: look again.
+    this.#isLocated = false;
     if (error instanceof ContinuityLostError && this.#position !== undefined) {
       await this.#database.restartGeneration(this.#position.generation, describeError(error));
-      this.#position = undefined;
     }
     return this.#backoff.fail("monitor error", error);
   }
 
-  /** Upload all that the database has and the replica lacks. */
+  /** Upload what the database has now and the replica lacks. */
   async #sync(): Promise<void> {
-    const database = this.#database.position;
-    if (database === undefined) return;
-    if (this.#position?.generation !== database.generation) await this.#locate(database);
-    this.#startSnapshot();
+    const target = this.#database.position;
+    if (target === undefined) return;
+    if (!this.#isLocated || this.#position?.generation !== target.generation) await this.#locate(target);
     for (;;) {
-      const maxBytes = this.#retryLength ?? this.#options.segmentBytes ?? SEGMENT_BYTES;
-      const segment = this.#database.segmentAfter(this.#position!, { maxBytes });
+      const position = this.#position!;
+      const maxBytes = this.#triedLength(position) ?? this.#options.segmentBytes ?? SEGMENT_BYTES;
+      const segment = this.#database.segmentAfter(position, { maxBytes });
       if (segment === undefined) return;
       await this.#upload(segment);
+      // A writer that never rests must not make an endless run of small uploads out of one.
+      if (comparePositions(this.#position!, target) >= 0) return;
     }
+  }
+
+  /**
+   * A failed PUT may still arrive, late, and replace what was stored under its name meanwhile: the same bytes have to
+   * go there again, never more.
+   */
+  #triedLength({ generation, index, offset }: Position): number | undefined {
+    const tried = this.#tried;
+    const isHere = tried?.generation === generation && tried.index === index && tried.offset === offset;
+    return isHere ? tried.length : undefined;
   }
 
   /** Find out where the replica stands in the database's generation. */
   async #locate(database: Position): Promise<void> {
     const { generation } = database;
-    this.#position = undefined;
-    this.#retryLength = undefined;
     const remote = await readRemoteState(this.client, {
       generation,
       pageSize: this.#database.pageSize,
+      known: this.#newest,
       signal: this.#aborting.signal,
     });
     if (remote.damaged !== undefined) {
       this.#logger.warn("the newest segment can't be read, it is stored again", remote.damaged);
     }
     const position = remote.position ?? { generation, index: database.index, offset: 0 };
+    this.#position = position;
     if (remote.checksum !== undefined && this.#database.continuesFrom(position, remote.checksum) === false) {
-      this.#position = position;
       throw new ContinuityLostError(
         `the replica's ${formatPosition(position)} was written from another history`,
       );
     }
+    this.#newest = remote.newest;
     this.#newestCommitAt = Math.max(this.#newestCommitAt, remote.newestCommitAt);
-    this.#needsSnapshot = remote.snapshotIndex === undefined;
-    this.#position = position;
+    await this.#chooseSnapshot(position, {
+      isThere: remote.snapshotIndex !== undefined,
+      isFresh: remote.position === undefined,
+    });
+    this.#isLocated = true;
+    this.progressed.notify();
     this.#logger.debug("replica sync: calc new pos", { position: formatPosition(position) });
   }
 
+  /**
+   * Begin the snapshot that is missing; end one that is missing no longer, or that needs WAL which a fresh start at
+   * `position` leaves out.
+   */
+  async #chooseSnapshot(
+    { generation }: Position,
+    { isThere, isFresh }: { isThere: boolean; isFresh: boolean },
+  ): Promise<void> {
+    const running = this.#snapshot;
+    const isGoingOn = running !== undefined && !running.isDone && running.generation === generation;
+    if (isGoingOn && !isThere && !isFresh) return;
+    this.#snapshot = undefined;
+    await running?.cancel(new Error("the snapshot is no longer needed"));
+    if (isThere) return;
+    this.#snapshot = new SnapshotTask({
+      database: this.#database,
+      client: this.client,
+      generation,
+      slots: this.#slots,
+      position: () => this.#isLocated ? this.#position : undefined,
+      progressed: this.progressed,
+      notBefore: this.#newestCommitAt,
+      backoff: this.#options.backoff,
+      onProgress: this.#options.onSnapshotProgress,
+      clock: this.#clock,
+      logger: this.#logger,
+    });
+  }
+
   async #upload(segment: Segment): Promise<void> {
-    const position = formatPosition(segment);
-    // If the answer of a PUT is lost, the same bytes go under the same name again, never others.
-    this.#retryLength = segment.length;
+    const { generation, index, offset, length } = segment;
+    const startMs = this.#clock.monotonicMs();
+    this.#tried = { generation, index, offset, length };
     this.#newestCommitAt = Math.max(this.#newestCommitAt, segment.newestCommitAt.getTime());
-    await uploadSegment(this.client, segment, {
+    const { key, size } = await uploadSegment(this.client, segment, {
+      pageSize: this.#database.pageSize,
       newestCommitAt: new Date(this.#newestCommitAt),
       signal: this.#aborting.signal,
     });
-    this.#retryLength = undefined;
-    const { generation, index } = segment;
-    const offset = segment.offset + segment.length;
-    this.#position = { generation, index, offset };
-    this.#lastUploadMs = this.#clock.monotonicMs();
+    this.#tried = undefined;
+    this.#newest = { key, size, index, offset, length };
+    this.#position = { generation, index, offset: offset + length };
+    this.#lastUploadMs = startMs;
     const labels = { db: this.#database.path, name: this.client.name };
-    this.#metrics.count("litestream_replica_wal_bytes", labels, segment.length);
+    this.#metrics.count("litestream_replica_wal_bytes", labels, length);
     this.#metrics.gauge("litestream_replica_wal_index", labels, index);
-    this.#metrics.gauge("litestream_replica_wal_offset", labels, offset);
-    this.#logger.debug("wal segment written", { position, sz: segment.length });
+    this.#metrics.gauge("litestream_replica_wal_offset", labels, offset + length);
+    this.#logger.debug("wal segment written", { position: formatPosition(segment), sz: length });
     this.progressed.notify();
     this.#options.onProgress?.();
-  }
-
-  /** Take the snapshot that is missing, beside the uploads. */
-  #startSnapshot(): void {
-    if (!this.#needsSnapshot || this.#snapshot !== undefined) return;
-    this.#snapshot = this.#takeSnapshot().finally(() => {
-      this.#snapshot = undefined;
-      this.progressed.notify();
-    });
-  }
-
-  async #takeSnapshot(): Promise<void> {
-    const { signal } = this.#aborting;
-    while (this.#needsSnapshot && !signal.aborted) {
-      try {
-        using _ = await this.#snapshots.acquire({ signal });
-        const generation = await this.#writeSnapshot(signal);
-        if (generation === this.#position?.generation) this.#needsSnapshot = false;
-        this.#snapshotBackoff.succeed("replica works again");
-      } catch (error) {
-        if (signal.aborted || this.#stopping.signal.aborted) return;
-        const pauseMs = this.#snapshotBackoff.fail("snapshotter error", error);
-        await sleep(pauseMs, { signal: this.#stopping.signal }).catch(() => {});
-        if (this.#stopping.signal.aborted) return;
-      }
-    }
-  }
-
-  /** @returns the generation that the snapshot belongs to */
-  async #writeSnapshot(signal: AbortSignal): Promise<string> {
-    using source = await this.#database.openSnapshot();
-    const startMs = this.#clock.monotonicMs();
-    const position = formatPosition(source);
-    // The snapshot is right only together with the WAL up to its offset, so that has to be there first.
-    await this.#untilUploaded(source, signal);
-    this.#logger.info("write snapshot", { position });
-    const newestCommitAt = new Date(Math.max(this.#newestCommitAt, source.newestCommitAt.getTime()));
-    const written = await uploadSnapshot(this.client, source, {
-      newestCommitAt,
-      signal,
-      onProgress: this.#options.onSnapshotProgress,
-    });
-    const elapsedMs = this.#clock.monotonicMs() - startMs;
-    this.#logger.info("snapshot written", { position, elapsed: { durationMs: elapsedMs }, sz: written.size });
-    return source.generation;
-  }
-
-  async #untilUploaded(
-    source: IndexOffset & { readonly generation: string },
-    signal: AbortSignal,
-  ): Promise<void> {
-    for (;;) {
-      const token = this.progressed.token;
-      const position = this.#position;
-      if (position !== undefined && position.generation !== source.generation) {
-        throw new Error("generation changed during snapshot");
-      }
-      if (position !== undefined && comparePositions(position, source) >= 0) return;
-      if (this.#stopping.signal.aborted) throw this.#stopping.signal.reason;
-      if (this.#backoff.count > 0) throw new Error(this.#backoff.lastMessage);
-      await orAbort(Promise.race([token, sleep(1000)]), signal);
-    }
   }
 
   /**
@@ -275,38 +273,37 @@ export class ReplicaLoop {
       await this.#finishUploads(signal);
     } finally {
       signal.removeEventListener("abort", abort);
-      this.#aborting.abort(new Error("stopped"));
-      await this.#snapshot;
+      const stopped = new Error("stopped");
+      this.#aborting.abort(stopped);
+      await this.#snapshot?.cancel(stopped);
     }
   }
 
   async #finishUploads(signal: AbortSignal): Promise<void> {
-    for (let pauseMs = 100;; pauseMs *= 2) {
+    for (let pauseMs = FINISH_PAUSE_MS;;) {
       try {
         await this.#sync();
-        await this.#finishSnapshot(signal);
-        return;
+        this.#backoff.succeed("replica works again");
+        this.progressed.notify();
+        if (this.#hasSnapshot) return;
+        await this.#lookAtSnapshot(signal);
       } catch (error) {
-        if (signal.aborted) throw new Error(this.lastError || describeError(error), { cause: error });
-        this.#backoff.fail("monitor error", error);
+        // What failed before tells more than that the time is up.
+        if (signal.aborted) throw this.lastError === "" ? error : new Error(this.lastError);
+        await this.#handle(error);
         await sleep(pauseMs, { signal }).catch(() => {});
-        if (signal.aborted) throw error;
+        pauseMs *= 2;
       }
     }
   }
 
-  async #finishSnapshot(signal: AbortSignal): Promise<void> {
-    await this.#snapshot;
-    if (!this.#needsSnapshot || this.#database.position === undefined) return;
-    await this.#writeSnapshotNow(signal);
-  }
-
-  async #writeSnapshotNow(signal: AbortSignal): Promise<void> {
-    using source = await this.#database.openSnapshot();
-    await this.#sync();
-    const newestCommitAt = new Date(Math.max(this.#newestCommitAt, source.newestCommitAt.getTime()));
-    await uploadSnapshot(this.client, source, { newestCommitAt, signal });
-    this.#needsSnapshot = false;
+  /** The snapshot needs the WAL up to where it begins, so uploads go on until it is done. */
+  async #lookAtSnapshot(signal: AbortSignal): Promise<void> {
+    const snapshot = this.#snapshot!;
+    snapshot.hurry();
+    await orAbort(Promise.race([snapshot.ended, sleep(FINISH_LOOK_MS)]), signal).catch((error) => {
+      throw new Error("the snapshot was not finished", { cause: error });
+    });
   }
 }
 

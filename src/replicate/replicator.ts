@@ -40,7 +40,7 @@ export class Replicator {
   /**
    * Copy and upload what is left, then let the database go; `signal` bounds the tries.
    *
-   * @throws {AggregateError} with one error for each replica that stayed behind
+   * @throws {Error} that names each replica that stayed behind, and why
    */
   async finish({ signal }: { signal: AbortSignal }): Promise<void> {
     await this.database.settle();

@@ -9,7 +9,7 @@ import type { ReplicaClient } from "../storage/replica_client.ts";
 /** What an upload takes beside the snapshot. */
 export interface SnapshotUploadOptions {
   readonly newestCommitAt: Date;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Called with the bytes read so far and in all. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }

@@ -7,7 +7,7 @@
  * where that can't be seen (another machine or container) it takes a new file under the name, and the first finds at
  * its end that the name is no longer its own.
  */
-import { type Files, makeFolders, type OpenFile, type Owner, systemCode } from "../runtime/files.ts";
+import { type Files, makeFolders, type OpenFile, systemCode } from "../runtime/files.ts";
 import { processesHolding, realFolderPath } from "../runtime/open_files.ts";
 import { basename, join, parentFolder } from "../runtime/paths.ts";
 
@@ -17,7 +17,13 @@ export interface FinishOptions {
   /** Permission bits of the database, before the umask. Default 0o600. */
   readonly mode?: number | undefined;
   /** Default: whoever runs the program. */
-  readonly owner?: Owner | undefined;
+  readonly owner?: OutputOwner | undefined;
+}
+
+/** Who a restored database is given to; without a group the group stays. */
+export interface OutputOwner {
+  readonly uid: number;
+  readonly gid?: number | undefined;
 }
 
 const FOLDER_MODE = 0o700;
@@ -57,10 +63,10 @@ export class RestoreOutput implements AsyncDisposable {
     await refuseExisting(path, files);
     const madeFolders = await missingFolders(parentFolder(path), files);
     try {
-      await makeFolders(files, parentFolder(path), { mode: FOLDER_MODE, owner });
+      await makeFolders(files, parentFolder(path), { mode: FOLDER_MODE });
       await refuseSideFilesInUse(path, files);
       const file = await openTemporary(path, options);
-      if (owner !== undefined) await files.changeOwner(file.path, owner);
+      if (owner !== undefined) await giveAway([...madeFolders, file.path], { owner, files });
       return new RestoreOutput(file, { path, madeFolders, options });
     } catch (error) {
       await removeFolders(madeFolders, files);
@@ -149,6 +155,16 @@ async function openTemporary(path: string, { files, mode = DEFAULT_MODE }: Finis
     await files.remove(temporaryPath);
   }
   return await files.open(temporaryPath, { access: "create-new", mode });
+}
+
+async function giveAway(
+  paths: readonly string[],
+  { owner, files }: { owner: OutputOwner; files: Files },
+): Promise<void> {
+  for (const path of paths) {
+    const gid = owner.gid ?? (await files.stat(path))?.gid;
+    if (gid !== undefined) await files.changeOwner(path, { uid: owner.uid, gid });
+  }
 }
 
 function realPath(path: string): string {

@@ -4,11 +4,11 @@ import type { Note } from "../codec/note.ts";
 import { DamagedObjectError } from "../errors.ts";
 import { type Logger, silentLogger } from "../logger.ts";
 import { formatIndex, type IndexOffset, type Position } from "../position.ts";
-import { type Files, type Owner, systemFiles } from "../runtime/files.ts";
+import { type Files, systemFiles } from "../runtime/files.ts";
 import { resolve } from "../runtime/paths.ts";
 import type { ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import { chooseGeneration } from "./choose.ts";
-import { explainWrite, refuseExisting, RestoreOutput } from "./finish.ts";
+import { explainWrite, type OutputOwner, refuseExisting, RestoreOutput } from "./finish.ts";
 import { fetchNote } from "./moments.ts";
 import { PageMerge } from "./page_merge.ts";
 import { planRestore, type RestorePlan, type RestoreTarget } from "./plan.ts";
@@ -38,7 +38,7 @@ export interface RestoreOptions {
   /** Permission bits of the database, before the umask. Default 0o600. */
   readonly mode?: number | undefined;
   /** Default: whoever runs the program. */
-  readonly owner?: Owner | undefined;
+  readonly owner?: OutputOwner | undefined;
   /** Bytes of pages that are held in memory before they are written. Default 32 MiB. */
   readonly arenaSize?: number | undefined;
   readonly files?: Files | undefined;
