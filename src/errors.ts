@@ -20,6 +20,11 @@ export class DamagedObjectError extends Error {
   }
 }
 
+/** Stored objects are missing among those that are there: what is left can't be restored as a whole. */
+export class BrokenHistoryError extends Error {
+  override readonly name = "BrokenHistoryError";
+}
+
 /** SQLite could not get a lock in the time it was given; trying again later can help. */
 export class BusyError extends Error {
   override readonly name = "BusyError";
