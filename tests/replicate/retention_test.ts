@@ -181,9 +181,9 @@ test("planRetention() keeps every moment within retention restorable to the same
         }
       },
     ),
-    { numRuns: 3000 },
+    { numRuns: 1000 },
   );
-  assert.ok(deletedCount > 1000, `the histories were too tame: ${deletedCount} deletions`);
+  assert.ok(deletedCount > 300, `the histories were too tame: ${deletedCount} deletions`);
 });
 
 test("planRetention() leaves overlapping generations restorable, and those of other writers alone (11.14)", () => {
@@ -231,9 +231,9 @@ test("planRetention() leaves overlapping generations restorable, and those of ot
         }
       },
     ),
-    { numRuns: 3000 },
+    { numRuns: 1000 },
   );
-  assert.ok(foreignCount > 300, `the histories were too tame: ${foreignCount} foreign generations`);
+  assert.ok(foreignCount > 100, `the histories were too tame: ${foreignCount} foreign generations`);
 });
 
 const HOUR_MS = 3_600_000;
