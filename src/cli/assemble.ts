@@ -1,6 +1,7 @@
 /** Builds the objects of a run from what was asked for; the only file that knows concrete stores. */
 import type { ReplicateRequest } from "./replicate.ts";
 import { Semaphore } from "../async.ts";
+import { UsageError } from "../errors.ts";
 import { LiveDatabase } from "../database/database.ts";
 import type { Logger } from "../logger.ts";
 import type { ReplicaOptions } from "../replicate/replica_loop.ts";
@@ -57,6 +58,7 @@ function ownerOf({ uid, gid }: FileStat): { uid: number; gid: number } {
 export async function assembleReplicator(request: ReplicateRequest, parts: RunParts): Promise<Replicator> {
   const { logger } = parts;
   const path = expandPath(request.databasePath);
+  refuseRepeated(request);
   const database = new LiveDatabase({ path, logger });
   logger.info("initialized db", { path });
   const snapshots = new Semaphore(SNAPSHOT_COUNT);
@@ -72,6 +74,14 @@ export async function assembleReplicator(request: ReplicateRequest, parts: RunPa
   });
   for (const { client } of replicas) await warnOfSharedDevice(client, { path, logger });
   return new Replicator({ database, replicas, logger });
+}
+
+/** Two loops on one place would each take the other's objects for their own. */
+function refuseRepeated({ replicas }: ReplicateRequest): void {
+  const places = replicas.map(({ address }) => expandPath(address.path));
+  const repeated = places.find((place, at) => places.indexOf(place) !== at);
+  if (repeated === undefined) return;
+  throw new UsageError(`replica ${repeated} is given twice: give each replica a place of its own`);
 }
 
 async function warnOfSharedDevice(

@@ -17,8 +17,8 @@ import {
 } from "../runtime/process.ts";
 import { requireSafeSqlite } from "../runtime/sqlite.ts";
 
-/** How long the last commits are tried for after a signal. */
-const FINISH_MS = 10_000;
+/** How long the last commits are tried for after a signal; container runtimes kill after ten seconds. */
+const FINISH_MS = 8_000;
 
 /** Replicate until a signal or until nothing is left that can be followed; returns the exit code. */
 export async function runReplicate(request: ReplicateRequest, output: Output): Promise<number> {

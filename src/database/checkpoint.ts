@@ -71,6 +71,7 @@ export interface CheckpointParts {
 /** Copy, move, PASSIVE, move: succeeds in the gaps of a quiet application and costs a busy one nothing. */
 export async function checkpointPolitely({ follower, writers }: CheckpointParts): Promise<CheckpointOutcome> {
   await follower.catchUp();
+  follower.moveUp();
   writers.checkpointer.checkpoint("PASSIVE");
   await follower.catchUp();
   return outcomeOf(follower);

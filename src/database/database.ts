@@ -3,58 +3,37 @@
  * snapshots. Nothing else opens the database's files.
  */
 import { Attention } from "./attention.ts";
-import {
-  behindBarrier,
-  checkpointBehindBarrier,
-  checkpointPolitely,
-  truncateWal,
-  Writers,
-} from "./checkpoint.ts";
-import {
-  CHECKPOINT_DEFAULTS,
-  type CheckpointChoice,
-  type CheckpointLimits,
-  chooseCheckpoint,
-} from "./decide.ts";
+import { behindBarrier, Writers } from "./checkpoint.ts";
+import { CheckpointSchedule } from "./checkpoint_schedule.ts";
+import type { DatabaseOptions, DatabaseState } from "./database_options.ts";
+import { CHECKPOINT_DEFAULTS, shouldMove } from "./decide.ts";
 import { ContinuityLostError, type Follower, ForeignWriterError } from "./follower.ts";
-import { acquireInstanceLock } from "./instance_lock.ts";
+import { acquireInstanceLock, isInstanceLockThere } from "./instance_lock.ts";
 import type { LiveFiles } from "./live_files.ts";
+import { measureSync } from "./measure.ts";
 import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
-import { checkMetaPath, openDatabase, openLiveFiles, WaitError } from "./open.ts";
+import {
+  checkMetaPath,
+  explainMetaError,
+  IdentityError,
+  openDatabase,
+  openLiveFiles,
+  WaitError,
+} from "./open.ts";
 import { type Segment, segmentAt } from "./segment.ts";
 import { openSnapshot, type SnapshotSource } from "./snapshot.ts";
+import { Troubles } from "./troubles.ts";
 import { Mutex, Notice } from "../async.ts";
 import { describeError } from "../errors.ts";
 import { type Logger, silentLogger } from "../logger.ts";
 import { type Metrics, silentMetrics } from "../metrics.ts";
-import { type Position, walSize } from "../position.ts";
-import { type Clock, systemClock, yieldToEvents } from "../runtime/clock.ts";
+import type { Position } from "../position.ts";
+import { type Clock, systemClock } from "../runtime/clock.ts";
 import { type Files, systemFiles } from "../runtime/files.ts";
-import { classifySqliteError } from "../runtime/sqlite.ts";
 import type { Checksum } from "../wal/checksum.ts";
 import { equalPair } from "../wal/header.ts";
 
-/** How one database is replicated. */
-export interface DatabaseOptions {
-  /** Absolute path of the database file. */
-  readonly path: string;
-  /** The meta directory. Default: `.<name>-litestream` beside the database. */
-  readonly metaPath?: string | undefined;
-  /** How long the slow look of the safety net takes. Default 1000. */
-  readonly monitorIntervalMs?: number | undefined;
-  readonly limits?: Partial<CheckpointLimits> | undefined;
-  readonly files?: Files;
-  readonly clock?: Clock;
-  readonly logger?: Logger;
-  readonly metrics?: Metrics;
-}
-
-/** What a database is doing. */
-export type DatabaseState =
-  | { readonly kind: "waiting"; readonly reason: string }
-  | { readonly kind: "live" }
-  | { readonly kind: "stopped"; readonly error: Error }
-  | { readonly kind: "closed" };
+export type { DatabaseOptions, DatabaseState };
 
 /** Everything that is open while a database is live. */
 interface Opened {
@@ -80,22 +59,25 @@ export class LiveDatabase implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #metrics: Metrics;
-  readonly #limits: CheckpointLimits;
+  readonly #troubles: Troubles;
+  readonly #schedule: CheckpointSchedule;
   readonly #mutex = new Mutex();
   readonly #attention: Attention;
   #lock: Disposable | undefined;
   #opened: Opened | undefined;
+  /** What followed a database that went away: replicas may still lack the end of its shadow WAL. */
+  #retired: Follower | undefined;
   #state: DatabaseState = { kind: "waiting", reason: "not looked at yet" };
   #ticker: Disposable | undefined;
   #loop: Promise<void> | undefined;
-  #isClosing = false;
+  #closing: Promise<void> | undefined;
   #reasonToRestart: string | undefined;
-  #lastError = "";
   #lastCheckMs = -Infinity;
   #lastCopyMs = -Infinity;
-  #lastTry = { frameCount: 0, atMs: 0 };
   #lastSeen = "";
-  #snapshotCount = 0;
+  /** False while a new generation begins, which nobody may see before it is written down. */
+  #hasGeneration = false;
+  readonly #snapshots = new Set<SnapshotSource>();
 
   constructor(options: DatabaseOptions) {
     this.#options = options;
@@ -104,7 +86,14 @@ export class LiveDatabase implements AsyncDisposable {
     this.#clock = options.clock ?? systemClock;
     this.#logger = (options.logger ?? silentLogger).with({ db: options.path });
     this.#metrics = options.metrics ?? silentMetrics;
-    this.#limits = { ...CHECKPOINT_DEFAULTS, ...options.limits };
+    this.#troubles = new Troubles({ logger: this.#logger, clock: this.#clock });
+    this.#schedule = new CheckpointSchedule({
+      path: options.path,
+      limits: { ...CHECKPOINT_DEFAULTS, ...options.limits },
+      clock: this.#clock,
+      logger: this.#logger,
+      metrics: this.#metrics,
+    });
     this.meta = new MetaDirectory(options.metaPath ?? defaultMetaPath(options.path), this.#files);
     this.#attention = new Attention({
       walPath: `${this.path}-wal`,
@@ -118,11 +107,23 @@ export class LiveDatabase implements AsyncDisposable {
     return this.#state;
   }
 
+  /** Why the last look failed; empty when it didn't. */
+  get lastError(): string {
+    return this.#troubles.lastError;
+  }
+
   /** Where the shadow WAL ends; `undefined` while there is no generation. */
   get position(): Position | undefined {
-    if (this.#opened === undefined || this.#state.kind !== "live") return undefined;
-    const { generation, index, committedSize } = this.#opened.follower.shadow;
+    const follower = this.#source;
+    if (follower === undefined) return undefined;
+    const { generation, index, committedSize } = follower.shadow;
     return { generation, index, offset: committedSize };
+  }
+
+  /** Has the shadow WAL that replicas read. */
+  get #source(): Follower | undefined {
+    if (this.#retired !== undefined) return this.#retired;
+    return this.#state.kind === "live" && this.#hasGeneration ? this.#opened?.follower : undefined;
   }
 
   /**
@@ -134,7 +135,7 @@ export class LiveDatabase implements AsyncDisposable {
     checkMetaPath(this.path, this.meta.path);
     await this.#turn();
     if (this.#state.kind === "stopped") throw this.#state.error;
-    this.#lastTry = { frameCount: 0, atMs: this.#clock.monotonicMs() };
+    this.#schedule.reset();
     this.#ticker = this.#clock.every(this.#options.monitorIntervalMs ?? 1000, () => {
       if (this.#opened === undefined) this.#attention.poke();
       else this.#attention.tick();
@@ -143,9 +144,9 @@ export class LiveDatabase implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    while (!this.#isClosing) {
+    while (this.#closing === undefined) {
       await this.#attention.next();
-      if (!this.#isClosing) await this.#turn();
+      if (this.#closing === undefined) await this.#turn();
     }
   }
 
@@ -153,51 +154,65 @@ export class LiveDatabase implements AsyncDisposable {
   async #turn(): Promise<void> {
     using _ = await this.#mutex.acquire();
     try {
-      if (this.#state.kind === "stopped") return;
+      if (this.#state.kind === "stopped" || this.#state.kind === "closed") return;
       if (this.#opened === undefined) await this.#open();
       await this.#sync();
-      this.#lastError = "";
+      this.#troubles.clear();
     } catch (error) {
       await this.#handle(error);
     }
   }
 
   /** Copy everything that is committed now. Used before the last uploads. */
-  async settle(): Promise<void> {
-    await this.#turn();
+  settle(): Promise<void> {
+    return this.#turn();
   }
 
   async #open(): Promise<void> {
     if (this.#lock === undefined) {
       // Nothing is made beside a database that isn't there.
       openLiveFiles(this.path, this.#files).close();
-      this.meta.adoptPermissions(this.path);
-      this.meta.create();
-      this.#lock = acquireInstanceLock(this.meta, this.path);
+      this.#takeLock();
       this.meta.removeTemporaryFiles();
     }
-    const { live, follower } = openDatabase({
-      path: this.path,
-      meta: this.meta,
-      files: this.#files,
-      clock: this.#clock,
-    });
+    const { path, meta } = this;
+    const { live, follower } = openDatabase({ path, meta, files: this.#files, clock: this.#clock });
+    this.#retired?.close();
+    this.#retired = undefined;
     this.#opened = { live, follower, writers: new Writers(this.path) };
+    const reason = this.#reasonToRestart;
     try {
       await this.#chooseGeneration(follower);
     } catch (error) {
       this.#closeFiles();
-      throw error;
+      // A generation that was to end must not go on only because the new one couldn't be written yet.
+      this.#reasonToRestart ??= reason;
+      throw explainMetaError(this.meta, error);
     }
     this.#lastSeen = "";
     this.#setState({ kind: "live" });
     this.#attention.noteChange();
   }
 
+  #takeLock(): void {
+    this.#lock?.[Symbol.dispose]();
+    this.#lock = undefined;
+    this.meta.adoptPermissions(this.path);
+    try {
+      this.meta.create();
+      this.#lock = acquireInstanceLock(this.meta, this.path);
+    } catch (error) {
+      throw explainMetaError(this.meta, error);
+    }
+  }
+
   async #chooseGeneration(follower: Follower): Promise<void> {
-    const reason = this.#reasonToRestart ?? follower.goOn();
+    const reason = this.#reasonToRestart ?? await follower.goOn();
     this.#reasonToRestart = undefined;
-    if (reason === undefined) return this.meta.removeOtherGenerations(follower.shadow.generation);
+    if (reason === undefined) {
+      this.#hasGeneration = true;
+      return this.meta.removeOtherGenerations(follower.shadow.generation);
+    }
     if (reason !== "no generation exists") {
       this.#logger.warn("init: cannot determine last wal position, clearing generation", { error: reason });
     }
@@ -205,36 +220,30 @@ export class LiveDatabase implements AsyncDisposable {
   }
 
   async #startGeneration(reason: string): Promise<void> {
+    this.#hasGeneration = false;
     const generation = await this.#opened!.follower.startGeneration();
+    this.#hasGeneration = true;
     this.#logger.info("sync: new generation", { generation, reason });
-    this.#lastTry = { frameCount: 0, atMs: this.#clock.monotonicMs() };
+    this.#schedule.reset();
     this.changed.notify();
   }
 
   async #sync(): Promise<void> {
     const { follower } = this.#opened!;
     const startMs = this.#clock.monotonicMs();
-    const isCheckDue = startMs - this.#lastCheckMs >= CHECK_MS;
-    if (isCheckDue) this.#checkSurroundings(follower);
-    let hasCopied = false;
-    for (;;) {
-      const copiedBefore = follower.copiedBytes;
-      const step = follower.step();
-      if (step.hasCopied) this.#noteCopied(follower.copiedBytes - copiedBefore);
-      hasCopied ||= step.hasCopied;
-      if (!step.hasMore) break;
-      await yieldToEvents();
+    if (startMs - this.#lastCheckMs >= CHECK_MS) this.#checkSurroundings(follower);
+    const copiedBefore = follower.copiedBytes;
+    await follower.catchUp();
+    const copiedBytes = follower.copiedBytes - copiedBefore;
+    if (copiedBytes > 0) {
+      this.#lastCopyMs = this.#clock.monotonicMs();
+      this.#attention.noteChange();
+      this.changed.notify();
     }
-    await this.#checkpoint();
+    if (this.#snapshots.size === 0 && await this.#schedule.run(this.#opened!)) this.changed.notify();
     this.#closeIdle();
-    this.#measure(startMs, hasCopied);
-  }
-
-  #noteCopied(bytes: number): void {
-    this.#metrics.count("litestream_total_wal_bytes", { db: this.path }, bytes);
-    this.#lastCopyMs = this.#clock.monotonicMs();
-    this.#attention.noteChange();
-    this.changed.notify();
+    const seconds = (this.#clock.monotonicMs() - startMs) / 1000;
+    measureSync(this.#metrics, { follower, seconds, copiedBytes });
   }
 
   #checkSurroundings(follower: Follower): void {
@@ -244,55 +253,9 @@ export class LiveDatabase implements AsyncDisposable {
     follower.checkUntouched();
   }
 
-  async #checkpoint(): Promise<void> {
-    const index = this.#opened!.live.look();
-    if (index === undefined || this.#snapshotCount > 0) return;
-    const now = this.#clock.monotonicMs();
-    if (index.mxFrame < this.#lastTry.frameCount) this.#lastTry = { frameCount: 0, atMs: now };
-    const choice = chooseCheckpoint({
-      frameCount: index.mxFrame,
-      backfilledCount: index.backfilledCount,
-      triedFrameCount: this.#lastTry.frameCount,
-      sinceLastTryMs: now - this.#lastTry.atMs,
-      limits: this.#limits,
-    });
-    if (choice === "none") return;
-    await this.#runCheckpoint(choice);
-    this.#lastTry = { frameCount: index.mxFrame, atMs: this.#clock.monotonicMs() };
-    this.changed.notify();
-  }
-
-  async #runCheckpoint(choice: CheckpointChoice): Promise<void> {
-    const parts = this.#opened!;
-    const labels = { db: this.path, mode: "PASSIVE" };
-    const startMs = this.#clock.monotonicMs();
-    try {
-      const run = choice === "barrier" ? checkpointBehindBarrier : checkpointPolitely;
-      const outcome = await run(parts);
-      this.#logger.debug("checkpoint", { mode: "PASSIVE", result: outcome });
-      const isComplete = outcome !== undefined && outcome.backfilledCount === outcome.frameCount;
-      const limit = this.#limits.truncatePages;
-      if (
-        isComplete && limit > 0 && parts.live.walStat().size >= walSize(limit, { pageSize: this.pageSize })
-      ) {
-        truncateWal(parts);
-      }
-    } catch (error) {
-      this.#metrics.count("litestream_checkpoint_error_count", labels);
-      throw error;
-    } finally {
-      this.#metrics.count("litestream_checkpoint_count", labels);
-      this.#metrics.count(
-        "litestream_checkpoint_seconds",
-        labels,
-        (this.#clock.monotonicMs() - startMs) / 1000,
-      );
-    }
-  }
-
   /** Bytes of a page; 0 while the database is not open. */
   get pageSize(): number {
-    return this.#opened?.live.pageSize() ?? 0;
+    return this.#opened?.live.pageSize() ?? this.#retired?.shadow.chain?.pageSize ?? 0;
   }
 
   /** Bytes of the database file; 0 while the database is not open. */
@@ -308,9 +271,9 @@ export class LiveDatabase implements AsyncDisposable {
     const seen = `${index.change} ${index.mxFrame} ${index.backfilledCount} ${index.salts}`;
     const isNew = seen !== this.#lastSeen;
     this.#lastSeen = seen;
-    const hasBacklog = index.mxFrame > index.backfilledCount && this.#limits.intervalMs > 0 &&
-      now - this.#lastTry.atMs >= this.#limits.intervalMs;
-    return isNew || hasBacklog || now - this.#lastCheckMs >= 5 * CHECK_MS;
+    return isNew || this.lastError !== "" || this.#schedule.isIntervalOver(index) ||
+      shouldMove(index, this.#opened!.follower.readers.standing!) ||
+      now - this.#lastCheckMs >= 5 * CHECK_MS;
   }
 
   /** A quiet database keeps one connection. */
@@ -320,24 +283,13 @@ export class LiveDatabase implements AsyncDisposable {
     this.#opened!.follower.readers.closeIdle();
   }
 
-  #measure(startMs: number, hasCopied: boolean): void {
-    const labels = { db: this.path };
-    this.#metrics.count("litestream_sync_count", labels);
-    this.#metrics.count("litestream_sync_seconds", labels, (this.#clock.monotonicMs() - startMs) / 1000);
-    if (!hasCopied) return;
-    const { live, follower } = this.#opened!;
-    this.#metrics.gauge("litestream_db_size", labels, live.mainStat().size);
-    this.#metrics.gauge("litestream_wal_size", labels, live.walStat().size);
-    this.#metrics.gauge("litestream_shadow_wal_index", labels, follower.shadow.index);
-    this.#metrics.gauge("litestream_shadow_wal_size", labels, follower.shadow.size);
-  }
-
   async #handle(error: unknown): Promise<void> {
     if (error instanceof ContinuityLostError && this.#opened !== undefined) {
+      this.#logger.warn("sync: continuity lost, a new generation starts", { reason: error.message });
       return await this.#mend(error.message);
     }
     if (error instanceof IdentityError) {
-      this.#closeFiles();
+      await this.#retire();
       this.#reasonToRestart = error.message;
       return this.#wait(error.advice);
     }
@@ -349,25 +301,30 @@ export class LiveDatabase implements AsyncDisposable {
       return this.#setState({ kind: "stopped", error: error as Error });
     }
     this.#metrics.count("litestream_sync_error_count", { db: this.path });
-    if (this.#opened !== undefined && classifySqliteError(error) === "busy") {
-      this.#logger.debug("sync: busy", { error: describeError(error) });
-      return;
-    }
-    const message = describeError(error);
-    // The same error at every turn says nothing new.
-    if (message !== this.#lastError) this.#logger.error("sync error", { error: message });
-    this.#lastError = message;
+    this.#troubles.note(error);
+    if (this.#opened === undefined && this.#state.kind === "live") this.#wait(describeError(error));
+  }
+
+  /** Let the lost files go, but keep what replicas may still lack. */
+  async #retire(): Promise<void> {
+    const follower = this.#opened?.follower;
+    // We still hold the files that lost their names: what was committed last is in there.
+    await follower?.catchUp().catch((error) => this.#troubles.note(error));
+    if (this.#hasGeneration) this.#retired = follower;
+    this.#closeFiles();
   }
 
   async #mend(reason: string): Promise<void> {
-    this.#logger.warn("sync: continuity lost, a new generation starts", { reason });
     try {
+      // Whoever removed the meta directory has removed the lock with it.
+      if (!isInstanceLockThere(this.meta, this.#files)) this.#takeLock();
       await this.#startGeneration(reason);
       this.#attention.noteChange();
     } catch (error) {
-      this.#logger.error("sync error", { error: describeError(error) });
+      this.#troubles.note(error);
       this.#reasonToRestart = reason;
       this.#closeFiles();
+      this.#wait(describeError(error));
     }
   }
 
@@ -390,22 +347,23 @@ export class LiveDatabase implements AsyncDisposable {
    */
   segmentAfter(position: Position, { maxBytes }: { maxBytes: number }): Segment | undefined {
     if (this.position?.generation !== position.generation) return undefined;
-    return segmentAt(this.#opened!.follower, position, { maxBytes });
+    return segmentAt(this.#source!, position, { maxBytes });
   }
 
   /** Whether the shadow WAL has a frame with this checksum just before `position`; `undefined` when it can't tell. */
   continuesFrom(position: Position, checksum: Checksum): boolean | undefined {
     if (this.position?.generation !== position.generation) return undefined;
-    const ours = this.#opened!.follower.shadow.checksumBefore(position);
+    const ours = this.#source!.shadow.checksumBefore(position);
     return ours === undefined ? undefined : equalPair(ours, checksum);
   }
 
   /** End the generation, because a replica can't go on with it. */
   async restartGeneration(generation: string, reason: string): Promise<void> {
     using _ = await this.#mutex.acquire();
-    if (this.position?.generation !== generation) return;
+    // A database that is gone begins a generation anyway when it comes back.
+    if (this.#opened === undefined || this.position?.generation !== generation) return;
     this.#logger.warn("sync: a replica can't go on, a new generation starts", { reason });
-    await this.#startGeneration(reason);
+    await this.#mend(reason);
   }
 
   /**
@@ -416,18 +374,18 @@ export class LiveDatabase implements AsyncDisposable {
   async openSnapshot(): Promise<SnapshotSource> {
     using _ = await this.#mutex.acquire();
     if (this.#opened === undefined || this.#state.kind !== "live") throw new Error("no generation available");
-    await this.#opened.follower.catchUp();
-    if (this.#snapshotCount === 0) this.#opened.writers.checkpointer.checkpoint("PASSIVE");
-    const source = await openSnapshot(this.#opened.follower);
+    const { follower, writers } = this.#opened;
+    await follower.catchUp();
+    if (this.#snapshots.size === 0) writers.checkpointer.checkpoint("PASSIVE");
+    const inner = await openSnapshot(follower);
     this.changed.notify();
-    this.#snapshotCount++;
-    let isOpen = true;
     const close = () => {
-      if (isOpen) this.#snapshotCount--;
-      isOpen = false;
-      source.close();
+      this.#snapshots.delete(source);
+      inner.close();
     };
-    return { ...source, close, [Symbol.dispose]: close };
+    const source: SnapshotSource = { ...inner, close, [Symbol.dispose]: close };
+    this.#snapshots.add(source);
+    return source;
   }
 
   /** Hold off every writer while `act` runs, with everything committed copied. For tests and validation. */
@@ -440,49 +398,43 @@ export class LiveDatabase implements AsyncDisposable {
   /** Forget shadow files that every replica has: all below `index` − 1. */
   releaseBefore(generation: string, index: number): void {
     if (this.position?.generation !== generation || index <= 1) return;
-    this.meta.removeShadowBefore(generation, index - 1);
-    this.#opened!.follower.times.forgetBefore({ index: index - 1, offset: 0 });
+    const { shadow, times } = this.#source!;
+    shadow.removeBefore(index - 1);
+    times.forgetBefore({ index: index - 1, offset: 0 });
   }
 
   #closeFiles(): void {
     if (this.#opened === undefined) return;
     const { live, follower, writers } = this.#opened;
     this.#opened = undefined;
+    // A snapshot that goes on without our descriptors would read unlocked; its next read fails instead.
+    for (const snapshot of this.#snapshots) snapshot.close();
     // Read-write connections first and the read-only ones last: so the -wal stays, and with it our place in it.
     writers.close();
-    follower.close();
+    if (follower === this.#retired) follower.readers.close();
+    else follower.close();
     live.close();
   }
 
   /** Stop following and let everything go. The `-wal` stays as it is. */
-  async close(): Promise<void> {
-    if (this.#isClosing) return;
-    this.#isClosing = true;
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
     this.#ticker?.[Symbol.dispose]();
     this.#attention.close();
     await this.#loop;
     using _ = await this.#mutex.acquire();
     this.#closeFiles();
+    this.#retired?.close();
+    this.#retired = undefined;
     this.#lock?.[Symbol.dispose]();
+    this.#lock = undefined;
     this.#setState({ kind: "closed" });
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-}
-
-/** The paths no longer name the files that we hold. */
-class IdentityError extends Error {
-  override readonly name = "IdentityError";
-  readonly advice: string;
-
-  constructor(identity: string) {
-    super(`${identity} by another process`);
-    this.advice = {
-      "database missing": "the database file was deleted while in use; waiting until it is there again",
-      "database replaced": "the database file was replaced while in use; taking up the new one",
-    }[identity] ?? "the -wal file was deleted or replaced while in use, commits may go to a lost file: " +
-        "restart the application; a new generation then starts";
   }
 }

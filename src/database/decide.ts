@@ -1,5 +1,5 @@
 /** The decisions about a live database, as functions over plain values; the loops only carry them out. */
-import { isFrozen, isPinned, type Standing } from "./standing.ts";
+import { isOutOfTheWay, isPinned, type Standing } from "./standing.ts";
 import { equalPair, type Salts } from "../wal/header.ts";
 import type { WalIndex } from "../wal/wal_index.ts";
 
@@ -80,6 +80,10 @@ export function nextWalStep({ index, salts, copiedFrameCount, fileSalts, standin
   if (salts !== undefined && !isSame && equalPair(after.salts, salts) && copiedFrameCount < after.mxFrame) {
     return { kind: "lost", reason: "wal restarted by another process before it was copied" };
   }
+  const isBehindStanding = salts !== undefined && !equalPair(after.salts, salts) && after.mxFrame > 0;
+  if (isBehindStanding && !equalPair(index.salts, after.salts)) {
+    return { kind: "lost", reason: "wal restarted twice by another process before it was copied" };
+  }
   if (isSame) {
     if (index.mxFrame < copiedFrameCount) return { kind: "lost", reason: "wal truncated by another process" };
     return { kind: index.mxFrame > copiedFrameCount ? "grown" : "nothing" };
@@ -97,7 +101,7 @@ export function nextWalStep({ index, salts, copiedFrameCount, fileSalts, standin
 export function shouldMove(index: WalIndex, standing: Standing): boolean {
   const { after } = standing;
   if (!equalPair(index.salts, after.salts) || index.mxFrame !== after.mxFrame) return true;
-  return index.backfilledCount === index.mxFrame && !isFrozen(standing);
+  return index.backfilledCount === index.mxFrame && !isOutOfTheWay(standing);
 }
 
 /** When to checkpoint. */

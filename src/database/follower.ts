@@ -10,12 +10,12 @@ import { nextWalStep, reasonForNewGeneration, shouldMove, type WalStep } from ".
 import type { LiveFiles } from "./live_files.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
 import { Readers } from "./readers.ts";
-import { isFrozen } from "./standing.ts";
+import { isOutOfTheWay } from "./standing.ts";
 import { ShadowWal, UnusableShadowError } from "./shadow_wal.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { yieldToEvents } from "../runtime/clock.ts";
 import { toHex } from "../bytes.ts";
-import { frameSize, newGeneration, WAL_HEADER_SIZE } from "../position.ts";
+import { frameSize, MAX_INDEX, newGeneration, WAL_HEADER_SIZE } from "../position.ts";
 import { scanFrames } from "../wal/frames.ts";
 import { equalPair, parseWalHeader, type Salts } from "../wal/header.ts";
 import type { WalIndex } from "../wal/wal_index.ts";
@@ -25,6 +25,14 @@ const CHUNK_BYTES = 1 << 20;
 
 /** Attempts at the first copy of a new generation, which a restart of the WAL can spoil. */
 const GENERATION_ATTEMPTS = 20;
+
+/** Looks until a wal-index and a WAL that don't match are believed; a restart may lie between two reads. */
+const BELONGING_LOOK_COUNT = 200;
+
+/** The `-wal` file is not the one that the wal-index speaks of. */
+export class LostWalError extends Error {
+  override readonly name = "LostWalError";
+}
 
 /** Frames may be gone that we never saw: the generation has to end. */
 export class ContinuityLostError extends Error {
@@ -75,10 +83,31 @@ export class Follower implements Disposable {
       this.readers.begin();
       live.attach();
       this.readers.move();
+      this.#checkWalBelongs();
     } catch (error) {
       this.readers.close();
       throw error;
     }
+  }
+
+  /**
+   * Refuse a `-wal` that isn't the one of the wal-index: ours would be a new, empty file, while the application
+   * writes into one that has lost its name.
+   */
+  #checkWalBelongs(): void {
+    for (let count = 0; count < BELONGING_LOOK_COUNT; count++) {
+      const index = this.live.look();
+      if (index === undefined) this.readers.repair();
+      else if (index.mxFrame === 0) return;
+      else {
+        const salts = this.#fileSalts();
+        if (salts !== undefined && equalPair(salts, index.salts)) return;
+      }
+    }
+    throw new LostWalError(
+      "the -wal file was deleted or replaced while a program has the database open, its commits go to a lost file: " +
+        "restart that program",
+    );
   }
 
   /** The shadow WAL; there is one once `goOn` or `startGeneration` succeeded. */
@@ -94,7 +123,7 @@ export class Follower implements Disposable {
 
   /** Whether a checkpoint of somebody else would have to wait for our reader, which stands on a mark above 0. */
   get isInTheWay(): boolean {
-    return this.readers.standing !== undefined && !isFrozen(this.readers.standing);
+    return this.readers.standing !== undefined && !isOutOfTheWay(this.readers.standing);
   }
 
   /**
@@ -102,7 +131,20 @@ export class Follower implements Disposable {
    *
    * @returns the reason why that can't be; `undefined` when it goes on
    */
-  goOn(): string | undefined {
+  async goOn(): Promise<string | undefined> {
+    const reason = this.#takeUp();
+    if (reason !== undefined) return reason;
+    try {
+      // Only then do we stand where replicas can be: a torn end was cut off.
+      await this.catchUp();
+      return undefined;
+    } catch (error) {
+      if (error instanceof ContinuityLostError) return error.message;
+      throw error;
+    }
+  }
+
+  #takeUp(): string | undefined {
     const generation = this.#meta.readGeneration();
     if (generation === undefined) return "no generation exists";
     let shadow: ShadowWal;
@@ -136,20 +178,15 @@ export class Follower implements Disposable {
     });
   }
 
-  /** Start a new generation; its index 0 begins with all that the WAL holds now. */
+  /** Start a new generation; its index 0 begins with all that the WAL holds now. There is none after a failure. */
   async startGeneration(): Promise<string> {
     for (let attempt = 1;; attempt++) {
       const generation = newGeneration();
-      const shadow = ShadowWal.create(generation, { meta: this.#meta, files: this.live.files });
-      this.#shadow?.close();
-      this.#shadow = shadow;
-      this.#times = new CommitTimes(0);
       try {
-        await this.catchUp();
-        this.#meta.writeGeneration(generation);
-        this.#meta.removeOtherGenerations(generation);
+        await this.#beginGeneration(generation);
         return generation;
       } catch (error) {
+        this.#dropGeneration(generation);
         // Our first reader may stand on mark 0, where a restart can take frames that we have not copied yet.
         if (!(error instanceof ContinuityLostError) || attempt === GENERATION_ATTEMPTS) throw error;
         if (this.live.look() !== undefined) this.readers.move();
@@ -157,31 +194,86 @@ export class Follower implements Disposable {
     }
   }
 
-  /** Step until all that is committed now is copied, letting other work in between. */
+  async #beginGeneration(generation: string): Promise<void> {
+    this.#shadow?.close();
+    this.#shadow = undefined;
+    this.#shadow = ShadowWal.create(generation, { meta: this.#meta, files: this.live.files });
+    // When what is there was committed nobody knows; it is what we saw now.
+    this.#times = new CommitTimes(this.#clock.now());
+    await this.catchUp();
+    this.#meta.writeGeneration(generation);
+    this.#meta.removeOtherGenerations(generation);
+  }
+
+  /** On a full disk what a failed try left behind would keep it full. */
+  #dropGeneration(generation: string): void {
+    this.#shadow?.close();
+    this.#shadow = undefined;
+    try {
+      this.#meta.removeGeneration(generation);
+    } catch {
+      // The next generation that succeeds removes it; the error that led here is the one to tell.
+    }
+  }
+
+  /**
+   * Copy all that is committed now, letting other work in between. What is committed meanwhile need not be copied:
+   * a fast writer would keep us here for ever.
+   */
   async catchUp(): Promise<void> {
-    while (this.step().hasMore) await yieldToEvents();
+    const goal = this.live.look();
+    while (this.step().hasMore) {
+      if (goal !== undefined && this.#hasReached(goal)) return;
+      await yieldToEvents();
+    }
+  }
+
+  #hasReached(goal: WalIndex): boolean {
+    const chain = this.#shadow?.chain;
+    return chain !== undefined && equalPair(chain.salts, goal.salts) &&
+      this.shadow.frameCount >= goal.mxFrame;
+  }
+
+  /**
+   * Move the reader although nothing calls for it: SQLite puts a reader on a lower mark while all slots are taken.
+   */
+  moveUp(): void {
+    if (this.#hasCopiedStanding()) this.readers.move();
+  }
+
+  /** Whether everything that the standing reader pins is copied, so that it may go. */
+  #hasCopiedStanding(): boolean {
+    const { after } = this.readers.standing!;
+    const chain = this.#shadow?.chain;
+    if (chain === undefined || !equalPair(chain.salts, after.salts)) return after.mxFrame === 0;
+    return this.shadow.frameCount >= after.mxFrame;
   }
 
   /** Look once, and carry out what is next: copy up to a chunk, begin an index, move the reader. */
   step(): StepResult {
     const index = this.live.look();
     if (index === undefined) {
-      // A crashed writer left a half-published header; a reader that begins repairs it.
-      this.readers.move();
+      this.readers.repair();
       return { hasCopied: false, hasMore: true };
     }
     const next = this.#nextStep(index);
     if (next.kind === "lost") throw new ContinuityLostError(next.reason);
     if (next.kind === "look again") return { hasCopied: false, hasMore: false };
     if (next.kind === "nothing") {
+      this.shadow.nameFile();
       if (shouldMove(index, this.readers.standing!)) this.readers.move();
       return { hasCopied: false, hasMore: false };
     }
-    if (next.kind === "restarted") this.shadow.beginIndex(this.live.walHeader()!);
+    if (next.kind === "restarted") this.#beginIndex();
     const isComplete = this.#copyChunk(index);
-    if (isComplete) this.readers.move();
-    // A writer that never rests has committed again by now; going after it would never end.
+    // Also on the way: a writer that is faster than us must not keep us, and the backfill, at an old mark.
+    if (isComplete || this.#hasCopiedStanding()) this.readers.move();
     return { hasCopied: true, hasMore: !isComplete };
+  }
+
+  #beginIndex(): void {
+    if (this.shadow.index >= MAX_INDEX) throw new ContinuityLostError("max index exceeded");
+    this.shadow.beginIndex(this.live.walHeader()!);
   }
 
   #nextStep(index: WalIndex): WalStep {
@@ -236,10 +328,16 @@ export class Follower implements Disposable {
     return index;
   }
 
-  /** @throws {ForeignWriterError} when the shadow WAL or the generation file is no longer as we left it */
+  /**
+   * @throws {ContinuityLostError} when the shadow WAL or the generation file is gone
+   * @throws {ForeignWriterError} when somebody else writes there
+   */
   checkUntouched(): void {
-    const isOurs = this.shadow.isUntouched() && this.#meta.readGeneration() === this.shadow.generation;
-    if (isOurs) return;
+    const generation = this.#meta.readGeneration();
+    if (generation === undefined) throw new ContinuityLostError("no generation exists");
+    const condition = this.shadow.condition();
+    if (condition === "missing") throw new ContinuityLostError("no shadow wal");
+    if (condition === "ours" && generation === this.shadow.generation) return;
     throw new ForeignWriterError(
       `another program, most likely Litestream, writes into ${this.#meta.path}: stop it, or walbrook; ` +
         `only one of them may replicate ${this.live.path}`,

@@ -5,6 +5,7 @@
 import { classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
 import { join } from "../runtime/paths.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
+import type { Files } from "../runtime/files.ts";
 
 /**
  * Take the lock of a database; dispose of what is returned to let it go.
@@ -12,7 +13,7 @@ import type { MetaDirectory } from "./meta_directory.ts";
  * @throws {Error} when another walbrook holds it
  */
 export function acquireInstanceLock(meta: MetaDirectory, databasePath: string): Disposable {
-  const path = join(meta.path, "walbrook.lock");
+  const path = lockPath(meta);
   let connection: SqliteConnection | undefined;
   try {
     connection = new SqliteConnection(path, { access: "create" });
@@ -28,4 +29,13 @@ export function acquireInstanceLock(meta: MetaDirectory, databasePath: string): 
     }
     throw new Error(`cannot take the lock ${path}`, { cause: error });
   }
+}
+
+/** Whether the file that is locked still has its name; without it another walbrook would find nothing to wait for. */
+export function isInstanceLockThere(meta: MetaDirectory, files: Files): boolean {
+  return files.statSync(lockPath(meta)) !== undefined;
+}
+
+function lockPath(meta: MetaDirectory): string {
+  return join(meta.path, "walbrook.lock");
 }

@@ -18,21 +18,39 @@ const MAGIC = new TextEncoder().encode("SQLite format 3\0");
 export type DatabaseKind = "database" | "empty" | "other";
 
 /** Whether the paths still name the files that we hold. */
-export type Identity = "same" | "database missing" | "database replaced" | "wal missing" | "wal replaced";
+export type Identity = "same" | `${"database" | "wal" | "wal-index"} ${"missing" | "replaced"}`;
+
+/** Main files that this process has open, as `device:inode`. */
+const heldFiles = new Set<string>();
 
 /** The descriptors of one live database. */
 export class LiveFiles implements Disposable {
   readonly #main: OpenFile;
   readonly #mainStat: FileStat;
+  readonly #name: string;
   #wal: OpenFile | undefined;
   #walStat: FileStat | undefined;
   #index: OpenFile | undefined;
+  #indexStat: FileStat | undefined;
   readonly #look = new Uint8Array(WAL_INDEX_SIZE);
 
-  /** Opens the main file; the others come with `attach`. */
+  /**
+   * Opens the main file; the others come with `attach`.
+   *
+   * @throws {Error} when this process has it open already, under whatever name: closing a second descriptor would
+   *   drop the locks of the first follower
+   */
   constructor(readonly path: string, readonly files: Files) {
+    const stat = files.statSync(path);
+    if (stat !== undefined && heldFiles.has(nameOf(stat))) {
+      throw new Error(
+        `${path} is replicated by this walbrook already, maybe under another name: name it once`,
+      );
+    }
     this.#main = files.openSync(path, { access: "read" });
     this.#mainStat = this.#main.statSync();
+    this.#name = nameOf(this.#mainStat);
+    heldFiles.add(this.#name);
   }
 
   get walPath(): string {
@@ -60,6 +78,7 @@ export class LiveFiles implements Disposable {
     this.#index ??= this.files.openSync(`${this.path}-shm`, { access: "read" });
     this.#wal ??= this.files.openSync(this.walPath, { access: "read" });
     this.#walStat ??= this.#wal.statSync();
+    this.#indexStat ??= this.#index.statSync();
   }
 
   /** What is committed now; `undefined` when the wal-index stays inconsistent, which a new reader repairs. */
@@ -98,15 +117,20 @@ export class LiveFiles implements Disposable {
     return this.#main.readSync(into, position);
   }
 
-  /** Whether the paths still name what we hold; costs two `stat` calls. */
+  /** Whether the paths still name what we hold; costs three `stat` calls. */
   identity(): Identity {
-    const main = this.files.statSync(this.path);
-    if (main === undefined) return "database missing";
-    if (!isSameFile(main, this.#mainStat)) return "database replaced";
-    if (this.#walStat === undefined) return "same";
-    const wal = this.files.statSync(this.walPath);
-    if (wal === undefined) return "wal missing";
-    return isSameFile(wal, this.#walStat) ? "same" : "wal replaced";
+    const held = [
+      ["database", this.path, this.#mainStat],
+      ["wal", this.walPath, this.#walStat],
+      ["wal-index", `${this.path}-shm`, this.#indexStat],
+    ] as const;
+    for (const [what, path, ours] of held) {
+      if (ours === undefined) continue;
+      const stat = this.files.statSync(path);
+      if (stat === undefined) return `${what} missing`;
+      if (nameOf(stat) !== nameOf(ours)) return `${what} replaced`;
+    }
+    return "same";
   }
 
   /** Only after every connection of ours to this database is closed. */
@@ -114,6 +138,7 @@ export class LiveFiles implements Disposable {
     this.#wal?.close();
     this.#index?.close();
     this.#main.close();
+    heldFiles.delete(this.#name);
   }
 
   [Symbol.dispose](): void {
@@ -121,6 +146,6 @@ export class LiveFiles implements Disposable {
   }
 }
 
-function isSameFile(left: FileStat, right: FileStat): boolean {
-  return left.inode === right.inode && left.device === right.device;
+function nameOf({ device, inode }: FileStat): string {
+  return `${device}:${inode}`;
 }

@@ -118,6 +118,11 @@ export class MetaDirectory {
     });
   }
 
+  /** Remove one generation. */
+  removeGeneration(generation: string): void {
+    this.#files.removeTreeSync(join(this.path, "generations", generation));
+  }
+
   /** Remove every generation but `current`. */
   removeOtherGenerations(current: string): void {
     const folder = join(this.path, "generations");

@@ -1,9 +1,10 @@
 /**
  * From a path to a database that we follow: what can be opened now, what is worth waiting for, what never will work.
  */
-import { Follower } from "./follower.ts";
-import { LiveFiles } from "./live_files.ts";
+import { Follower, LostWalError } from "./follower.ts";
+import { type Identity, LiveFiles } from "./live_files.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
+import { describeError } from "../errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { type Files, systemCode } from "../runtime/files.ts";
 import { parentFolder, resolve } from "../runtime/paths.ts";
@@ -12,6 +13,23 @@ import { classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
 /** The database can't be followed now, but may be later: the message says what is waited for. */
 export class WaitError extends Error {
   override readonly name = "WaitError";
+}
+
+/** The paths no longer name the files that we hold. */
+export class IdentityError extends Error {
+  override readonly name = "IdentityError";
+  /** What happens now, and what the user can do. */
+  readonly advice: string;
+
+  constructor(identity: Exclude<Identity, "same">) {
+    super(`${identity} by another process`);
+    this.advice = identity === "database missing"
+      ? "the database file was deleted while in use; waiting until it is there again"
+      : identity === "database replaced"
+      ? "the database file was replaced while in use; taking up the new one"
+      : "the -wal or -shm file was deleted or replaced while in use, commits may go to a lost file: " +
+        "restart the application; a new generation then starts";
+  }
 }
 
 /** What opening takes. */
@@ -30,8 +48,12 @@ export interface OpenDatabase {
 
 /** Refuse a meta directory whose clean-up could touch somebody else's files. */
 export function checkMetaPath(path: string, metaPath: string): void {
-  if (resolve(metaPath) === resolve(parentFolder(path))) {
-    throw new Error(`meta-path ${metaPath} is the database's own folder: give it a folder of its own`);
+  const meta = resolve(metaPath);
+  for (let folder = parentFolder(resolve(path));; folder = parentFolder(folder)) {
+    if (folder === meta) {
+      throw new Error(`meta-path ${metaPath} holds the database itself: give it a folder of its own`);
+    }
+    if (folder === parentFolder(folder)) return;
   }
 }
 
@@ -76,17 +98,42 @@ export function openDatabase({ path, meta, files, clock }: OpenParts): OpenDatab
  * the proof that nothing was lost.
  */
 function ensureWalMode(path: string): void {
-  {
+  try {
     using reader = new SqliteConnection(path, { access: "read-only" });
     if (reader.value("PRAGMA journal_mode") === "wal") return;
+  } catch (error) {
+    // What a killed application left in a rollback journal can be undone only by a connection that may write.
+    if (classifySqliteError(error) !== "read-only") throw error;
   }
   using writer = new SqliteConnection(path, { access: "read-write" });
   const mode = writer.value("PRAGMA journal_mode = wal");
   if (mode !== "wal") throw new WaitError(`WAL mode can't be set, the journal mode stays "${mode}"`);
 }
 
+/** What a failure to write into the meta directory means: wait, or let the user mend it. */
+export function explainMetaError(meta: MetaDirectory, error: unknown): unknown {
+  const code = systemCode(error);
+  const problem = classifySqliteError(describeCauses(error));
+  if (code === "ENOSPC" || code === "EDQUOT" || (code === undefined && problem === "full")) {
+    return new WaitError(`the disk of ${meta.path} is full: free some space there`);
+  }
+  const isRefused = isRefusal(error) || code === "EROFS" ||
+    (code === undefined && (problem === "read-only" || problem === "cannot open"));
+  if (!isRefused || error instanceof WaitError) return error;
+  return new Error(
+    `cannot write to ${meta.path}, where walbrook keeps its copy of the WAL: let it write beside the database`,
+    { cause: error },
+  );
+}
+
+/** SQLite's own words may be those of a cause. */
+function describeCauses(error: unknown): Error {
+  return new Error(describeError(error));
+}
+
 function explain(path: string, error: unknown): unknown {
   if (error instanceof WaitError) return error;
+  if (error instanceof LostWalError) return new WaitError(error.message);
   switch (classifySqliteError(error)) {
     case "busy":
       return new WaitError("the database is locked: its application keeps everybody else out");

@@ -6,9 +6,10 @@
  *
  * @see docs/DESIGN.md, "The lossless checkpoint"
  */
+import { isFrozen, type Standing } from "./standing.ts";
+import { BusyError } from "../errors.ts";
 import { SqliteConnection } from "../runtime/sqlite.ts";
 import type { WalIndex } from "../wal/wal_index.ts";
-import type { Standing } from "./standing.ts";
 
 /** Two connections, one of which always holds a read transaction. */
 export class Readers implements Disposable {
@@ -26,7 +27,18 @@ export class Readers implements Disposable {
 
   /** Begin the first read transaction. SQLite makes `-wal` and `-shm` where they are missing. */
   begin(): void {
-    this.#holder = beginReading(new SqliteConnection(this.#path, { access: "read-only" }));
+    const connection = this.#open();
+    try {
+      beginReading(connection);
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+    this.#holder = connection;
+  }
+
+  #open(): SqliteConnection {
+    return new SqliteConnection(this.#path, { access: "read-only" });
   }
 
   /** Where the reader stands. */
@@ -38,24 +50,34 @@ export class Readers implements Disposable {
    * Begin a new read transaction, then end the old one. Everything up to the old one's mark must be copied.
    *
    * @returns where the new one stands
-   * @throws {Error} SQLite's own; the old reader then stands as before
+   * @throws {Error} SQLite's own, or {BusyError}; the old reader then stands as before
    */
   move(): Standing {
     const before = this.#look();
-    const next = this.#other ?? new SqliteConnection(this.#path, { access: "read-only" });
-    this.#other = undefined;
+    const next = this.#other ??= this.#open();
     beginReading(next);
     const after = this.#look();
     if (after === undefined) {
       endReading(next);
-      this.#other = next;
-      throw new Error("the wal-index is not consistent");
+      throw new BusyError("the wal-index is not consistent");
     }
-    endReading(this.#holder!);
-    this.#other = this.#holder;
+    const old = this.#holder!;
     this.#holder = next;
-    this.#standing = { before, after };
+    this.#other = old;
+    endReading(old);
+    const wasFrozen = this.#standing !== undefined && isFrozen(this.#standing);
+    this.#standing = { before, after, wasFrozen };
     return this.#standing;
+  }
+
+  /**
+   * Mend a wal-index that a killed writer left half-published: a read transaction that begins recovers it. The
+   * standing reader stays, since not all that it pins may be copied.
+   */
+  repair(): void {
+    const connection = this.#other ??= this.#open();
+    beginReading(connection);
+    endReading(connection);
   }
 
   /** Close the connection that does not stand; the next move opens it again. */
@@ -77,14 +99,19 @@ export class Readers implements Disposable {
   }
 }
 
-/** Begin a read transaction on `connection`, which is closed when that fails. */
-export function beginReading(connection: SqliteConnection): SqliteConnection {
+/**
+ * Begin a read transaction on `connection`.
+ *
+ * A refusal leaves it open and without a transaction: an application that asks for EXCLUSIVE mode keeps new
+ * connections out, but not those that are there.
+ */
+export function beginReading(connection: SqliteConnection): void {
+  connection.exec("BEGIN");
   try {
     // BEGIN is lazy; the read makes it stand.
-    connection.exec("BEGIN; PRAGMA user_version");
-    return connection;
+    connection.exec("PRAGMA user_version");
   } catch (error) {
-    connection.close();
+    connection.exec("ROLLBACK");
     throw error;
   }
 }

@@ -5,6 +5,7 @@
  */
 import type { MetaDirectory } from "./meta_directory.ts";
 import type { Files, OpenFile } from "../runtime/files.ts";
+import { parentFolder } from "../runtime/paths.ts";
 import {
   alignToFrame,
   frameSize,
@@ -20,6 +21,9 @@ import { parseWalHeader } from "../wal/header.ts";
 
 /** Bytes that are verified at once when a shadow file is opened. */
 const SCAN_BYTES = 1 << 20;
+
+/** Some file systems give times in steps of two seconds. */
+const FOREIGN_MS = 2500;
 
 /** Why a shadow WAL that was left behind can't be gone on with. */
 export class UnusableShadowError extends Error {
@@ -47,6 +51,8 @@ export class ShadowWal implements Disposable {
   readonly #files: Files;
   #index: number;
   #tail: Tail | undefined;
+  /** When we last changed the newest file or the folder: a later time means somebody else. */
+  #touchedMs = 0;
 
   private constructor(generation: string, { meta, files, index }: ShadowOptions & { index: number }) {
     this.generation = generation;
@@ -58,7 +64,9 @@ export class ShadowWal implements Disposable {
   /** A new generation without any file: its index 0 begins with the first commit. */
   static create(generation: string, options: ShadowOptions): ShadowWal {
     options.meta.createShadowFolder(generation);
-    return new ShadowWal(generation, { ...options, index: 0 });
+    const shadow = new ShadowWal(generation, { ...options, index: 0 });
+    shadow.#noteTouched();
+    return shadow;
   }
 
   /**
@@ -81,6 +89,7 @@ export class ShadowWal implements Disposable {
       const header = new Uint8Array(WAL_HEADER_SIZE);
       if (file.readSync(header, 0) < WAL_HEADER_SIZE) throw new UnusableShadowError("short shadow wal");
       this.#tail = verifyTail(file, header);
+      this.#noteTouched();
     } catch (error) {
       file.close();
       if (error instanceof UnusableShadowError) throw error;
@@ -124,11 +133,39 @@ export class ShadowWal implements Disposable {
     return this.#meta.shadowPath(this.generation, index);
   }
 
-  /** Whether the newest file is still as we left it; nobody else may write there. */
-  isUntouched(): boolean {
-    if (this.#files.statSync(this.path(this.#index + 1)) !== undefined) return false;
-    if (this.#tail === undefined || !this.#tail.isNamed) return true;
-    return this.#files.statSync(this.path(this.#index))?.size === this.#tail.size;
+  /**
+   * Whether the shadow WAL is as we left it. Size alone doesn't tell, since Litestream copies the same bytes to the
+   * same place; but it makes a temporary file for each copy, which gives the folder a new time.
+   */
+  condition(): "ours" | "missing" | "foreign" {
+    const folder = this.#files.statSync(this.#folder);
+    if (folder === undefined) return "missing";
+    const limitMs = this.#touchedMs + FOREIGN_MS;
+    const file = this.#tail?.isNamed ? this.#files.statSync(this.path(this.#index)) : undefined;
+    if (this.#tail?.isNamed && file === undefined) return "missing";
+    if (file !== undefined && (file.size !== this.#tail!.size || file.modifiedAt.getTime() > limitMs)) {
+      return "foreign";
+    }
+    if (folder.modifiedAt.getTime() > limitMs) return "foreign";
+    return this.#files.statSync(this.path(this.#index + 1)) === undefined ? "ours" : "foreign";
+  }
+
+  get #folder(): string {
+    return parentFolder(this.path(0));
+  }
+
+  /** The file system's own time of our last change, which its clock may give otherwise than ours. */
+  #noteTouched(): void {
+    const fileMs = this.#tail?.file.statSync().modifiedAt.getTime() ?? 0;
+    const folderMs = this.#files.statSync(this.#folder)?.modifiedAt.getTime() ?? 0;
+    this.#touchedMs = Math.max(fileMs, folderMs);
+  }
+
+  /** Remove the files of all indexes below `index`. */
+  removeBefore(index: number): void {
+    const isOurs = this.condition() === "ours";
+    this.#meta.removeShadowBefore(this.generation, index);
+    if (isOurs) this.#noteTouched();
   }
 
   /**
@@ -139,23 +176,30 @@ export class ShadowWal implements Disposable {
   beginIndex(header: Uint8Array): void {
     const index = this.#tail === undefined ? this.#index : this.#index + 1;
     if (index > MAX_INDEX) throw new Error("max index exceeded");
+    const chain = chainOf(parseWalHeader(header));
+    // What was copied of the old index must survive a power cut from here on: the real WAL is being overwritten.
+    this.#tail?.file.syncSync();
     const file = this.#files.openSync(`${this.path(index)}.tmp`, {
       access: "create",
       mode: this.#meta.fileMode,
     });
-    file.writeSync(header, 0);
-    // What was copied of the old index must survive a power cut from here on: the real WAL is being overwritten.
-    this.#tail?.file.syncSync();
+    try {
+      file.writeSync(header, 0);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
     this.#tail?.file.close();
     this.#index = index;
     this.#tail = {
       file,
       header,
-      chain: chainOf(parseWalHeader(header)),
+      chain,
       size: WAL_HEADER_SIZE,
       committedSize: WAL_HEADER_SIZE,
       isNamed: false,
     };
+    this.#noteTouched();
   }
 
   /** Append verified frames; `scan` is what `scanFrames` said of exactly these bytes. */
@@ -166,6 +210,7 @@ export class ShadowWal implements Disposable {
     } catch (error) {
       // On a full disk a part may be there already; the file has to stay as we know it.
       tail.file.truncateSync(tail.size);
+      this.#noteTouched();
       throw error;
     }
     if (scan.committedCount > 0) {
@@ -173,14 +218,19 @@ export class ShadowWal implements Disposable {
     }
     tail.size += frames.length;
     tail.chain = { ...tail.chain, checksum: scan.checksum };
-    if (!tail.isNamed && scan.committedCount > 0) this.#nameFile(tail);
+    this.#touchedMs = tail.file.statSync().modifiedAt.getTime();
+    this.nameFile();
   }
 
-  #nameFile(tail: Tail): void {
+  /** Give the newest file its name once it holds a commit; called again where that failed. */
+  nameFile(): void {
+    const tail = this.#tail;
+    if (tail === undefined || tail.isNamed || tail.committedSize === WAL_HEADER_SIZE) return;
     const path = this.path(this.#index);
     this.#meta.adoptFile(`${path}.tmp`);
     this.#files.renameSync(`${path}.tmp`, path);
     tail.isNamed = true;
+    this.#noteTouched();
   }
 
   /** Bytes of an index that replicas may have; `undefined` when its file isn't there. */

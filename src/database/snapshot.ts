@@ -35,8 +35,9 @@ export interface SnapshotSource extends Disposable {
 /** Stand at the newest commit and describe the snapshot there; the caller makes sure that nobody else steps. */
 export async function openSnapshot(follower: Follower): Promise<SnapshotSource> {
   await follower.catchUp();
-  const connection = beginReading(new SqliteConnection(follower.live.path, { access: "read-only" }));
+  const connection = new SqliteConnection(follower.live.path, { access: "read-only" });
   try {
+    beginReading(connection);
     // What was committed until the reader began has to be in the shadow WAL: its end is the offset that we state.
     await follower.catchUp();
     const pageSize = Number(connection.value("PRAGMA page_size"));

@@ -6,6 +6,8 @@ import type { WalIndex } from "../wal/wal_index.ts";
 export interface Standing {
   readonly before: WalIndex | undefined;
   readonly after: WalIndex;
+  /** Whether the reader before it stood frozen already. */
+  readonly wasFrozen: boolean;
 }
 
 /**
@@ -17,9 +19,20 @@ export function isPinned({ before, after }: Standing): boolean {
     after.backfilledCount < before.mxFrame;
 }
 
-/** Whether the database file surely stands still: the wal-index did not change and all of it is backfilled. */
+/**
+ * Whether the database file stands still: the wal-index did not change while the reader began, and all of it was
+ * backfilled before. A checkpoint that ended in between leaves the reader on a mark above 0.
+ */
 export function isFrozen({ before, after }: Standing): boolean {
   return before !== undefined && before.change === after.change && before.mxFrame === after.mxFrame &&
     equalPair(before.salts, after.salts) &&
-    after.backfilledCount === after.mxFrame;
+    before.backfilledCount === before.mxFrame && after.backfilledCount === after.mxFrame;
+}
+
+/**
+ * Whether nobody has to wait for the reader: it stands frozen for the second time. At the first time a checkpointer
+ * may still hold the lock of mark 0 for a moment, and SQLite then puts the reader on a mark above it.
+ */
+export function isOutOfTheWay(standing: Standing): boolean {
+  return standing.wasFrozen && isFrozen(standing);
 }

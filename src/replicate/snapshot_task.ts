@@ -57,7 +57,7 @@ export class SnapshotTask {
     while (!this.#isDone && !signal.aborted) {
       try {
         await this.#untilWalWorks(signal);
-        const stored = await takeSnapshot(this.#parts, signal);
+        const stored = await takeSnapshot({ ...this.#parts, isRetry: this.#backoff.count > 0 }, signal);
         // Without one the WAL that it needs was not uploaded: it is tried again once that works.
         if (stored === undefined) continue;
         this.#isDone = true;

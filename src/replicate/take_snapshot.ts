@@ -1,5 +1,5 @@
 /** Takes one snapshot of a live database into a replica, while everything else goes on. */
-import { encodeSnapshot } from "./upload_snapshot.ts";
+import { encodeSnapshot } from "./encode_snapshot.ts";
 import { type Notice, orAbort, type Semaphore } from "../async.ts";
 import type { LiveDatabase } from "../database/database.ts";
 import type { SnapshotSource } from "../database/snapshot.ts";
@@ -31,6 +31,8 @@ export interface SnapshotParts {
    */
   readonly stagePath?: string | undefined;
   readonly files?: Files | undefined;
+  /** Whether the last try failed. Default false. */
+  readonly isRetry?: boolean | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -71,7 +73,8 @@ export async function takeSnapshot(
   // It is right only together with the WAL up to its offset, so that has to be there first.
   if (!await isWalUploaded(position, { parts, signal })) return undefined;
   const startMs = clock.monotonicMs();
-  logger.info("write snapshot", fields);
+  // A replica that is dead is not said to be written to at each try.
+  if (!parts.isRetry) logger.info("write snapshot", fields);
   const body = staged?.read() ?? encode();
   const written: ObjectInfo = await client.store.put(snapshotKey(source), body, { signal });
   const elapsed = { durationMs: clock.monotonicMs() - startMs };

@@ -41,6 +41,9 @@ export function sortInventory({ generation, snapshots, segments }: Inventory): I
   return {
     generation,
     snapshots: snapshots.toSorted((left, right) => left.index - right.index),
-    segments: segments.toSorted(comparePositions),
+    // A position can be written with more digits than it needs; the keys then decide.
+    segments: segments.toSorted((left, right) =>
+      comparePositions(left, right) || (left.key < right.key ? -1 : 1)
+    ),
   };
 }

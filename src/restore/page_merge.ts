@@ -12,7 +12,7 @@ import { yieldToEvents } from "../runtime/clock.ts";
 import { PageSet } from "./page_set.ts";
 
 /** Bytes of page images that are held before they are written. */
-const ARENA_SIZE = 32 * 1024 * 1024;
+const ARENA_SIZE = 24 * 1024 * 1024;
 
 /** Neighbouring pages are written together, up to so many bytes. */
 const WRITE_SIZE = 1024 * 1024;
@@ -40,7 +40,7 @@ export class PageMerge {
 
   /**
    * @param file holds the snapshot of `pageCount` pages
-   * @param arenaSize default 32 MiB; a test makes it small
+   * @param arenaSize default 24 MiB; a test makes it small
    */
   constructor(file: OpenFile, { pageSize, pageCount, arenaSize = ARENA_SIZE }: {
     pageSize: number;

@@ -1,13 +1,20 @@
 /** Objects in order, fetched ahead in pieces, so that several requests run at once in bounded memory. */
 import { DamagedObjectError, NotFoundError } from "../errors.ts";
 import type { ByteRange, ObjectInfo, ObjectStore } from "../storage/object_store.ts";
+import { releaseUnusedMemory } from "../runtime/memory.ts";
 import { vanished } from "./moments.ts";
 
 /** The most bytes that are fetched by one request; so many times the parallelism may be held. */
-export const PIECE_SIZE = 2 * 1024 * 1024;
+export const PIECE_SIZE = 1024 * 1024;
 
-/** Buffers above this size are used again; below, the garbage collector is quicker. */
-const POOLED_SIZE = 64 * 1024;
+/** So many bytes come in between two clearances of memory. */
+const RELEASE_EVERY = 24 * 1024 * 1024;
+
+/** What a request leaves behind besides its bytes: streams, promises, the buffer of a small decoded object. */
+const COST_PER_PIECE = 16 * 1024;
+
+/** Buffers come in two sizes and are used again: for most objects of a busy history, and for a whole piece. */
+const BUFFER_SIZES = [64 * 1024, PIECE_SIZE] as const;
 
 /** The store could not give an object's bytes, which says nothing against the object. */
 export class FetchError extends Error {
@@ -48,6 +55,7 @@ export class Prefetcher implements AsyncDisposable {
   readonly #running: Promise<Uint8Array<ArrayBuffer>>[] = [];
   readonly #spare: Uint8Array<ArrayBuffer>[] = [];
   #shown: Uint8Array<ArrayBuffer> | undefined;
+  #sinceRelease = 0;
 
   constructor(store: ObjectStore, objects: readonly ObjectInfo[], options: PrefetchOptions) {
     this.#store = store;
@@ -82,6 +90,11 @@ export class Prefetcher implements AsyncDisposable {
     this.#shown = piece;
     this.#fill();
     this.#options.onBytes?.(piece.length);
+    this.#sinceRelease += piece.length + COST_PER_PIECE;
+    if (this.#sinceRelease >= RELEASE_EVERY) {
+      this.#sinceRelease = 0;
+      releaseUnusedMemory();
+    }
     return piece;
   }
 
@@ -113,12 +126,13 @@ export class Prefetcher implements AsyncDisposable {
   }
 
   #acquire(size: number): Uint8Array<ArrayBuffer> {
-    if (size <= POOLED_SIZE) return new Uint8Array(size);
-    return this.#spare.pop() ?? new Uint8Array(PIECE_SIZE);
+    const wanted = BUFFER_SIZES.find((other) => size <= other) ?? size;
+    const nth = this.#spare.findLastIndex((buffer) => buffer.length === wanted);
+    return nth === -1 ? new Uint8Array(wanted) : this.#spare.splice(nth, 1)[0]!;
   }
 
   #release(piece: Uint8Array<ArrayBuffer>): void {
-    if (piece.buffer.byteLength === PIECE_SIZE) this.#spare.push(new Uint8Array(piece.buffer));
+    if (piece.length > 0) this.#spare.push(new Uint8Array(piece.buffer));
   }
 
   /** Stop what runs. */

@@ -39,7 +39,7 @@ export interface RestoreOptions {
   readonly mode?: number | undefined;
   /** Default: whoever runs the program. */
   readonly owner?: OutputOwner | undefined;
-  /** Bytes of pages that are held in memory before they are written. Default 32 MiB. */
+  /** Bytes of pages that are held in memory before they are written. Default 24 MiB. */
   readonly arenaSize?: number | undefined;
   readonly files?: Files | undefined;
   readonly logger?: Logger | undefined;
@@ -294,7 +294,13 @@ class RestoreRun {
         count: this.#damagedNoteKeys.length,
       });
     }
-    const { unproven } = this.#replay!;
+    const { unproven, overlapCount } = this.#replay!;
+    if (overlapCount > 0) {
+      logger.warn("wal segments repeat a part of the one before, which is passed over", {
+        generation,
+        count: overlapCount,
+      });
+    }
     if (unproven.length > 0) {
       logger.warn("nothing in the replica proves that the wal continues here", {
         generation,

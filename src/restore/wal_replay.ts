@@ -1,6 +1,6 @@
 /**
  * The segments of a restore as one checked run of frames: each index begins with a sound header, each frame continues
- * the one before, each segment the one before, each index the one before.
+ * the one before, no segment leaves a gap before it, each index continues the one before.
  */
 import type { Note, SegmentNote, SnapshotNote } from "../codec/note.ts";
 import { DamagedObjectError } from "../errors.ts";
@@ -44,11 +44,20 @@ export class WalReplay {
   #chain: WalChain | undefined;
   /** Decoded bytes of the index so far. */
   #length = 0;
+  /** Bytes at the start of the segment that the one before it had already. */
+  #repeated = 0;
+  /** Bytes of the segment so far. */
+  #received = 0;
   #carry: Uint8Array<ArrayBuffer> = new Uint8Array(WAL_HEADER_SIZE);
   #carried = 0;
   #isInTransaction = false;
   #previousEnd: IndexEnd | undefined;
   #lastCommit: IndexOffset | undefined;
+  /**
+   * Segments that begin before the one before them ends, as Litestream 0.3.13 writes them now and then when the WAL
+   * grows during an upload. What they repeat is passed over; what follows has to continue the checksums as ever.
+   */
+  overlapCount = 0;
   /** Indexes whose step from the one before nothing proves. */
   readonly unproven: number[] = [];
 
@@ -77,14 +86,20 @@ export class WalReplay {
       this.#length = 0;
       this.#header = undefined;
       this.#chain = undefined;
-    } else if (segment.offset !== this.#length) throw this.#gapBefore(segment);
+    } else if (segment.offset > this.#length) throw this.#gapBefore(segment);
+    else if (segment.offset < this.#length) this.overlapCount++;
+    this.#repeated = this.#length - (before?.index === segment.index ? segment.offset : 0);
+    this.#received = 0;
     this.#segment = segment;
     this.#segmentNote = note?.kind === "segment" ? note : undefined;
   }
 
   /** The next bytes of the segment; they may be overwritten afterwards. */
   async accept(bytes: Uint8Array): Promise<void> {
-    let rest = bytes;
+    this.#received += bytes.length;
+    const passedOver = Math.min(this.#repeated, bytes.length);
+    this.#repeated -= passedOver;
+    let rest = bytes.subarray(passedOver);
     if (this.#header === undefined) rest = this.#takeHeader(rest);
     if (this.#chain === undefined || rest.length === 0) return;
     const size = frameSize(this.#chain.pageSize);
@@ -108,7 +123,7 @@ export class WalReplay {
     if (this.#carried > 0) {
       throw new DamagedObjectError(segment.key, `it ends within a frame at ${this.#place()}`);
     }
-    if (this.#length === segment.offset) throw new DamagedObjectError(segment.key, "it holds no bytes");
+    if (this.#received === 0) throw new DamagedObjectError(segment.key, "it holds no bytes");
   }
 
   /**
@@ -121,7 +136,7 @@ export class WalReplay {
     const last = this.#segment;
     if (last !== undefined && next !== undefined) {
       if (next.segment.index === last.index) {
-        if (next.segment.offset !== this.#length) throw this.#gapBefore(next.segment);
+        if (next.segment.offset > this.#length) throw this.#gapBefore(next.segment);
       } else if (next.segment.index === last.index + 1) {
         this.#endIndex(last, next.segment);
         const previousEnd = next.note?.previousEnd;
@@ -163,15 +178,9 @@ export class WalReplay {
   }
 
   #gapBefore(segment: SegmentInfo): DamagedObjectError {
-    if (segment.offset > this.#length) {
-      return new DamagedObjectError(
-        segmentKey({ ...segment, offset: this.#length }),
-        `missing: the wal before ends at offset ${this.#length}, the next segment is ${segment.key}`,
-      );
-    }
     return new DamagedObjectError(
-      segment.key,
-      `it overlaps the segment before, which ends at offset ${this.#length}`,
+      segmentKey({ ...segment, offset: this.#length }),
+      `missing or cut short: the wal before ends at offset ${this.#length}, the next segment is ${segment.key}`,
     );
   }
 

@@ -142,7 +142,7 @@ export class Bench implements AsyncDisposable {
   }
 
   get generation(): string {
-    return this.database.position!.generation;
+    return this.database.position?.generation ?? "";
   }
 
   /** Begin to replicate, or begin again after `stop`. */

@@ -1,9 +1,11 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
 import { encodeObjectBytes } from "../../src/codec/object.ts";
 import { concatBytes } from "../../src/bytes.ts";
+import { restore } from "../../src/restore/restore.ts";
 import { segmentKey } from "../../src/storage/keys.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { until } from "../doubles/until.ts";
@@ -136,7 +138,7 @@ test("ReplicaLoop sends the first change at once, then once an interval", async 
   assert.ok(starts.length >= 3 && starts.length <= 5, `${starts.length} uploads in 4 intervals`);
   for (const [at, start] of starts.entries()) {
     if (at > 0) {
-      assert.ok(start - starts[at - 1]! >= syncIntervalMs - 5, `${start - starts[at - 1]!} ms apart`);
+      assert.ok(start - starts[at - 1]! >= syncIntervalMs * 0.8, `${start - starts[at - 1]!} ms apart`);
     }
   }
   await bench.assertRestores();
@@ -563,5 +565,56 @@ test("Replicator.finish() finishes the snapshot that has begun, with commits tha
   bench.insert("after the signal");
   gate.resolve();
   await stopped;
+  await bench.assertRestores();
+});
+
+test("ReplicaLoop: the snapshot of a database whose WAL is empty says when it was seen", async () => {
+  await using bench = new Bench();
+  bench.insert();
+  bench.application!.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  const startedAt = Date.now();
+  await bench.run();
+  await bench.current();
+  const [snapshot] = await bench.replica.snapshots(bench.generation);
+  assert.ok(snapshot!.note!.newestCommitAt.getTime() >= startedAt);
+  await bench.assertRestores();
+});
+
+test("ReplicaLoop sends what was copied of a database that is deleted before it was sent", async () => {
+  await using bench = new Bench();
+  await bench.run();
+  await bench.current();
+  const { generation } = bench;
+  bench.store.rules = [{ method: "put", times: Infinity }];
+  bench.insert("the last words");
+  await until(() => bench.loop.lastError !== "", "the failure");
+  // Not looked at yet by anybody: it is in the -wal only.
+  bench.insert("and one more");
+  for (const end of ["", "-wal", "-shm"]) rmSync(bench.path + end);
+  await until(() => bench.database.state.kind === "waiting", "the loss to be seen");
+  bench.store.mend();
+  await bench.stop();
+  const outputPath = `${bench.path}.restored`;
+  await restore({ clients: [bench.replica.direct], outputPath, generation });
+  using restored = new DatabaseSync(outputPath);
+  const rows = restored.prepare("SELECT body FROM t ORDER BY id").all();
+  assert.deepEqual(rows.map(({ body }) => body), ["the last words", "and one more"]);
+});
+
+test("ReplicaLoop begins anew when a deleted database comes back", async () => {
+  await using bench = new Bench();
+  bench.insert();
+  await bench.run();
+  await bench.current();
+  const { generation } = bench;
+  bench.application!.close();
+  for (const end of ["", "-wal", "-shm"]) rmSync(bench.path + end, { force: true });
+  await until(() => bench.database.state.kind === "waiting", "the loss to be seen");
+  bench.openApplication();
+  bench.insert("another life");
+  await until(
+    () => bench.database.position?.generation !== generation && bench.loop.isCurrent,
+    "the new database to be replicated",
+  );
   await bench.assertRestores();
 });

@@ -80,6 +80,10 @@ async function crossRestore(
   const ours = join(folder, "ours.db");
   const theirs = join(folder, "theirs.db");
   const summary = await restore({ clients: [client], outputPath: ours });
+  // An arena of a few pages: every window and every large transaction is written in pieces.
+  const narrow = join(folder, "narrow.db");
+  await restore({ clients: [client], outputPath: narrow, arenaSize: 7 * pageSize, parallelism: 1 });
+  assert.equal(pageDifference(ours, narrow, { pageSize }), undefined);
   await litestreamRestore({ replicaPath, outputPath: theirs });
   assert.equal(pageDifference(ours, theirs, { pageSize }), undefined);
   assert.equal(pageDifference(ours, databasePath, { pageSize }), undefined);

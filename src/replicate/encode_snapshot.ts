@@ -1,4 +1,4 @@
-/** A snapshot on its way into a replica. */
+/** A snapshot as replicas store it. */
 import { encodeObject } from "../codec/object.ts";
 import type { Note } from "../codec/note.ts";
 import type { SnapshotSource } from "../database/snapshot.ts";

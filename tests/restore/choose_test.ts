@@ -1,0 +1,143 @@
+import { test } from "node:test";
+import assert from "node:assert/strict";
+import { renameSync } from "node:fs";
+import { join } from "node:path";
+import { describeError, NoBackupsError } from "../../src/errors.ts";
+import { encodeObjectBytes } from "../../src/codec/object.ts";
+import type { LogFields, Logger } from "../../src/logger.ts";
+import { type Bounds, chooseBounds } from "../../src/restore/choose.ts";
+import { restore, type RestoreOptions } from "../../src/restore/restore.ts";
+import { snapshotKey } from "../../src/storage/keys.ts";
+import { FileStore } from "../../src/storage/file_store.ts";
+import type { ObjectStore } from "../../src/storage/object_store.ts";
+import { ReplicaClient } from "../../src/storage/replica_client.ts";
+import { buildReplica } from "../builders/replica_builder.ts";
+import { temporaryFolder } from "../doubles/temporary_folder.ts";
+
+const latest = { kind: "latest" } as const;
+const until = (seconds: number) => ({ kind: "moment", at: new Date(seconds * 1000) }) as const;
+
+function bounds(name: string, start: number, end: number): Bounds & { name: string } {
+  return { name, startAt: new Date(start * 1000), endAt: new Date(end * 1000) };
+}
+
+const OLD = bounds("old", 0, 100);
+const NEW = bounds("new", 50, 200);
+
+test("chooseBounds() takes the latest end, up to the moment, then the latest start", () => {
+  const cases = [
+    { all: [OLD, NEW], target: latest, expected: "new" },
+    { all: [NEW, OLD], target: latest, expected: "new" },
+    { all: [OLD, bounds("late but short", 60, 90)], target: latest, expected: "old" },
+    { all: [OLD, NEW], target: until(49), expected: "old" },
+    { all: [OLD, NEW], target: until(50), expected: "new" },
+    { all: [NEW, OLD], target: until(60), expected: "new" },
+    { all: [OLD, NEW], target: until(1000), expected: "new" },
+    { all: [OLD, bounds("gap", 150, 160)], target: until(120), expected: "old" },
+    { all: [OLD, NEW], target: until(-1), expected: undefined },
+    { all: [], target: latest, expected: undefined },
+  ];
+  for (const { all, target, expected } of cases) {
+    assert.equal(chooseBounds(all, target)?.name, expected, JSON.stringify({ all, target }));
+  }
+});
+
+/** A generation of one snapshot, which is a number of empty pages. */
+async function putSnapshot(
+  store: ObjectStore,
+  { generation, at, pageCount }: { generation: string; at: string; pageCount: number },
+): Promise<void> {
+  const raw = new Uint8Array(512 * pageCount);
+  raw.set(new TextEncoder().encode("SQLite format 3\0"));
+  raw.set([2, 0], 16);
+  const newestCommitAt = new Date(at);
+  const note = {
+    kind: "snapshot",
+    generation,
+    index: 0,
+    offset: 0,
+    pageSize: 512,
+    pageCount,
+    newestCommitAt,
+  } as const;
+  await store.put(snapshotKey({ generation, index: 0 }), encodeObjectBytes(raw, { note }));
+}
+
+class WarningLog implements Logger {
+  readonly warnings: [string, LogFields | undefined][] = [];
+  debug(): void {}
+  info(): void {}
+  error(): void {}
+  warn(message: string, fields?: LogFields): void {
+    this.warnings.push([message, fields]);
+  }
+  with(): Logger {
+    return this;
+  }
+}
+
+const OLDER = { generation: "0000000000000001", at: "2026-01-01", pageCount: 1 };
+const NEWER = { generation: "0000000000000002", at: "2026-01-05", pageCount: 2 };
+
+async function pagesOf(options: Omit<RestoreOptions, "outputPath">): Promise<number> {
+  using folder = temporaryFolder();
+  return (await restore({ ...options, outputPath: join(folder.path, "out.db") })).pageCount;
+}
+
+test("restore() takes the generation that reaches farthest, or the one that is named", async () => {
+  using folder = temporaryFolder();
+  const store = new FileStore({ root: folder.path });
+  await putSnapshot(store, NEWER);
+  await putSnapshot(store, OLDER);
+  const clients = [new ReplicaClient(store)];
+  assert.equal(await pagesOf({ clients }), 2);
+  assert.equal(await pagesOf({ clients, generation: OLDER.generation }), 1);
+  assert.equal(await pagesOf({ clients, target: { kind: "moment", at: new Date("2026-01-04") } }), 1);
+  await assert.rejects(pagesOf({ clients, generation: "00000000000000ff" }), NoBackupsError);
+});
+
+test("restore() takes the replica that reaches farthest", async () => {
+  using folder = temporaryFolder();
+  const stores = ["a", "b"].map((name) => new FileStore({ root: join(folder.path, name) }));
+  await putSnapshot(stores[0]!, NEWER);
+  await putSnapshot(stores[1]!, OLDER);
+  const clients = stores.map((store) => new ReplicaClient(store));
+  assert.equal(await pagesOf({ clients }), 2);
+  assert.equal(await pagesOf({ clients: clients.toReversed() }), 2);
+});
+
+test("restore() passes over a replica that can't be read while another has something", async () => {
+  using folder = temporaryFolder();
+  const good = new FileStore({ root: join(folder.path, "good") });
+  await putSnapshot(good, OLDER);
+  const bad = new ReplicaClient(new FileStore({ root: join(folder.path, "gone"), mustExist: true }), "bad");
+  const logger = new WarningLog();
+  assert.equal(await pagesOf({ clients: [bad, new ReplicaClient(good)], logger }), 1);
+  assert.deepEqual(logger.warnings.map(([message, fields]) => [message, fields?.["replica"]]), [
+    ["replica cannot be read, restoring from another", "bad"],
+  ]);
+  const empty = new ReplicaClient(new FileStore({ root: join(folder.path, "empty") }));
+  await assert.rejects(pagesOf({ clients: [bad, empty] }), (error) => !(error instanceof NoBackupsError));
+});
+
+test("restore() finds no backups in a replica that is empty or not there", async () => {
+  using folder = temporaryFolder();
+  const clients = [new ReplicaClient(new FileStore({ root: join(folder.path, "nothing") }))];
+  await assert.rejects(pagesOf({ clients }), {
+    name: "NoBackupsError",
+    message: "no matching backups found",
+  });
+});
+
+test("restore() does not call wal without a snapshot an empty replica", async () => {
+  using folder = temporaryFolder();
+  const replica = await buildReplica({ folder: folder.path, indexCount: 1, withStates: false });
+  const key = snapshotKey({ generation: replica.generation, index: 0 });
+  renameSync(join(replica.root, key), join(folder.path, "away"));
+  for (const target of [latest, until(2e9)]) {
+    await assert.rejects(
+      pagesOf({ clients: [replica.client], target }),
+      (error) => !(error instanceof NoBackupsError) && describeError(error).includes(key),
+    );
+  }
+});

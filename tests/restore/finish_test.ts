@@ -1,0 +1,225 @@
+import { test } from "node:test";
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { describeError } from "../../src/errors.ts";
+import { restore, type RestoreOptions } from "../../src/restore/restore.ts";
+import { type Files, systemFiles } from "../../src/runtime/files.ts";
+import { buildReplica, type BuiltReplica, fileHash } from "../builders/replica_builder.ts";
+import { failFiles } from "../doubles/failing_files.ts";
+import { recordFiles } from "../doubles/recording_files.ts";
+import { temporaryFolder } from "../doubles/temporary_folder.ts";
+
+/** A small replica, an empty folder beside it, and a restore into that. */
+async function withTarget(
+  act: (context: {
+    replica: BuiltReplica;
+    target: string;
+    outputPath: string;
+    run: (options?: Partial<RestoreOptions>) => Promise<void>;
+  }) => Promise<void>,
+): Promise<void> {
+  using folder = temporaryFolder();
+  const replica = await buildReplica({ folder: folder.path, indexCount: 2, withStates: false });
+  const target = join(folder.path, "target");
+  mkdirSync(target);
+  const outputPath = join(target, "out.db");
+  await act({
+    replica,
+    target,
+    outputPath,
+    run: async (options) => {
+      await restore({ clients: [replica.client], outputPath, ...options });
+    },
+  });
+}
+
+async function messageOf(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise;
+  } catch (error) {
+    return describeError(error);
+  }
+  return "it succeeded";
+}
+
+test("restore() leaves one file that only its owner can read", async () => {
+  await withTarget(async ({ replica, target, outputPath, run }) => {
+    await run();
+    assert.deepEqual(readdirSync(target), ["out.db"]);
+    assert.equal(statSync(outputPath).mode & 0o777, 0o600);
+    assert.equal(fileHash(outputPath), replica.finalState);
+  });
+});
+
+test("restore() gives the file the mode and owner that are asked for", async () => {
+  await withTarget(async ({ outputPath, run }) => {
+    const isRoot = process.getuid?.() === 0;
+    const owner = { uid: isRoot ? 12345 : process.getuid!() };
+    await run({ mode: 0o640, owner });
+    const stat = statSync(outputPath);
+    assert.deepEqual([stat.mode & 0o777, stat.uid, stat.gid], [0o640, owner.uid, process.getgid!()]);
+  });
+});
+
+test("restore() refuses an output path that exists and leaves it alone", async () => {
+  await withTarget(async ({ target, outputPath, run }) => {
+    writeFileSync(outputPath, "mine");
+    assert.equal(await messageOf(run()), `cannot restore, output path already exists: ${outputPath}`);
+    assert.deepEqual(readdirSync(target), ["out.db"]);
+    assert.equal(statSync(outputPath).size, 4);
+  });
+});
+
+test("restore() makes missing folders and removes them when it fails", async () => {
+  await withTarget(async ({ target, run }) => {
+    const outputPath = join(target, "a", "b", "out.db");
+    const { files } = failFiles(systemFiles, [{ kind: "sync", code: "EIO" }]);
+    assert.match(await messageOf(run({ outputPath, files })), /EIO/);
+    assert.deepEqual(readdirSync(target), []);
+    await run({ outputPath });
+    assert.deepEqual([existsSync(outputPath), statSync(join(target, "a", "b")).mode & 0o777], [true, 0o700]);
+  });
+});
+
+test("restore() overwrites the temporary file of an earlier run", async () => {
+  await withTarget(async ({ replica, target, outputPath, run }) => {
+    writeFileSync(`${outputPath}.tmp`, new Uint8Array(1_000_000).fill(7));
+    await run();
+    assert.deepEqual(readdirSync(target), ["out.db"]);
+    assert.equal(fileHash(outputPath), replica.finalState);
+  });
+});
+
+test("restore() removes orphaned side files before the rename", async () => {
+  await withTarget(async ({ replica, target, outputPath, run }) => {
+    for (const suffix of ["-wal", "-shm", "-journal"]) writeFileSync(outputPath + suffix, "orphan");
+    const { files, calls } = recordFiles(systemFiles, { kinds: ["sync", "remove", "rename", "sync-folder"] });
+    await run({ files });
+    assert.deepEqual(readdirSync(target), ["out.db"]);
+    assert.equal(fileHash(outputPath), replica.finalState);
+    assert.deepEqual(calls.map(({ kind, path }) => [kind, path.slice(outputPath.length)]), [
+      ["sync", ".tmp"],
+      ["remove", "-wal"],
+      ["remove", "-shm"],
+      ["remove", "-journal"],
+      ["rename", ".tmp"],
+      ["sync-folder", ""],
+    ]);
+    for (const [nth, call] of calls.slice(1).entries()) assert.ok(calls[nth]!.ended! < call.begun, call.kind);
+  });
+});
+
+test("restore() refuses while a process has the deleted database's wal open", async () => {
+  await withTarget(async ({ target, outputPath, run }) => {
+    writeFileSync(`${outputPath}-wal`, "in use");
+    const holder = spawn("tail", ["-f", `${outputPath}-wal`], { stdio: ["ignore", "pipe", "ignore"] });
+    await once(holder.stdout, "data");
+    try {
+      assert.equal(
+        await messageOf(run()),
+        `cannot restore ${outputPath}: process ${holder.pid} still has the deleted database or its out.db-wal ` +
+          "open: stop it first",
+      );
+      assert.deepEqual(readdirSync(target), ["out.db-wal"]);
+    } finally {
+      holder.kill();
+    }
+  });
+});
+
+/** The real files, with `act` done once when `kind` is called for the first time. */
+function atFirst(kind: "sync" | "write", act: () => Promise<void>): Files {
+  let isDone = false;
+  return {
+    ...systemFiles,
+    open: async (path, options) => {
+      const file = await systemFiles.open(path, options);
+      const original = file[kind].bind(file) as (...args: unknown[]) => Promise<void>;
+      return Object.assign(file, {
+        [kind]: async (...args: unknown[]) => {
+          if (!isDone) {
+            isDone = true;
+            await act();
+          }
+          await original(...args);
+        },
+      });
+    },
+  };
+}
+
+test("restore() refuses a second one to the same target, and the first comes to its end", async () => {
+  await withTarget(async ({ replica, target, outputPath, run }) => {
+    let second = "";
+    await run({ files: atFirst("sync", async () => void (second = await messageOf(run()))) });
+    assert.equal(
+      second,
+      `cannot restore ${outputPath}: process ${process.pid} is restoring to it at this moment`,
+    );
+    assert.deepEqual(readdirSync(target), ["out.db"]);
+    assert.equal(fileHash(outputPath), replica.finalState);
+  });
+});
+
+test("restore() gives way to one that took over its temporary name unseen", async () => {
+  await withTarget(async ({ target, outputPath, run }) => {
+    const takeOver = async () => {
+      await systemFiles.remove(`${outputPath}.tmp`);
+      writeFileSync(`${outputPath}.tmp`, "another's");
+    };
+    assert.equal(
+      await messageOf(run({ files: atFirst("sync", takeOver) })),
+      `cannot restore ${outputPath}: another restore to it has begun meanwhile`,
+    );
+    assert.deepEqual(readdirSync(target), ["out.db.tmp"]);
+  });
+});
+
+test("restore() leaves nothing behind on a full disk, a failed rename, a failed write", async () => {
+  await withTarget(async ({ target, outputPath, run }) => {
+    for (const kind of ["write", "truncate", "sync", "rename", "open"] as const) {
+      const rules = [{ kind, code: "ENOSPC", path: /target/ }];
+      const message = await messageOf(run({ files: failFiles(systemFiles, rules).files }));
+      assert.match(message, new RegExp(`^cannot restore ${outputPath}: the disk is full`), kind);
+      assert.deepEqual(readdirSync(target), [], kind);
+    }
+  });
+});
+
+test("restore() says how much room is needed before it writes", async () => {
+  await withTarget(async ({ target, outputPath, run }) => {
+    const files: Files = { ...systemFiles, freeBytes: () => Promise.resolve(1000) };
+    assert.match(
+      await messageOf(run({ files })),
+      new RegExp(
+        `^cannot restore ${outputPath}: the database needs \\d+ bytes and only 1000 are free in ${target}:`,
+      ),
+    );
+    assert.deepEqual(readdirSync(target), []);
+  });
+});
+
+test("restore() leaves nothing behind when its signal fires, at whatever step", async () => {
+  await withTarget(async ({ target, run }) => {
+    const reason = new Error("stopped by the test");
+    let steps = 0;
+    await run({ outputPath: join(target, "whole.db"), progress: () => void steps++ });
+    assert.ok(steps >= 7, `${steps} steps`);
+    for (let stopAt = 0; stopAt <= steps; stopAt++) {
+      const abort = new AbortController();
+      let step = 0;
+      if (stopAt === 0) abort.abort(reason);
+      const progress = () => void (++step === stopAt && abort.abort(reason));
+      assert.equal(
+        await messageOf(run({ progress, signal: abort.signal })),
+        reason.message,
+        `step ${stopAt}`,
+      );
+      assert.deepEqual(readdirSync(target), ["whole.db"], `step ${stopAt}`);
+    }
+  });
+});
