@@ -16,7 +16,7 @@ import {
   checkMetaPath,
   explainMetaError,
   IdentityError,
-  openDatabase,
+  openFollower,
   openLiveFiles,
   WaitError,
 } from "./open.ts";
@@ -169,22 +169,20 @@ export class LiveDatabase implements AsyncDisposable {
   }
 
   async #open(): Promise<void> {
-    if (this.#lock === undefined) {
-      // Nothing is made beside a database that isn't there.
-      openLiveFiles(this.path, this.#files).close();
-      this.#takeLock();
-      this.meta.removeTemporaryFiles();
-    }
-    const { path, meta } = this;
-    const { live, follower } = openDatabase({ path, meta, files: this.#files, clock: this.#clock });
-    this.#retired?.close();
-    this.#retired = undefined;
-    this.#opened = { live, follower, writers: new Writers(this.path) };
+    const { meta } = this;
+    const live = openLiveFiles(this.path, this.#files);
     const reason = this.#reasonToRestart;
     try {
+      // Nothing is made beside a database that isn't there.
+      if (this.#lock === undefined) this.#takeLock();
+      const follower = openFollower({ live, meta, clock: this.#clock });
+      this.#retired?.close();
+      this.#retired = undefined;
+      this.#opened = { live, follower, writers: new Writers(this.path) };
       await this.#chooseGeneration(follower);
     } catch (error) {
       this.#closeFiles();
+      live.close();
       // A generation that was to end must not go on only because the new one couldn't be written yet.
       this.#reasonToRestart ??= reason;
       throw explainMetaError(this.meta, error);
@@ -201,6 +199,7 @@ export class LiveDatabase implements AsyncDisposable {
     try {
       this.meta.create();
       this.#lock = acquireInstanceLock(this.meta, this.path);
+      this.meta.removeTemporaryFiles();
     } catch (error) {
       throw explainMetaError(this.meta, error);
     }
@@ -242,8 +241,7 @@ export class LiveDatabase implements AsyncDisposable {
     }
     if (this.#snapshots.size === 0 && await this.#schedule.run(this.#opened!)) this.changed.notify();
     this.#closeIdle();
-    const seconds = (this.#clock.monotonicMs() - startMs) / 1000;
-    measureSync(this.#metrics, { follower, seconds, copiedBytes });
+    measureSync(this.#metrics, { follower, elapsedMs: this.#clock.monotonicMs() - startMs, copiedBytes });
   }
 
   #checkSurroundings(follower: Follower): void {
@@ -426,6 +424,8 @@ export class LiveDatabase implements AsyncDisposable {
     this.#attention.close();
     await this.#loop;
     using _ = await this.#mutex.acquire();
+    // What was committed last is copied too, so that the next start finds nothing between it and the live WAL.
+    await this.#opened?.follower.catchUp().catch((error) => this.#troubles.note(error));
     this.#closeFiles();
     this.#retired?.close();
     this.#retired = undefined;

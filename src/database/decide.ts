@@ -80,8 +80,9 @@ export function nextWalStep({ index, salts, copiedFrameCount, fileSalts, standin
   if (salts !== undefined && !isSame && equalPair(after.salts, salts) && copiedFrameCount < after.mxFrame) {
     return { kind: "lost", reason: "wal restarted by another process before it was copied" };
   }
-  const isBehindStanding = salts !== undefined && !equalPair(after.salts, salts) && after.mxFrame > 0;
-  if (isBehindStanding && !equalPair(index.salts, after.salts)) {
+  // The reader stood on a WAL that we have nothing of, and it is gone already.
+  const isSkipped = salts !== undefined && !isSame && !equalPair(after.salts, salts) && after.mxFrame > 0;
+  if (isSkipped && !equalPair(index.salts, after.salts)) {
     return { kind: "lost", reason: "wal restarted twice by another process before it was copied" };
   }
   if (isSame) {

@@ -1,11 +1,10 @@
 /**
  * From a path to a database that we follow: what can be opened now, what is worth waiting for, what never will work.
  */
-import { Follower, LostWalError } from "./follower.ts";
+import { Follower, type FollowerOptions, LostWalError } from "./follower.ts";
 import { type Identity, LiveFiles } from "./live_files.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
 import { describeError } from "../errors.ts";
-import type { Clock } from "../runtime/clock.ts";
 import { type Files, systemCode } from "../runtime/files.ts";
 import { parentFolder, resolve } from "../runtime/paths.ts";
 import { classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
@@ -30,20 +29,6 @@ export class IdentityError extends Error {
       : "the -wal or -shm file was deleted or replaced while in use, commits may go to a lost file: " +
         "restart the application; a new generation then starts";
   }
-}
-
-/** What opening takes. */
-export interface OpenParts {
-  readonly path: string;
-  readonly meta: MetaDirectory;
-  readonly files: Files;
-  readonly clock: Clock;
-}
-
-/** A database that is open, before a generation is chosen. */
-export interface OpenDatabase {
-  readonly live: LiveFiles;
-  readonly follower: Follower;
 }
 
 /** Refuse a meta directory whose clean-up could touch somebody else's files. */
@@ -78,17 +63,16 @@ export function openLiveFiles(path: string, files: Files): LiveFiles {
 }
 
 /**
- * Begin to read; the journal mode becomes WAL where it isn't.
+ * Begin to read; the journal mode becomes WAL where it isn't. `live` stays open also when that fails.
  *
  * @throws {WaitError} while the application keeps everybody out
  */
-export function openDatabase({ path, meta, files, clock }: OpenParts): OpenDatabase {
-  const live = openLiveFiles(path, files);
+export function openFollower(options: FollowerOptions): Follower {
+  const { path } = options.live;
   try {
     ensureWalMode(path);
-    return { live, follower: new Follower({ live, meta, clock }) };
+    return new Follower(options);
   } catch (error) {
-    live.close();
     throw explain(path, error);
   }
 }

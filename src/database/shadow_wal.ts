@@ -51,8 +51,8 @@ export class ShadowWal implements Disposable {
   readonly #files: Files;
   #index: number;
   #tail: Tail | undefined;
-  /** When we last changed the newest file or the folder: a later time means somebody else. */
-  #touchedMs = 0;
+  /** When we last changed the newest file and the folder: a later time means somebody else. */
+  #touchedMs = { file: 0, folder: 0 };
 
   private constructor(generation: string, { meta, files, index }: ShadowOptions & { index: number }) {
     this.generation = generation;
@@ -140,13 +140,13 @@ export class ShadowWal implements Disposable {
   condition(): "ours" | "missing" | "foreign" {
     const folder = this.#files.statSync(this.#folder);
     if (folder === undefined) return "missing";
-    const limitMs = this.#touchedMs + FOREIGN_MS;
     const file = this.#tail?.isNamed ? this.#files.statSync(this.path(this.#index)) : undefined;
     if (this.#tail?.isNamed && file === undefined) return "missing";
-    if (file !== undefined && (file.size !== this.#tail!.size || file.modifiedAt.getTime() > limitMs)) {
-      return "foreign";
+    if (folder.modifiedAt.getTime() > this.#touchedMs.folder + FOREIGN_MS) return "foreign";
+    if (file !== undefined) {
+      const isLater = file.modifiedAt.getTime() > this.#touchedMs.file + FOREIGN_MS;
+      if (isLater || file.size !== this.#tail!.size) return "foreign";
     }
-    if (folder.modifiedAt.getTime() > limitMs) return "foreign";
     return this.#files.statSync(this.path(this.#index + 1)) === undefined ? "ours" : "foreign";
   }
 
@@ -156,9 +156,10 @@ export class ShadowWal implements Disposable {
 
   /** The file system's own time of our last change, which its clock may give otherwise than ours. */
   #noteTouched(): void {
-    const fileMs = this.#tail?.file.statSync().modifiedAt.getTime() ?? 0;
-    const folderMs = this.#files.statSync(this.#folder)?.modifiedAt.getTime() ?? 0;
-    this.#touchedMs = Math.max(fileMs, folderMs);
+    this.#touchedMs = {
+      file: this.#tail?.file.statSync().modifiedAt.getTime() ?? 0,
+      folder: this.#files.statSync(this.#folder)?.modifiedAt.getTime() ?? 0,
+    };
   }
 
   /** Remove the files of all indexes below `index`. */
@@ -218,7 +219,7 @@ export class ShadowWal implements Disposable {
     }
     tail.size += frames.length;
     tail.chain = { ...tail.chain, checksum: scan.checksum };
-    this.#touchedMs = tail.file.statSync().modifiedAt.getTime();
+    this.#touchedMs.file = tail.file.statSync().modifiedAt.getTime();
     this.nameFile();
   }
 

@@ -117,7 +117,8 @@ export class RestoreOutput implements AsyncDisposable {
     // Never the file of a restore that took the name over.
     const isOurs = await this.#isOurs().catch(() => false);
     this.file.close();
-    if (isOurs) await files.remove(this.file.path);
+    // What made the restore fail matters more than that this failed too, as a broken disk makes both.
+    if (isOurs) await files.remove(this.file.path).catch(() => {});
     await removeFolders(this.#madeFolders, files);
   }
 }

@@ -29,10 +29,10 @@ export async function listGeneration(
   generation: string,
   options: StoreOptions = {},
 ): Promise<Inventory> {
-  const [snapshots, segments] = await Promise.all([
-    client.snapshots(generation, options),
-    client.segments(generation, options),
-  ]);
+  // In this order: a snapshot appears after the WAL up to it, so the WAL that a listed snapshot needs is listed too
+  // while replication goes on.
+  const snapshots = await client.snapshots(generation, options);
+  const segments = await client.segments(generation, options);
   return sortInventory({ generation, snapshots, segments });
 }
 

@@ -1,7 +1,7 @@
 /**
  * What to restore: one snapshot and the segments to replay over it. Pure but for asking the time of an object.
  *
- * @see docs/FORMAT.md, "Restore"
+ * @see docs/DESIGN.md, "Restore"
  */
 import { BrokenHistoryError } from "../errors.ts";
 import { comparePositions, formatIndex, formatPosition, type IndexOffset } from "../position.ts";
@@ -24,6 +24,8 @@ export interface RestorePlan {
   readonly segments: readonly SegmentInfo[];
   /** The stored segment that follows them and is not restored; it says where they have to end. */
   readonly next: SegmentInfo | undefined;
+  /** A snapshot of the index after them, which says the same, should `next` not be there. */
+  readonly nextSnapshot: SnapshotInfo | undefined;
 }
 
 /**
@@ -49,7 +51,11 @@ export async function planRestore(
       `unable to locate index ${target.index} in generation "${generation}", highest index was ${found}`,
     );
   }
-  return { generation, snapshot, segments: chosen, next: segments[Math.max(start, end)] };
+  const next = segments[Math.max(start, end)];
+  const nextSnapshot = highest === undefined
+    ? undefined
+    : inventory.snapshots.find((other) => other.index === highest + 1);
+  return { generation, snapshot, segments: chosen, next, nextSnapshot };
 }
 
 interface Ends {

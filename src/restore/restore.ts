@@ -66,6 +66,8 @@ export interface RestoreSummary {
   readonly pageSize: number;
   /** Indexes whose step from the one before nothing in the replica proves. */
   readonly unprovenIndexes: readonly number[];
+  /** Segments that begin with what the one before them ends with, as Litestream writes them now and then. */
+  readonly overlapCount: number;
   /** Keys of objects whose note is damaged while their content is whole. */
   readonly damagedNoteKeys: readonly string[];
 }
@@ -167,6 +169,7 @@ class RestoreRun {
       pageCount: this.#merge?.pageCount ?? restored.pageCount,
       pageSize: this.#replay!.pageSize,
       unprovenIndexes: this.#replay!.unproven,
+      overlapCount: this.#replay!.overlapCount,
       damagedNoteKeys: this.#damagedNoteKeys,
     };
   }
@@ -196,8 +199,8 @@ class RestoreRun {
   }
 
   async #replayAll(source: Prefetcher, output: RestoreOutput, stopAt?: IndexOffset): Promise<void> {
-    const { plan, logger, arenaSize, client, signal } = this.#options;
-    const { generation, snapshot, segments, next } = plan;
+    const { plan, logger, arenaSize } = this.#options;
+    const { generation, snapshot, segments } = plan;
     const { pageSize, pageCount, note: snapshotNote } = this.#snapshot!;
     this.#merge = undefined;
     const replay = new WalReplay({
@@ -214,10 +217,17 @@ class RestoreRun {
       logger.info("restoring wal files", { generation, index_min: indexMin, index_max: indexMax });
     }
     for (const segment of segments) await this.#replayOne(await source.next(segment), segment);
-    const follows = next !== undefined && segments.length > 0
-      ? { segment: next, note: await fetchNote(client.store, next, { signal }) }
-      : undefined;
-    replay.finish(follows);
+    replay.finish(await this.#follows());
+  }
+
+  /** What is stored behind the last restored segment: it says where that has to end. */
+  async #follows(): Promise<Parameters<WalReplay["finish"]>[0]> {
+    const { client, plan, signal } = this.#options;
+    const last = plan.segments.at(-1);
+    if (last === undefined) return undefined;
+    const isNear = plan.next !== undefined && plan.next.index <= last.index + 1;
+    const object = isNear ? plan.next : plan.nextSnapshot;
+    return object && { object, note: await fetchNote(client.store, object, { signal }) };
   }
 
   async #replayOne(fetched: FetchedObject, segment: SegmentInfo): Promise<void> {

@@ -129,22 +129,13 @@ export class WalReplay {
   /**
    * Judge how the history ends.
    *
-   * @param next the stored segment that is not restored, with its note
+   * @param next what is stored behind the last segment and not restored, with its note: a segment, or a snapshot of
+   * the next index
    */
-  finish(next?: { segment: SegmentInfo; note: Note | undefined }): void {
+  finish(next?: { object: SegmentInfo | SnapshotInfo; note: Note | undefined }): void {
     const { snapshot, snapshotNote } = this.#options;
     const last = this.#segment;
-    if (last !== undefined && next !== undefined) {
-      if (next.segment.index === last.index) {
-        if (next.segment.offset > this.#length) throw this.#gapBefore(next.segment);
-      } else if (next.segment.index === last.index + 1) {
-        this.#endIndex(last, next.segment);
-        const previousEnd = next.note?.previousEnd;
-        if (previousEnd !== undefined) {
-          checkSuccession(this.#previousEnd!, { stated: previousEnd, by: next.segment });
-        }
-      }
-    }
+    if (last !== undefined && next !== undefined) this.#endBefore(last, next);
     // A snapshot of the middle of an index can be wrong before the offset that it states.
     const offset = snapshotNote?.offset ?? 0;
     const reached = last === undefined
@@ -161,13 +152,27 @@ export class WalReplay {
     );
   }
 
+  #endBefore(
+    last: SegmentInfo,
+    { object, note }: { object: SegmentInfo | SnapshotInfo; note: Note | undefined },
+  ): void {
+    if (object.index === last.index + 1) {
+      this.#endIndex(last, object);
+      if (note?.previousEnd !== undefined) {
+        checkSuccession(this.#previousEnd!, { stated: note.previousEnd, by: object });
+      }
+    } else if ("offset" in object && object.index === last.index && object.offset > this.#length) {
+      throw this.#gapBefore(object);
+    }
+  }
+
   /** How the index that is being read stands now. */
   #endNow(index: number): IndexEnd {
     const { checksum, salts } = this.#chain!;
     return { index, length: this.#length, checksum, salts };
   }
 
-  #endIndex(last: SegmentInfo, next: SegmentInfo): void {
+  #endIndex(last: SegmentInfo, next: SegmentInfo | SnapshotInfo): void {
     this.#previousEnd = this.#endNow(last.index);
     if (!this.#isInTransaction) return;
     throw new DamagedObjectError(

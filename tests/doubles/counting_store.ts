@@ -4,7 +4,8 @@ import type { ByteRange, ObjectInfo, ObjectStore, StoreOptions } from "../../src
 /** Passes everything on; `gets` holds each key that was read, with `+` behind it when only a range was. */
 export class CountingStore implements ObjectStore {
   readonly gets: string[] = [];
-  lists = 0;
+  /** Prefixes that were listed, in order. */
+  readonly lists: string[] = [];
 
   constructor(readonly inner: ObjectStore) {}
 
@@ -17,12 +18,12 @@ export class CountingStore implements ObjectStore {
   }
 
   list(prefix: string, options?: StoreOptions): AsyncIterable<ObjectInfo> {
-    this.lists++;
+    this.lists.push(prefix);
     return this.inner.list(prefix, options);
   }
 
   listFolders(prefix: string, options?: StoreOptions): Promise<string[]> {
-    this.lists++;
+    this.lists.push(prefix);
     return this.inner.listFolders(prefix, options);
   }
 

@@ -2,7 +2,9 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { decodeObjectBytes, encodeObjectBytes } from "../../src/codec/object.ts";
 import { describeError } from "../../src/errors.ts";
+import type { RestoreTarget } from "../../src/restore/plan.ts";
 import { restore } from "../../src/restore/restore.ts";
 import { FileStore } from "../../src/storage/file_store.ts";
 import { ReplicaClient } from "../../src/storage/replica_client.ts";
@@ -35,12 +37,12 @@ class Patient {
   }
 
   /** The hash of what a restore brings, or its error in one line; the folder is left as it was. */
-  async restored(): Promise<{ hash: string } | { error: string }> {
+  async restored(target: RestoreTarget = { kind: "latest" }): Promise<{ hash: string } | { error: string }> {
     const outputPath = join(this.target, "out.db");
     this.warnings.length = 0;
     const client = new ReplicaClient(new FileStore({ root: this.root }));
     try {
-      await restore({ clients: [client], outputPath, logger: this.#logger() });
+      await restore({ clients: [client], outputPath, target, logger: this.#logger() });
       const hash = fileHash(outputPath);
       rmSync(outputPath);
       return { hash };
@@ -52,8 +54,8 @@ class Patient {
   }
 
   /** Whether a restore is refused by a line that names the object. */
-  async assertRefused(key: string, what: string): Promise<void> {
-    const result = await this.restored();
+  async assertRefused(key: string, what: string, target?: RestoreTarget): Promise<void> {
+    const result = await this.restored(target);
     assert.ok("error" in result, `${what}: restored as if nothing was wrong`);
     assert.ok(result.error.includes(key), `${what}: ${result.error}`);
     assert.ok(!result.error.includes("\n"), what);
@@ -236,4 +238,41 @@ test("restore() needs nothing that comes before its snapshot", async () => {
     rmSync(patient.path(key));
     assert.deepEqual(await patient.restored(), { hash: healthy.finalState }, key);
   }
+});
+
+test("restore() refuses one snapshot in the place of another", async () => {
+  using folder = temporaryFolder();
+  const healthy = await buildReplica({ folder: folder.path, snapshotIndexes: [2] });
+  const patient = new Patient(healthy, folder.path);
+  const [older, newer] = healthy.objects.filter((object) => object.offset === undefined);
+  cpSync(join(healthy.root, older!.key), patient.path(newer!.key));
+  await patient.assertRefused(newer!.key, "the older snapshot in the place of the newer");
+});
+
+test("restore() refuses a snapshot of another size than its note says", async () => {
+  using folder = temporaryFolder();
+  const healthy = await buildReplica({ folder: folder.path });
+  const patient = new Patient(healthy, folder.path);
+  const { key } = healthy.objects[0]!;
+  const { note, raw } = decodeObjectBytes(new Uint8Array(readFileSync(patient.path(key))));
+  assert.ok(note?.kind === "snapshot");
+  for (const other of [{ pageCount: note.pageCount + 1 }, { pageSize: 512, pageCount: note.pageCount * 2 }]) {
+    writeFileSync(patient.path(key), encodeObjectBytes(raw, { note: { ...note, ...other } }));
+    await patient.assertRefused(key, JSON.stringify(other));
+  }
+});
+
+test("restore() to an index learns from what is left behind it that its end is missing", async () => {
+  using folder = temporaryFolder();
+  const healthy = await buildReplica({ folder: folder.path, snapshotIndexes: [3] });
+  const patient = new Patient(healthy, folder.path);
+  const last = healthy.objects.findLast((object) => object.index === 2)!;
+  const target = { kind: "index", index: 2 } as const;
+  assert.deepEqual(await patient.restored(target), { hash: last.state });
+  rmSync(patient.path(last.key));
+  await patient.assertRefused(last.key, "by the first segment of the next index", target);
+  for (const { key, index, offset } of healthy.objects) {
+    if (index === 3 && offset !== undefined) rmSync(patient.path(key));
+  }
+  await patient.assertRefused(last.key, "by the snapshot of the next index", target);
 });

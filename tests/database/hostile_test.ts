@@ -1,0 +1,75 @@
+/**
+ * Neighbours who checkpoint and write as they like, for half a minute; then every page is compared.
+ *
+ * `WALBROOK_HOSTILE_SECONDS` makes it longer, `WALBROOK_HOSTILE_SEED` repeats one.
+ */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { test } from "node:test";
+import { assertNothingLost, keepSnapshot, Stage } from "./stage.ts";
+import { recordFigure } from "../figures.ts";
+
+const SECONDS = Number(process.env["WALBROOK_HOSTILE_SECONDS"] ?? 25);
+const SEED = Number(process.env["WALBROOK_HOSTILE_SEED"] ?? Date.now() % 1_000_000);
+
+/** Run a script to its end; resolves with its output. */
+function run(script: string, args: readonly string[]): Promise<string> {
+  const path = fileURLToPath(new URL(`./${script}`, import.meta.url));
+  const child = spawn("python3", [path, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  let output = "";
+  child.stdout.on("data", (data) => output += data);
+  return new Promise((resolve, reject) => {
+    child.on(
+      "close",
+      (code) => code === 0 ? resolve(output.trim()) : reject(new Error(`${script}: ${code}`)),
+    );
+  });
+}
+
+test("LiveDatabase loses nothing among hostile writers and checkpointers of other processes", async () => {
+  await using stage = new Stage();
+  stage.application.exec("CREATE TABLE h (id INTEGER PRIMARY KEY, w, x)");
+  stage.application.exec("CREATE INDEX h_w ON h (w, x)");
+  for (let count = 0; count < 500; count++) {
+    stage.application.exec("INSERT INTO h (w, x) VALUES (0, 'first')");
+  }
+  stage.closeApplication();
+  const neighbour = stage.neighbour();
+  await neighbour.sql("SELECT count(*) FROM h");
+  const database = await stage.follow({ limits: { minPages: 200, maxPages: 1500 } });
+  const snapshot = await keepSnapshot(database);
+  const args = (at: number, last: string) => [stage.path, String(SEED + at), String(SECONDS), last];
+  const writers = ["auto", "fresh", "spill", "plain"].map((mode, at) =>
+    run("hostile_writer.py", args(at, mode))
+  );
+  const checkpointers = ["python", "sqlite3"].map((program, at) =>
+    run("hostile_checkpointer.py", args(at, program))
+  );
+  const commits = (await Promise.all(writers)).map((line) => Number(line.split(" ")[0]));
+  const checkpoints = (await Promise.all(checkpointers)).map((line) =>
+    JSON.parse(line) as Record<"tries" | "TRUNCATE", number>
+  );
+  const rebuilt = await assertNothingLost(database, { snapshot, neighbour }).catch((error) => {
+    throw new Error(`seed ${SEED}: ${error.message}; ${stage.logged("warn")}`, { cause: error });
+  });
+  assert.equal((await neighbour.sql("PRAGMA integrity_check"))[0]![0], "ok");
+
+  const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
+  const truncations = sum(checkpoints.map((row) => row.TRUNCATE));
+  const jumps = rebuilt.salts.slice(1)
+    .filter(([salt], at) => ((salt - rebuilt.salts[at]![0]) >>> 0) !== 1).length;
+  const about =
+    `seed ${SEED}: ${sum(commits)} commits, ${rebuilt.frameCount} frames, ${rebuilt.indexCount} indexes, ` +
+    `${jumps} salt jumps, ${truncations} TRUNCATE of ${sum(checkpoints.map((row) => row.tries))} tries`;
+  recordFigure("hostile neighbours", about);
+  // What was committed by others and nothing else: no generation was lost on the way, nothing was written by us.
+  assert.deepEqual(stage.logged("warn"), [], about);
+  assert.deepEqual(stage.logged("error"), [], about);
+  assert.ok(sum(commits) > 20 * SECONDS, about);
+  assert.ok(rebuilt.commitCount >= sum(commits), about);
+  assert.ok(rebuilt.indexCount > 5, about);
+  assert.ok(truncations >= 1, about);
+  assert.ok(jumps >= 1, about);
+});

@@ -1,0 +1,396 @@
+/** What others may do to a database that we follow, and what we say then. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import process from "node:process";
+import { DatabaseSync } from "node:sqlite";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { assertNothingLost, keepSnapshot, Stage, until } from "./stage.ts";
+import { Neighbour } from "./neighbour.ts";
+import { systemFiles } from "../../src/runtime/files.ts";
+import { failFiles, type FailRule } from "../doubles/failing_files.ts";
+import { currentRuntime } from "../figures.ts";
+
+async function startError(stage: Stage, options = {}): Promise<string> {
+  const database = stage.database(options);
+  try {
+    await database.start();
+  } catch (error) {
+    assert.equal(database.state.kind === "stopped" || database.state.kind === "waiting", true);
+    return (error as Error).message;
+  }
+  throw new Error(`it started: ${JSON.stringify(database.state)}`);
+}
+
+test("LiveDatabase refuses what is no database, in one line", async () => {
+  await using stage = new Stage();
+  writeFileSync(stage.path, "SQLite format 2\0 and more text that is no database".repeat(50));
+  assert.match(await startError(stage), /app\.db is not a SQLite database, or it is encrypted/);
+  writeFileSync(stage.path, crypto.getRandomValues(new Uint8Array(8192)));
+  assert.match(await startError(stage), /app\.db is not a SQLite database, or it is encrypted/);
+  rmSync(stage.path);
+  mkdirSync(stage.path);
+  assert.match(await startError(stage), /app\.db is not a file/);
+  rmSync(stage.path, { recursive: true });
+  assert.deepEqual(readdirSync(stage.folder), []);
+});
+
+test("LiveDatabase refuses a header that claims to be a database whose pages are none", async () => {
+  await using stage = new Stage();
+  const bytes = crypto.getRandomValues(new Uint8Array(8192));
+  bytes.set(new TextEncoder().encode("SQLite format 3\0"));
+  writeFileSync(stage.path, bytes);
+  assert.match(await startError(stage), /not a SQLite database|encrypted|malformed/);
+});
+
+test("LiveDatabase refuses a meta-path that holds the database", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  for (const metaPath of [stage.folder, `${stage.folder}/`, `${stage.folder}/..`, "/"]) {
+    assert.match(await startError(stage, { metaPath }), /holds the database itself/);
+  }
+});
+
+test("LiveDatabase takes paths with every kind of letter", async () => {
+  for (const name of ["a b.db", "a?b=c.db", "a#b.db", "a%20b.db", "äöü €.db", "a&b'c\".db"]) {
+    await using stage = new Stage(name);
+    stage.insert();
+    const before = readdirSync(stage.folder).length;
+    const database = await stage.follow();
+    assert.ok(database.position!.offset > 0);
+    assert.equal(readdirSync(stage.folder).length, before + 1, name);
+  }
+});
+
+test("LiveDatabase is refused by name when another walbrook has the database", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  const path = fileURLToPath(new URL("./follow_program.ts", import.meta.url));
+  const args = currentRuntime() === "deno" ? ["run", "-A", path, stage.path] : [path, stage.path];
+  const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
+  try {
+    await new Promise((resolve) => child.stdout.once("data", resolve));
+    assert.match(
+      await startError(stage),
+      /app\.db is replicated by another walbrook already: stop that one first/,
+    );
+    child.kill("SIGKILL");
+    await new Promise((resolve) => child.once("close", resolve));
+    const database = await stage.follow();
+    assert.ok(database.position);
+  } finally {
+    child.kill("SIGKILL");
+  }
+});
+
+test("LiveDatabase is refused when this process has the database already, and the first one keeps its locks", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  const first = await stage.follow();
+  stage.insert();
+  await first.settle();
+  const link = `${stage.folder}/link.db`;
+  symlinkSync(stage.path, link);
+  for (const path of [stage.path, link]) {
+    assert.match(await startError(stage, { path }), /is replicated by this walbrook already/);
+  }
+  // Another process still can't restart the WAL that the first one stands on.
+  const neighbour = stage.neighbour();
+  const { index } = first.position!;
+  await neighbour.sql("PRAGMA busy_timeout = 0");
+  const held = await Promise.all([neighbour.checkpoint("RESTART")]);
+  assert.ok(held[0]!.isBusy, "the locks of the first follower are gone");
+  assert.equal(first.position!.index, index);
+});
+
+test("LiveDatabase says so and waits while an application keeps everybody out", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  stage.closeApplication();
+  const neighbour = stage.neighbour();
+  await neighbour.sql("PRAGMA locking_mode = EXCLUSIVE");
+  await neighbour.sql("INSERT INTO t (x) VALUES (1)");
+  const database = stage.database();
+  await database.start();
+  assert.deepEqual(database.state, {
+    kind: "waiting",
+    reason: "the database is locked: its application keeps everybody else out",
+  });
+  await neighbour.sql("INSERT INTO t (x) VALUES (2)");
+  await neighbour.closeConnection();
+  await until(() => database.state.kind === "live", { what: "the database is free" });
+  assert.equal(stage.logged("warn").length, 1);
+});
+
+test("LiveDatabase goes on when an application asks for EXCLUSIVE mode while it follows", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  const database = await stage.follow();
+  const snapshot = await keepSnapshot(database);
+  const neighbour = stage.neighbour();
+  await neighbour.sql("PRAGMA busy_timeout = 50");
+  await neighbour.sql("PRAGMA locking_mode = EXCLUSIVE");
+  await neighbour.sql("INSERT INTO t (x) VALUES (1)").catch(() => {});
+  for (let round = 0; round < 20; round++) {
+    stage.insert();
+    await database.settle();
+  }
+  await neighbour.closeConnection();
+  await assertNothingLost(database, { snapshot, neighbour });
+  assert.deepEqual(stage.logged("error"), []);
+  assert.deepEqual(stage.logged("warn"), []);
+});
+
+test("LiveDatabase stops loudly when the -wal is deleted, and takes the database up when it is mended", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  stage.closeApplication();
+  const neighbour = new Neighbour(stage.path);
+  await neighbour.sql("INSERT INTO t (x) VALUES (1)");
+  const database = await stage.follow();
+  const { generation } = database.position!;
+  rmSync(`${stage.path}-wal`);
+  await until(() => database.state.kind === "waiting", { what: "the loss is seen" });
+  await neighbour.sql("INSERT INTO t (x) VALUES (2)");
+  await until(() => /restart that program/.test(JSON.stringify(database.state)), {
+    what: "what to do is said",
+  });
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.equal(database.state.kind, "waiting");
+  await neighbour.closeConnection();
+  await neighbour[Symbol.asyncDispose]();
+  stage.insert();
+  await until(() => database.state.kind === "live", { what: "it is taken up again" });
+  assert.notEqual(database.position!.generation, generation);
+  const snapshot = await keepSnapshot(database);
+  await assertNothingLost(database, { snapshot, neighbour: stage.neighbour() });
+});
+
+test("LiveDatabase waits when the database is deleted and takes up the next one with a new generation", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  const database = await stage.follow();
+  const { generation } = database.position!;
+  stage.closeApplication();
+  for (const end of ["", "-wal", "-shm"]) rmSync(stage.path + end, { force: true });
+  await until(() => database.state.kind === "waiting", { what: "the loss is seen" });
+  stage.insert();
+  await until(() => database.state.kind === "live", { what: "the next one is taken up" });
+  assert.notEqual(database.position!.generation, generation);
+});
+
+test("LiveDatabase takes up a database that replaces the one it follows, with a new generation", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  const database = await stage.follow();
+  const { generation } = database.position!;
+  stage.closeApplication();
+  const other = `${stage.folder}/other.db`;
+  new DatabaseSync(other).exec("CREATE TABLE other (x)");
+  for (const end of ["-wal", "-shm"]) rmSync(stage.path + end, { force: true });
+  renameSync(other, stage.path);
+  await until(() => database.position !== undefined && database.position.generation !== generation, {
+    what: "a new generation",
+  });
+  const neighbour = stage.neighbour();
+  await neighbour.sql("INSERT INTO other VALUES (1)");
+  await assertNothingLost(database, { snapshot: await keepSnapshot(database), neighbour });
+});
+
+test("LiveDatabase begins a generation when the meta directory is deleted under it, with a lock again", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  const database = await stage.follow();
+  const { generation } = database.position!;
+  rmSync(database.meta.path, { recursive: true });
+  await until(() => database.position !== undefined && database.position.generation !== generation, {
+    what: "a new generation",
+  });
+  assert.ok(existsSync(`${database.meta.path}/walbrook.lock`));
+  stage.insert();
+  const snapshot = await keepSnapshot(database);
+  await assertNothingLost(database, { snapshot, neighbour: stage.neighbour() });
+});
+
+test("LiveDatabase names Litestream when it starts on the same database, and stops", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  const database = await stage.follow();
+  const binary = fileURLToPath(
+    new URL("../../node_modules/@flydotio/litestream-linux-x64/litestream", import.meta.url),
+  );
+  const child = spawn(binary, ["replicate", stage.path, `file://${stage.folder}/replica`], {
+    stdio: "ignore",
+  });
+  try {
+    await until(() => {
+      stage.insert();
+      return database.state.kind === "stopped";
+    }, { what: "the other program is seen", limitMs: 20_000 });
+    assert.match(
+      JSON.stringify(stage.logged("error")),
+      /most likely Litestream, writes into .*stop it, or walbrook/,
+    );
+  } finally {
+    const closed = new Promise((resolve) => child.once("close", resolve));
+    child.kill("SIGKILL");
+    await closed;
+  }
+});
+
+test("LiveDatabase leaves no trace in the database and the tables of Litestream alone", async () => {
+  await using stage = new Stage();
+  stage.application.exec("CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)");
+  stage.application.exec(
+    "CREATE TABLE _litestream_lock (id INTEGER); INSERT INTO _litestream_seq VALUES (1, 41)",
+  );
+  const look = () =>
+    JSON.stringify([
+      stage.application.prepare("SELECT * FROM sqlite_master").all(),
+      stage.application.prepare("SELECT * FROM _litestream_seq").all(),
+      stage.application.prepare("PRAGMA data_version").get(),
+    ]);
+  const before = look();
+  const database = await stage.follow({ limits: { minPages: 2, maxPages: 3, intervalMs: 1 } });
+  for (let round = 0; round < 20; round++) {
+    stage.application.exec("UPDATE _litestream_seq SET seq = 41");
+    await database.settle();
+  }
+  await database.quiesce(() => {});
+  (await database.openSnapshot()).close();
+  await database.close();
+  assert.equal(look(), before);
+});
+
+test("LiveDatabase writes nothing while nothing happens", async () => {
+  await using stage = new Stage();
+  for (let round = 0; round < 5; round++) stage.insert();
+  const database = await stage.follow();
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  const names = [
+    stage.path,
+    `${stage.path}-wal`,
+    database.meta.path,
+    ...readdirSync(database.meta.path, { recursive: true, encoding: "utf8" }).map((name) =>
+      `${database.meta.path}/${name}`
+    ),
+  ];
+  const look = () => JSON.stringify(names.map((name) => [name, statSync(name).size, statSync(name).mtimeMs]));
+  const before = look();
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  assert.equal(look(), before);
+});
+
+test("LiveDatabase gives files and folders the database's mode (41)", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  chmodSync(stage.path, 0o640);
+  chmodSync(stage.folder, 0o750);
+  const database = await stage.follow();
+  const { generation } = database.position!;
+  const mode = (path: string) => statSync(path).mode & 0o777;
+  const masked = 0o640 & ~process.umask();
+  assert.equal(mode(database.meta.shadowPath(generation, 0)), masked);
+  assert.equal(mode(`${database.meta.path}/generation`), masked);
+  assert.equal(mode(database.meta.path), 0o750 & ~process.umask());
+});
+
+for (const kind of ["write", "rename", "open", "sync"] as const) {
+  test(`LiveDatabase with a disk whose ${kind} fails tells it once, mends itself and loses nothing`, async () => {
+    await using stage = new Stage();
+    stage.insert();
+    const rules: FailRule[] = [];
+    const { files, failed } = failFiles(systemFiles, rules);
+    const database = await stage.follow({ files, limits: { minPages: 10, maxPages: 40 } });
+    const snapshot = await keepSnapshot(database);
+    const neighbour = stage.neighbour();
+    rules.push({ kind, code: "ENOSPC", path: /\/generations\//, times: Infinity });
+    await until(async () => {
+      stage.insert();
+      stage.application.exec("PRAGMA wal_checkpoint(PASSIVE)");
+      await database.settle();
+      return failed.length >= 5;
+    }, { what: "it fails" });
+    for (let round = 0; round < 30; round++) {
+      stage.insert();
+      await database.settle();
+    }
+    const errors = stage.logged("error");
+    assert.ok(errors.length >= 1 && errors.length <= 2, JSON.stringify(errors));
+    assert.match(errors[0]!, /ENOSPC/);
+    assert.match(database.lastError, /ENOSPC/);
+    rules.length = 0;
+    await until(() => database.lastError === "", { what: "it works again by itself" });
+    await assertNothingLost(database, { snapshot, neighbour });
+    assert.equal(database.position!.generation, snapshot.generation);
+  });
+}
+
+test("LiveDatabase leaves nothing of a generation that could not be begun", async () => {
+  await using stage = new Stage();
+  for (let round = 0; round < 5; round++) stage.insert();
+  const rules: FailRule[] = [{ kind: "rename", code: "ENOSPC", path: /generation$/, times: Infinity }];
+  const { files } = failFiles(systemFiles, rules);
+  const database = stage.database({ files });
+  await assert.rejects(database.start(), /ENOSPC/);
+  await database.close();
+  assert.deepEqual(readdirSync(`${database.meta.path}/generations`), []);
+  rules.length = 0;
+  const second = await stage.follow();
+  assert.ok(second.position!.offset > 0);
+});
+
+test("LiveDatabase undoes what a killed application left in a rollback journal, then follows", async () => {
+  await using stage = new Stage();
+  const application = new DatabaseSync(stage.path);
+  application.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, x); PRAGMA cache_size = 2");
+  for (let count = 0; count < 100; count++) application.exec("INSERT INTO t (x) VALUES (randomblob(2000))");
+  application.exec("BEGIN; UPDATE t SET x = randomblob(2001)");
+  // What a killed process leaves: the file half-written and its journal.
+  const crashed = `${stage.folder}/crashed.db`;
+  copyFileSync(stage.path, crashed);
+  copyFileSync(`${stage.path}-journal`, `${crashed}-journal`);
+  application.close();
+  const database = stage.database({ path: crashed });
+  await database.start();
+  assert.equal(database.state.kind, "live", JSON.stringify(database.state));
+  const neighbour = new Neighbour(crashed);
+  assert.deepEqual(await neighbour.sql("SELECT count(*) FROM t WHERE length(x) = 2000"), [[100]]);
+  await neighbour[Symbol.asyncDispose]();
+});
+
+test("LiveDatabase keeps a killed writer's unpublished frames out and goes on (SIGKILL)", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  const database = await stage.follow();
+  const snapshot = await keepSnapshot(database);
+  for (let round = 0; round < 5; round++) {
+    const victim = new Neighbour(stage.path);
+    await victim.sql("PRAGMA cache_size = 2");
+    const calls = Array.from(
+      { length: 300 },
+      () => victim.sql("INSERT INTO t (x) VALUES (randomblob(9000))").catch(() => []),
+    );
+    await calls[20 + round * 10];
+    await victim.kill();
+    stage.insert();
+  }
+  const neighbour = stage.neighbour();
+  await assertNothingLost(database, { snapshot, neighbour });
+  assert.equal((await neighbour.sql("PRAGMA integrity_check"))[0]![0], "ok");
+  assert.deepEqual(stage.logged("warn"), []);
+  assert.equal(readFileSync(`${database.meta.path}/generation`, "utf8").trim(), snapshot.generation);
+});

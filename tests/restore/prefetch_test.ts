@@ -1,0 +1,124 @@
+import { test } from "node:test";
+import assert from "node:assert/strict";
+import { statSync, truncateSync, unlinkSync } from "node:fs";
+import { join } from "node:path";
+import { concatBytes } from "../../src/bytes.ts";
+import { DamagedObjectError } from "../../src/errors.ts";
+import { FetchError, PIECE_SIZE, Prefetcher } from "../../src/restore/prefetch.ts";
+import { restore } from "../../src/restore/restore.ts";
+import { FileStore } from "../../src/storage/file_store.ts";
+import type { ObjectInfo } from "../../src/storage/object_store.ts";
+import { buildReplica, fileHash } from "../builders/replica_builder.ts";
+import { temporaryFolder } from "../doubles/temporary_folder.ts";
+import { failFiles } from "../doubles/failing_files.ts";
+import { systemFiles } from "../../src/runtime/files.ts";
+
+const SIZES = [
+  0,
+  1,
+  3 * PIECE_SIZE + 5,
+  PIECE_SIZE - 1,
+  7,
+  PIECE_SIZE,
+  PIECE_SIZE + 1,
+  70_000,
+  2 * PIECE_SIZE,
+];
+
+function bytesOf(size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  for (let at = 0; at < size; at += 997) bytes[at] = (at * 31 + size) & 0xff;
+  return bytes;
+}
+
+async function storeOf(folder: string): Promise<{ store: FileStore; objects: ObjectInfo[] }> {
+  const store = new FileStore({ root: folder });
+  const objects: ObjectInfo[] = [];
+  for (const [nth, size] of SIZES.entries()) objects.push(await store.put(`o/${nth}`, bytesOf(size)));
+  return { store, objects };
+}
+
+async function readStream(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const chunk of stream) parts.push(chunk.slice());
+  return concatBytes(parts);
+}
+
+/** Counts the requests that are open at once. */
+class BusyStore extends FileStore {
+  most = 0;
+  #open = 0;
+
+  override async get(...args: Parameters<FileStore["get"]>): Promise<ReadableStream<Uint8Array>> {
+    this.most = Math.max(this.most, ++this.#open);
+    const whole = await readStream(await super.get(...args));
+    this.#open--;
+    return new ReadableStream({
+      start(controller) {
+        controller.enqueue(whole);
+        controller.close();
+      },
+    });
+  }
+}
+
+test("Prefetcher gives objects of every size in order, with no more requests at once than asked for", async () => {
+  using folder = temporaryFolder();
+  const { objects } = await storeOf(folder.path);
+  for (const parallelism of [1, 3, 8]) {
+    const store = new BusyStore({ root: folder.path });
+    let counted = 0;
+    const options = { parallelism, onBytes: (count: number) => void (counted += count) };
+    await using source = new Prefetcher(store, objects, options);
+    for (const object of objects) {
+      const fetched = await source.next(object);
+      assert.equal(fetched.whole === undefined, object.size > PIECE_SIZE);
+      assert.deepEqual(await readStream(fetched.stream()), bytesOf(object.size), object.key);
+    }
+    assert.equal(counted, SIZES.reduce((sum, size) => sum + size, 0));
+    assert.equal(store.most, parallelism);
+  }
+});
+
+test("Prefetcher names an object that went away or grew, and passes on that one became shorter", async () => {
+  using folder = temporaryFolder();
+  const { store, objects } = await storeOf(folder.path);
+  const third = objects[2]!;
+  const read = async (object: ObjectInfo) => {
+    await using source = new Prefetcher(store, [object], { parallelism: 2 });
+    return await readStream((await source.next(object)).stream());
+  };
+  const isDamage = (error: unknown) => error instanceof DamagedObjectError && error.key.startsWith("o/");
+  await assert.rejects(read({ ...objects[4]!, size: 6 }), isDamage);
+  truncateSync(join(folder.path, third.key), PIECE_SIZE + 9);
+  assert.equal((await read(third)).length, PIECE_SIZE + 9);
+  unlinkSync(join(folder.path, third.key));
+  await assert.rejects(read(third), isDamage);
+});
+
+test("Prefetcher tells a store that fails from an object that is damaged", async () => {
+  using folder = temporaryFolder();
+  const { objects } = await storeOf(folder.path);
+  const { files } = failFiles(systemFiles, [{ kind: "read", code: "EIO", times: Infinity }]);
+  const store = new FileStore({ root: folder.path, files });
+  await using source = new Prefetcher(store, objects.slice(1), { parallelism: 4 });
+  await assert.rejects(source.next(objects[1]!), (error) => error instanceof FetchError);
+});
+
+test("restore() takes objects of many pieces", async () => {
+  using folder = temporaryFolder();
+  const replica = await buildReplica({
+    folder: folder.path,
+    pageSize: 65536,
+    indexCount: 3,
+    snapshotIndexes: [2],
+    withStates: false,
+  });
+  const snapshot = replica.objects.findLast((object) => object.offset === undefined)!;
+  assert.ok(statSync(join(replica.root, snapshot.key)).size > 2 * PIECE_SIZE, "the snapshot is too small");
+  for (const parallelism of [1, 8]) {
+    const outputPath = join(folder.path, `out-${parallelism}.db`);
+    await restore({ clients: [replica.client], outputPath, parallelism });
+    assert.equal(fileHash(outputPath), replica.finalState);
+  }
+});
