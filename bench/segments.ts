@@ -52,7 +52,7 @@ export async function makeSegments(path: string, replica: string, options: Segme
   {
     using source = await database.openSnapshot();
     const { newestCommitAt } = source;
-    await client.store.put(snapshotKey(source), encodeSnapshot(source, { newestCommitAt }));
+    await client.put(snapshotKey(source), encodeSnapshot(source, { newestCommitAt }));
   }
   const update = application.prepare("UPDATE t SET x = ? WHERE id = ?");
   for (let number = 0; number < segmentCount; number++) {

@@ -25,6 +25,11 @@ export class BrokenHistoryError extends Error {
   override readonly name = "BrokenHistoryError";
 }
 
+/** The age keys at hand don't fit a stored object, or are not enough to write one; this says nothing against it. */
+export class EncryptionError extends Error {
+  override readonly name = "EncryptionError";
+}
+
 /** SQLite could not get a lock in the time it was given; trying again later can help. */
 export class BusyError extends Error {
   override readonly name = "BusyError";

@@ -104,12 +104,21 @@ function configOf(
 export function litestreamRestore(
   { replicaPath, outputPath, args = [] }: { replicaPath: string; outputPath: string; args?: string[] },
 ): Promise<void> {
+  return runRestore(["-o", outputPath, ...args, `file://${replicaPath}`]);
+}
+
+/** The same with a configuration, as age keys have no flag. @throws {Error} with what it printed when it fails */
+export function litestreamRestoreConfigured(
+  { outputPath, args = [], ...options }: LitestreamOptions & { outputPath: string; args?: string[] },
+): Promise<void> {
+  writeFileSync(options.configPath, configOf(options));
+  const { databasePath } = options.databases[0]!;
+  return runRestore(["-config", options.configPath, "-o", outputPath, ...args, databasePath]);
+}
+
+function runRestore(args: readonly string[]): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const child = spawn(
-    litestreamPath(),
-    ["restore", "-o", outputPath, ...args, `file://${replicaPath}`],
-    { stdio: ["ignore", "pipe", "pipe"] },
-  );
+  const child = spawn(litestreamPath(), ["restore", ...args], { stdio: ["ignore", "pipe", "pipe"] });
   let log = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text) => log += text);

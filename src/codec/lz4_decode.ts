@@ -5,6 +5,7 @@ import { FRAME_MAGIC, isSkippableMagic, STORED_BIT } from "./lz4_format.ts";
 import { decompressBlock, HISTORY_LIMIT, XxHash32, xxHash32 } from "./lz4_kernel.ts";
 import { decodeNote, NOTE_MAGIC, NOTE_SIZE_LIMIT } from "./note.ts";
 import type { Note } from "./note.ts";
+import { noIdentity } from "./sealed.ts";
 
 /** What the header of a data frame announces. */
 interface FrameHeader {
@@ -24,6 +25,9 @@ type Place =
   | "block"
   | "content checksum"
   | "end";
+
+/** How every file of age begins, `age-`, in hex. */
+const AGE_START = "6167652d";
 
 /**
  * Decodes one object. Until `isComplete`: pass over `passOver` bytes, then `take()` exactly `wanted` bytes.
@@ -97,8 +101,8 @@ export class FrameDecoder {
     const magic = viewOf(bytes).getUint32(0, true);
     if (magic === FRAME_MAGIC) return this.#want("frame header", 3, this.#takeHeaderStart);
     if (!isSkippableMagic(magic)) {
-      const hint = toHex(bytes) === "6167652d" ? "; it begins like a file encrypted with age" : "";
-      throw new Error(`not an LZ4 frame: bad magic number ${toHex(bytes)}${hint}`);
+      const found = toHex(bytes);
+      throw found === AGE_START ? noIdentity() : new Error(`not an LZ4 frame: bad magic number ${found}`);
     }
     this.#want("skippable frame", 4, (size) => this.#takeSkippableSize(size, magic));
   }

@@ -1,23 +1,30 @@
 /**
- * Stored objects: raw bytes, a note in front, one LZ4 frame.
+ * Stored objects: raw bytes, a note in front, one LZ4 frame; in an encrypted replica all of that inside one age file.
  *
- * Encryption with age, when it comes, wraps what is encoded here and unwraps what is decoded here; nothing below
- * this file knows of it.
+ * Whoever writes gets plain objects here and stores them through `ReplicaClient.put()`, which alone encrypts.
  *
  * @see docs/FORMAT.md, "Object"
  */
 import { concatBytes } from "../bytes.ts";
+import type { Cipher } from "../cipher.ts";
 import { acquireBuffer, releaseBuffer } from "./buffer_pool.ts";
 import { ByteReader } from "./byte_reader.ts";
 import { FrameDecoder } from "./lz4_decode.ts";
 import { encodeFrameBytes, encodeFrameStream } from "./lz4_encode.ts";
 import { encodeNote } from "./note.ts";
 import type { Note } from "./note.ts";
+import { unseal } from "./sealed.ts";
 
 /** How an object is encoded. */
 export interface EncodeOptions {
   /** What stands in front; default none. */
   readonly note?: Note | undefined;
+}
+
+/** How an object is read. */
+export interface DecodeOptions {
+  /** The replica's; default none, and an encrypted object fails. */
+  readonly cipher?: Cipher | undefined;
 }
 
 /** What stands in front of an object. */
@@ -45,7 +52,7 @@ const TRAILING_DATA = "there is data after the end of the LZ4 frame";
 const SMALL_LIMIT = 64 * 1024;
 
 /**
- * The stored bytes of `raw`. Memory stays flat whatever the size.
+ * The bytes of `raw` to store. Memory stays flat whatever the size.
  *
  * An error of the source becomes the stream's, a cancel is passed on to the source. A chunk holds until the next
  * one is read or the stream is cancelled.
@@ -57,7 +64,7 @@ export function encodeObject(
   return encodeFrameStream(raw, note && encodeNote(note));
 }
 
-/** The stored bytes of `raw`, in memory of their own; for objects that are small. */
+/** The bytes of `raw` to store, in memory of their own; for objects that are small. */
 export function encodeObjectBytes(raw: Uint8Array, { note }: EncodeOptions = {}): Uint8Array<ArrayBuffer> {
   return encodeFrameBytes(raw, note && encodeNote(note));
 }
@@ -126,10 +133,14 @@ class ObjectReader {
  *
  * @returns once the note and the start of the data frame have been read; `raw` holds the source until it has
  * ended or is cancelled
- * @throws {ChecksumMismatchError} or an Error when the object isn't whole; so does `raw`
+ * @throws {EncryptionError} when the keys don't fit; {ChecksumMismatchError} or an Error when the object isn't
+ * whole; so does `raw`
  */
-export async function decodeObject(stored: ReadableStream<Uint8Array>): Promise<DecodedStream> {
-  const object = new ObjectReader(stored);
+export async function decodeObject(
+  stored: ReadableStream<Uint8Array>,
+  { cipher }: DecodeOptions = {},
+): Promise<DecodedStream> {
+  const object = new ObjectReader(unseal(stored, cipher));
   try {
     await object.readNotes();
   } catch (error) {
@@ -154,7 +165,7 @@ export async function decodeObject(stored: ReadableStream<Uint8Array>): Promise<
 }
 
 /**
- * Read a whole object at once: the quick way for thousands of small ones.
+ * Read a whole object at once: the quick way for thousands of small ones. It takes what `unsealBytes()` returns.
  *
  * @param limit the most raw bytes it may decode to; default 1 GiB
  * @throws {ChecksumMismatchError} or an Error when the object isn't whole or decodes to more than the limit
@@ -185,8 +196,11 @@ export function decodeObjectBytes(
 }
 
 /** Read only the note of an object; the rest of the source is cancelled. */
-export async function readNote(stored: ReadableStream<Uint8Array>): Promise<ObjectNote> {
-  const object = new ObjectReader(stored);
+export async function readNote(
+  stored: ReadableStream<Uint8Array>,
+  { cipher }: DecodeOptions = {},
+): Promise<ObjectNote> {
+  const object = new ObjectReader(unseal(stored, cipher));
   const { decoder } = object;
   try {
     await object.readNotes(() => decoder.note !== undefined || decoder.noteDamage !== undefined);

@@ -24,16 +24,16 @@ export interface CheckpointScheduleOptions {
 /** One database's checkpoints. */
 export class CheckpointSchedule {
   readonly #options: CheckpointScheduleOptions;
-  #lastTry: { frameCount: number; atMs: number };
+  #lastTry: { frameCount: number; backfilledCount: number; atMs: number };
 
   constructor(options: CheckpointScheduleOptions) {
     this.#options = options;
-    this.#lastTry = { frameCount: 0, atMs: options.clock.monotonicMs() };
+    this.#lastTry = { frameCount: 0, backfilledCount: 0, atMs: options.clock.monotonicMs() };
   }
 
   /** Count from now: another WAL has begun. */
   reset(): void {
-    this.#lastTry = { frameCount: 0, atMs: this.#options.clock.monotonicMs() };
+    this.#lastTry = { frameCount: 0, backfilledCount: 0, atMs: this.#options.clock.monotonicMs() };
   }
 
   /** Whether the interval calls for a try; the other reasons come with commits, which are looked at anyway. */
@@ -52,6 +52,7 @@ export class CheckpointSchedule {
       frameCount: index.mxFrame,
       backfilledCount: index.backfilledCount,
       triedFrameCount: this.#lastTry.frameCount,
+      triedBackfilledCount: this.#lastTry.backfilledCount,
       sinceLastTryMs: this.#options.clock.monotonicMs() - this.#lastTry.atMs,
       limits: this.#options.limits,
     });
@@ -60,7 +61,11 @@ export class CheckpointSchedule {
       await this.#checkpoint(choice, parts);
     } finally {
       // A try that failed counts too: the next look comes within milliseconds.
-      this.#lastTry = { frameCount: index.mxFrame, atMs: this.#options.clock.monotonicMs() };
+      this.#lastTry = {
+        frameCount: index.mxFrame,
+        backfilledCount: parts.follower.live.look()?.backfilledCount ?? 0,
+        atMs: this.#options.clock.monotonicMs(),
+      };
     }
     return true;
   }

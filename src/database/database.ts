@@ -31,7 +31,6 @@ import type { Position } from "../position.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { type Files, systemFiles } from "../runtime/files.ts";
 import type { Checksum } from "../wal/checksum.ts";
-import { equalPair } from "../wal/header.ts";
 
 export type { DatabaseOptions, DatabaseState };
 
@@ -348,11 +347,10 @@ export class LiveDatabase implements AsyncDisposable {
     return segmentAt(this.#source!, position, { maxBytes });
   }
 
-  /** Whether the shadow WAL has a frame with this checksum just before `position`; `undefined` when it can't tell. */
-  continuesFrom(position: Position, checksum: Checksum): boolean | undefined {
+  /** The checksum of the frame just before `position`, from the shadow WAL; `undefined` when it can't tell. */
+  checksumBefore(position: Position): Checksum | undefined {
     if (this.position?.generation !== position.generation) return undefined;
-    const ours = this.#source!.shadow.checksumBefore(position);
-    return ours === undefined ? undefined : equalPair(ours, checksum);
+    return this.#source!.shadow.checksumBefore(position);
   }
 
   /** End the generation, because a replica can't go on with it. */

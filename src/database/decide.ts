@@ -107,7 +107,7 @@ export function shouldMove(index: WalIndex, standing: Standing): boolean {
 
 /** When to checkpoint. */
 export interface CheckpointLimits {
-  /** Frames not yet in the database file that call for a polite try. Default 1000. */
+  /** Frames in the WAL that call for a polite try. Default 1000. */
   readonly minPages: number;
   /** Frames in the WAL that call for a barrier; 0: never. Default 10000. */
   readonly maxPages: number;
@@ -132,6 +132,8 @@ export interface CheckpointFacts {
   /** Frames in the WAL at the last try; 0 after a restart. */
   readonly triedFrameCount: number;
   readonly sinceLastTryMs: number;
+  /** Frames in the database file after the last try; 0 after a restart. */
+  readonly triedBackfilledCount: number;
   readonly limits: CheckpointLimits;
 }
 
@@ -150,6 +152,12 @@ export function chooseCheckpoint(facts: CheckpointFacts): CheckpointChoice {
     const grown = frameCount - triedFrameCount >= limits.minPages;
     return triedFrameCount < limits.maxPages || grown || sinceLastTryMs >= RETRY_MS ? "barrier" : "none";
   }
-  if (backlog >= limits.minPages && frameCount - triedFrameCount >= limits.minPages / 2) return "polite";
+  // However little is left: an application that checkpoints itself never gets past our reader, and pays for a try at
+  // each commit until the WAL is restarted. When being polite did not help, a barrier costs it less than that.
+  if (frameCount >= limits.minPages && frameCount - triedFrameCount >= limits.minPages / 4) {
+    const isOthersToo = backfilledCount > facts.triedBackfilledCount;
+    const wasTried = triedFrameCount >= limits.minPages;
+    return limits.maxPages > 0 && wasTried && isOthersToo ? "barrier" : "polite";
+  }
   return limits.intervalMs > 0 && sinceLastTryMs >= limits.intervalMs ? "polite" : "none";
 }

@@ -5,6 +5,7 @@
  *         generation                              16 hex digits and a line feed
  *         generations/<generation>/wal/<index>.wal     shadow WAL: header and whole frames, byte for byte
  *         walbrook.lock                           ours: held while we replicate, see instance_lock.ts
+ *         walbrook-uploads/<replica>.json         ours: what was uploaded last, see replicate/upload_memory.ts
  *
  * New files take the database's mode (before the umask) and owner, new folders those of the database's folder.
  */
@@ -84,6 +85,29 @@ export class MetaDirectory {
     this.adoptFile(temporary);
     this.#files.renameSync(temporary, this.generationPath);
     this.#files.syncFolderSync(this.path);
+  }
+
+  /** A small file of ours below the meta directory; `undefined` when it is not there or larger than `limit`. */
+  readText(name: string, { limit }: { limit: number }): string | undefined {
+    const path = join(this.path, name);
+    const stat = this.#files.statSync(path);
+    if (stat === undefined || stat.isFolder || stat.size > limit) return undefined;
+    using file = this.#files.openSync(path, { access: "read" });
+    const bytes = new Uint8Array(stat.size);
+    return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes, 0)));
+  }
+
+  /** Replace such a file at once. It isn't synced: after a power cut it may be old or empty. */
+  writeText(name: string, text: string): void {
+    const path = join(this.path, name);
+    const temporary = `${path}.tmp`;
+    this.#makeFolders(parentFolder(path));
+    {
+      using file = this.#files.openSync(temporary, { access: "create", mode: this.fileMode });
+      file.writeSync(new TextEncoder().encode(text), 0);
+    }
+    this.adoptFile(temporary);
+    this.#files.renameSync(temporary, path);
   }
 
   #shadowFolder(generation: string): string {

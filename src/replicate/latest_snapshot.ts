@@ -13,7 +13,7 @@ export async function findLatestSnapshot(
 ): Promise<StoredSnapshot | undefined> {
   const newest = (await client.snapshots(generation, options)).at(-1);
   if (newest === undefined) return undefined;
-  const note = await fetchNote(client.store, newest, options);
+  const note = await fetchNote(client, newest, options);
   const offset = note?.kind === "snapshot" ? note.offset : 0;
   return { position: { generation, index: newest.index, offset }, at: newest.createdAt };
 }

@@ -1,9 +1,12 @@
 /** Where a replica stands, read from the replica itself: its listing is the state. */
 import { decodeObject } from "../codec/object.ts";
-import { viewOf } from "../bytes.ts";
-import { describeError } from "../errors.ts";
+import { requireSameSeal, SEAL_SIZE } from "../codec/sealed.ts";
+import { readAll, viewOf } from "../bytes.ts";
+import type { Cipher } from "../cipher.ts";
+import { describeError, EncryptionError } from "../errors.ts";
 import { frameSize, type IndexOffset, type Position, WAL_HEADER_SIZE } from "../position.ts";
 import { frameChecksumAt } from "../wal/frames.ts";
+import type { ObjectInfo, StoreOptions } from "../storage/object_store.ts";
 import type { ReplicaClient, SegmentInfo } from "../storage/replica_client.ts";
 import type { Checksum } from "../wal/checksum.ts";
 
@@ -19,6 +22,11 @@ export interface RemoteState {
   readonly newestCommitAt: number;
   /** The newest segment, when it can't be read, and why: it has to be stored again. */
   readonly damaged: { readonly key: string; readonly reason: string } | undefined;
+  /**
+   * Why the end of the newest segment can't be known: it is encrypted, and there is no identity. `position` is where
+   * it begins then.
+   */
+  readonly unreadable: string | undefined;
   /** The newest segment, when it is whole. */
   readonly newest: KnownSegment | undefined;
 }
@@ -40,30 +48,37 @@ interface SegmentEnd {
 }
 
 /**
- * Read where `generation` stands in a replica: two listings, and one download of the last segment unless it is
- * `known`.
+ * Read where `generation` stands in a replica: two listings, and one download: of the last segment unless it is
+ * `known`, or, when there is none, of the first bytes of the last snapshot. Without keys to read with, of no more
+ * than the first bytes of either.
  *
- * @throws {Error} what the store fails with; a segment that comes but can't be decoded is no failure
+ * @throws {EncryptionError} when the replica is encrypted otherwise than its keys say, or can't be read with them;
+ * {Error} what the store fails with; a segment that comes but can't be decoded is no failure
  */
 export async function readRemoteState(
   client: ReplicaClient,
-  { generation, pageSize, known, signal }: {
+  { generation, pageSize, known, tried, signal }: {
     generation: string;
     pageSize: number;
     known?: KnownSegment | undefined;
+    /** A segment whose upload failed, as far as we know. */
+    tried?: IndexOffset | undefined;
     signal?: AbortSignal | undefined;
   },
 ): Promise<RemoteState> {
-  const snapshotIndex = (await client.snapshots(generation, { signal })).at(-1)?.index;
+  const snapshot = (await client.snapshots(generation, { signal })).at(-1);
+  const snapshotIndex = snapshot?.index;
   const last = (await client.segments(generation, { signal })).at(-1);
   const none = {
     snapshotIndex,
     checksum: undefined,
     newestCommitAt: 0,
     damaged: undefined,
+    unreadable: undefined,
     newest: undefined,
   };
   if (last === undefined || (snapshotIndex !== undefined && last.index < snapshotIndex)) {
+    if (snapshot !== undefined) await requireSealOf(client, snapshot, { signal });
     const position = snapshotIndex === undefined
       ? undefined
       : { generation, index: snapshotIndex, offset: 0 };
@@ -74,11 +89,38 @@ export async function readRemoteState(
   if (known !== undefined && known.key === key && known.size === size) {
     return { ...none, position: endAt(known.length), newest: known };
   }
+  if (client.cipher?.canDecrypt === false) {
+    await requireSealOf(client, last, { signal });
+    // Its upload seemed to fail and did not: the same goes there again.
+    const isTried = tried?.index === index && tried.offset === offset;
+    const unreadable = isTried ? undefined : `${key} can't be read back without age.identities`;
+    return { ...none, position: endAt(0), unreadable };
+  }
   const end = await readSegmentEnd(client, last, { pageSize, signal });
   if ("reason" in end) return { ...none, position: endAt(0), damaged: { key, reason: end.reason } };
   const { length, checksum, newestCommitAt } = end;
   const newest = { key, size, index, offset, length };
   return { ...none, position: endAt(length), checksum, newestCommitAt, newest };
+}
+
+/** Where no object is read whole, the first bytes of one tell whether the replica is encrypted. */
+async function requireSealOf(
+  client: ReplicaClient,
+  object: ObjectInfo,
+  options: StoreOptions,
+): Promise<void> {
+  const limit = SEAL_SIZE;
+  const range = { start: 0, end: limit };
+  const head = await readAll(await client.store.get(object.key, { ...options, range }), { limit });
+  try {
+    requireSameSeal(head, client.cipher);
+  } catch (error) {
+    throw unreadable(object, error);
+  }
+}
+
+function unreadable({ key }: ObjectInfo, cause: unknown): EncryptionError {
+  return new EncryptionError(`cannot determine replica position: ${key}`, { cause });
 }
 
 async function readSegmentEnd(
@@ -88,11 +130,13 @@ async function readSegmentEnd(
 ): Promise<SegmentEnd | { readonly reason: string }> {
   const stored = new WatchedSource(await client.store.get(segment.key, { signal }));
   try {
-    return await decodeEnd(stored.stream, { segment, pageSize });
+    return await decodeEnd(stored.stream, { segment, pageSize, cipher: client.cipher });
   } catch (error) {
     // A connection that breaks says nothing about the object, which must not be replaced then.
     if (stored.failure !== undefined) throw stored.failure.error;
     signal?.throwIfAborted();
+    // Other keys may read it: nothing of ours may take its place.
+    if (error instanceof EncryptionError) throw unreadable(segment, error);
     return { reason: describeError(error) };
   }
 }
@@ -122,9 +166,9 @@ class WatchedSource {
 
 async function decodeEnd(
   stored: ReadableStream<Uint8Array>,
-  { segment, pageSize }: { segment: SegmentInfo; pageSize: number },
+  { segment, pageSize, cipher }: { segment: SegmentInfo; pageSize: number; cipher: Cipher | undefined },
 ): Promise<SegmentEnd> {
-  const object = await decodeObject(stored);
+  const object = await decodeObject(stored, { cipher });
   const frame = frameSize(pageSize);
   let tail: Uint8Array = new Uint8Array(0);
   let length = 0;

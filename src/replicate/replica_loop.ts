@@ -6,6 +6,7 @@ import { Backoff, type BackoffOptions } from "./backoff.ts";
 import { type KnownSegment, readRemoteState } from "./remote_position.ts";
 import { SnapshotTask } from "./snapshot_task.ts";
 import { type SnapshotParts, type StoredSnapshot, takeSnapshot } from "./take_snapshot.ts";
+import { UploadMemory } from "./upload_memory.ts";
 import { uploadSegment } from "./upload_segment.ts";
 import { Notice, orAbort, Semaphore, sleep } from "../async.ts";
 import type { LiveDatabase } from "../database/database.ts";
@@ -17,6 +18,7 @@ import { type Metrics, silentMetrics } from "../metrics.ts";
 import { comparePositions, formatPosition, type Position } from "../position.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import type { ReplicaClient } from "../storage/replica_client.ts";
+import { equalPair } from "../wal/header.ts";
 
 /** How one replica is kept. */
 export interface ReplicaOptions {
@@ -70,14 +72,18 @@ export class ReplicaLoop {
   /** Whether `#position` is what the replica has, as far as we know; not so at first and after a failure. */
   #isLocated = false;
   #newest: KnownSegment | undefined;
+  /** Where the replica can't be read back. */
+  readonly #memory: UploadMemory | undefined;
   /** A segment whose upload failed, or whose answer got lost. */
   #tried: (Position & { readonly length: number }) | undefined;
   #newestCommitAt = 0;
   #lastUploadMs = -Infinity;
   #loop: Promise<void> | undefined;
   #snapshot: SnapshotTask | undefined;
-  #latestSnapshot: StoredSnapshot | undefined;
-  #isAbandoned = false;
+  /** The newest snapshot that was stored since `start`. */
+  latestSnapshot: StoredSnapshot | undefined;
+  /** Whether the shadow WAL is no longer kept for this replica; see `abandon`. */
+  isAbandoned = false;
 
   constructor(options: ReplicaOptions) {
     this.#options = options;
@@ -87,6 +93,9 @@ export class ReplicaLoop {
     this.#logger = (options.logger ?? silentLogger)
       .with({ db: options.database.path, replica: options.client.name });
     this.#metrics = options.metrics ?? silentMetrics;
+    const { cipher, name } = options.client;
+    const isReadable = cipher === undefined || cipher.canDecrypt;
+    this.#memory = isReadable ? undefined : new UploadMemory(options.database.meta, name);
     this.#slots = options.snapshots ?? new Semaphore(1);
     this.#backoff = new Backoff(this.#logger, options.backoff);
   }
@@ -114,22 +123,12 @@ export class ReplicaLoop {
       this.#position?.generation === this.#database.position?.generation;
   }
 
-  /** The newest snapshot that was stored since `start`. */
-  get latestSnapshot(): StoredSnapshot | undefined {
-    return this.#latestSnapshot;
-  }
-
-  /** Whether the shadow WAL is no longer kept for this replica; see `abandon`. */
-  get isAbandoned(): boolean {
-    return this.#isAbandoned;
-  }
-
   /**
    * Stop counting on the shadow WAL: it may be dropped from now on. The replica is looked at again until it answers,
    * and where it then lacks what is gone a new generation starts.
    */
   abandon(): void {
-    this.#isAbandoned = true;
+    this.isAbandoned = true;
     this.#isLocated = false;
   }
 
@@ -144,7 +143,7 @@ export class ReplicaLoop {
     if (generation === undefined || !this.isRestorable) return undefined;
     const either = AbortSignal.any([signal, this.#aborting.signal]);
     const stored = await takeSnapshot(this.#snapshotParts(generation), either);
-    if (stored !== undefined) this.#latestSnapshot = stored;
+    if (stored !== undefined) this.latestSnapshot = stored;
     return stored;
   }
 
@@ -170,6 +169,12 @@ export class ReplicaLoop {
 
   /** Begin; errors are retried until `finish`. */
   start(): void {
+    if (this.#memory !== undefined) {
+      this.#logger.warn(
+        "age recipients without identities: what is stored can't be read back, so after a crash a new generation " +
+          "may start, and nothing here can validate or restore the replica; add age.identities",
+      );
+    }
     this.#loop = this.#run();
   }
 
@@ -242,10 +247,13 @@ export class ReplicaLoop {
   /** Find out where the replica stands in the database's generation. */
   async #locate(database: Position): Promise<void> {
     const { generation } = database;
+    const remembered = this.#newest === undefined ? this.#memory?.read() : undefined;
+    const tried = this.#tried;
     const remote = await readRemoteState(this.client, {
       generation,
       pageSize: this.#database.pageSize,
-      known: this.#newest,
+      known: this.#newest ?? remembered,
+      tried: tried?.generation === generation ? tried : undefined,
       signal: this.#aborting.signal,
     });
     if (remote.damaged !== undefined) {
@@ -253,19 +261,23 @@ export class ReplicaLoop {
     }
     const position = remote.position ?? { generation, index: database.index, offset: 0 };
     this.#position = position;
-    if (remote.checksum !== undefined && this.#database.continuesFrom(position, remote.checksum) === false) {
+    const checksum = remote.newest === remembered ? remembered?.checksum : remote.checksum;
+    const ours = this.#database.checksumBefore(position);
+    if (checksum !== undefined && ours !== undefined && !equalPair(ours, checksum)) {
       throw new ContinuityLostError(
         `the replica's ${formatPosition(position)} was written from another history`,
       );
     }
+    if (remote.unreadable !== undefined) throw new ContinuityLostError(remote.unreadable);
     this.#newest = remote.newest;
-    this.#newestCommitAt = Math.max(this.#newestCommitAt, remote.newestCommitAt);
+    const noted = Math.max(remote.newestCommitAt, remembered?.newestCommitAt ?? 0);
+    this.#newestCommitAt = Math.max(this.#newestCommitAt, noted);
     await this.#chooseSnapshot(position, {
       isThere: remote.snapshotIndex !== undefined,
       isFresh: remote.position === undefined,
     });
     this.#isLocated = true;
-    this.#isAbandoned = false;
+    this.isAbandoned = false;
     this.progressed.notify();
     this.#logger.debug("replica sync: calc new pos", { position: formatPosition(position) });
   }
@@ -287,8 +299,15 @@ export class ReplicaLoop {
     this.#snapshot = new SnapshotTask({
       ...this.#snapshotParts(generation),
       backoff: this.#options.backoff,
-      onStored: (stored) => this.#latestSnapshot = stored,
+      onStored: (stored) => this.latestSnapshot = stored,
     });
+  }
+
+  #remember(newest: KnownSegment, position: Position): void {
+    if (this.#memory === undefined) return;
+    const checksum = this.#database.checksumBefore(position);
+    if (checksum === undefined) return;
+    this.#memory.write({ ...newest, checksum, newestCommitAt: this.#newestCommitAt });
   }
 
   async #upload(segment: Segment): Promise<void> {
@@ -304,6 +323,7 @@ export class ReplicaLoop {
     this.#tried = undefined;
     this.#newest = { key, size, index, offset, length };
     this.#position = { generation, index, offset: offset + length };
+    this.#remember(this.#newest, this.#position);
     this.#lastUploadMs = startMs;
     const labels = { db: this.#database.path, name: this.client.name };
     this.#metrics.count("litestream_replica_wal_bytes", labels, length);

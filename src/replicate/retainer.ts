@@ -110,7 +110,7 @@ export class Retainer {
 
   async #look(current: string, signal: AbortSignal): Promise<Look> {
     const { client, clock } = this.#parts;
-    const momentOf = momentsOf(client.store, { signal });
+    const momentOf = momentsOf(client, { signal });
     const now = new Date(clock.now());
     const cutOffAt = new Date(now.getTime() - this.#options.retentionMs);
     const names = await explained("generations", client.generations({ signal }));
@@ -162,6 +162,10 @@ export class Retainer {
     const { generation } = position;
     const newest = listed.find((other) => other.generation === generation)?.snapshots.at(-1);
     if (newest === undefined) return false;
+    const own = this.#parts.loop.latestSnapshot;
+    if (own?.position.generation === generation && own.position.index === newest.index) {
+      return hasChangedSince(own, position);
+    }
     const { at, offset } = await momentOf(newest);
     return hasChangedSince({ position: { generation, index: newest.index, offset }, at }, position);
   }

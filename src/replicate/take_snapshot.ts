@@ -76,7 +76,7 @@ export async function takeSnapshot(
   // A replica that is dead is not said to be written to at each try.
   if (!parts.isRetry) logger.info("write snapshot", fields);
   const body = staged?.read() ?? encode();
-  const written: ObjectInfo = await client.store.put(snapshotKey(source), body, { signal });
+  const written: ObjectInfo = await client.put(snapshotKey(source), body, { signal });
   const elapsed = { durationMs: clock.monotonicMs() - startMs };
   logger.info("snapshot written", { ...fields, elapsed, sz: written.size });
   return { position, at };

@@ -36,7 +36,7 @@ export async function uploadSegment(
     const body = segment.length <= SMALL_BYTES
       ? encodeObjectBytes(await readAll(bytes, { limit: SMALL_BYTES }), { note })
       : encodeObject(bytes, { note });
-    return await client.store.put(segmentKey(segment), body, { signal });
+    return await client.put(segmentKey(segment), body, { signal });
   } catch (error) {
     // A store may wrap what its source failed with.
     throw problem() ?? error;

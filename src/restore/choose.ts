@@ -99,7 +99,7 @@ async function candidatesOf(
   options: StoreOptions,
 ): Promise<Choice[]> {
   const generations = await explained("cannot fetch generations", client.generations(options));
-  const momentOf = momentsOf(client.store, options);
+  const momentOf = momentsOf(client, options);
   const found: Choice[] = [];
   for (const generation of generations) {
     if (wanted !== undefined && generation !== wanted) continue;

@@ -3,11 +3,15 @@ import { readAll, streamOf } from "../bytes.ts";
 import { readNote } from "../codec/object.ts";
 import { DamagedObjectError, NotFoundError } from "../errors.ts";
 import type { Note } from "../codec/note.ts";
-import type { ObjectInfo, ObjectStore, StoreOptions } from "../storage/object_store.ts";
+import type { ObjectInfo, StoreOptions } from "../storage/object_store.ts";
+import type { ReplicaClient } from "../storage/replica_client.ts";
 import type { MomentOf, ObjectMoment } from "./inventory.ts";
 
 /** Bytes from the start of an object that hold its note, whatever its version. */
 const NOTE_RANGE = 4096;
+
+/** The same where it is encrypted: age's first 64 KiB as a whole, behind a header of some 100 bytes a recipient. */
+const SEALED_NOTE_RANGE = 128 * 1024;
 
 /**
  * The note of an object by a small range request; `undefined` when it has none that can be used.
@@ -15,21 +19,22 @@ const NOTE_RANGE = 4096;
  * What is wrong with the object beyond its note is found when its content is read.
  */
 export async function fetchNote(
-  store: ObjectStore,
+  { store, cipher }: ReplicaClient,
   object: ObjectInfo,
   options: StoreOptions = {},
 ): Promise<Note | undefined> {
   if (object.size === 0) return undefined;
   let start: Uint8Array;
   try {
-    const range = { start: 0, end: NOTE_RANGE };
-    start = await readAll(await store.get(object.key, { ...options, range }), { limit: NOTE_RANGE });
+    const limit = cipher?.canDecrypt === true ? SEALED_NOTE_RANGE : NOTE_RANGE;
+    const range = { start: 0, end: limit };
+    start = await readAll(await store.get(object.key, { ...options, range }), { limit });
   } catch (error) {
     if (error instanceof NotFoundError) throw vanished(object.key, error);
     throw error;
   }
-  // Not an object, or one cut short: said when its content is read. Until then its time is the store's.
-  return await readNote(streamOf(start)).then(({ note }) => note, () => undefined);
+  // Not an object, one cut short or for another key: said when its content is read. Until then its time is the store's.
+  return await readNote(streamOf(start), { cipher }).then(({ note }) => note, () => undefined);
 }
 
 /** The error for an object that was listed and is not there any more. */
@@ -41,11 +46,11 @@ export function vanished(key: string, cause: unknown): DamagedObjectError {
   );
 }
 
-/** Looks up times in `store`, each object at most once. */
-export function momentsOf(store: ObjectStore, options: StoreOptions = {}): MomentOf {
+/** Looks up times in a replica, each object at most once. */
+export function momentsOf(client: ReplicaClient, options: StoreOptions = {}): MomentOf {
   const known = new Map<string, Promise<ObjectMoment>>();
   const look = async (object: ObjectInfo): Promise<ObjectMoment> => {
-    const note = await fetchNote(store, object, options);
+    const note = await fetchNote(client, object, options);
     if (note === undefined) return { at: object.createdAt, isNoted: false, offset: 0 };
     const offset = note.kind === "snapshot" ? note.offset : 0;
     return { at: note.newestCommitAt, isNoted: true, offset };

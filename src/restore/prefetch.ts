@@ -1,7 +1,10 @@
 /** Objects in order, fetched ahead in pieces, so that several requests run at once in bounded memory. */
+import { unseal, unsealBytes } from "../codec/sealed.ts";
 import { DamagedObjectError, NotFoundError } from "../errors.ts";
-import type { ByteRange, ObjectInfo, ObjectStore } from "../storage/object_store.ts";
+import type { ByteRange, ObjectInfo } from "../storage/object_store.ts";
+import type { ReplicaClient } from "../storage/replica_client.ts";
 import { releaseUnusedMemory } from "../runtime/memory.ts";
+import { asDamage, FetchError } from "./damage.ts";
 import { vanished } from "./moments.ts";
 
 /** The most bytes that are fetched by one request; so many times the parallelism may be held. */
@@ -16,11 +19,6 @@ const COST_PER_PIECE = 16 * 1024;
 /** Buffers come in two sizes and are used again: for most objects of a busy history, and for a whole piece. */
 const BUFFER_SIZES = [64 * 1024, PIECE_SIZE] as const;
 
-/** The store could not give an object's bytes, which says nothing against the object. */
-export class FetchError extends Error {
-  override readonly name = "FetchError";
-}
-
 /** What is asked of a store at once. */
 interface Piece {
   readonly object: ObjectInfo;
@@ -29,10 +27,20 @@ interface Piece {
   readonly size: number;
 }
 
-/** A fetched object: its stored bytes, one chunk at a time, each valid until the next is asked for. */
+/** What became of a piece. */
+interface FetchedPiece {
+  /** Decrypted, if it is a whole object of an encrypted replica. */
+  readonly bytes: Uint8Array;
+  /** As stored. */
+  readonly storedSize: number;
+  /** What of `bytes` is a buffer to be used again. */
+  readonly buffer: Uint8Array<ArrayBuffer> | undefined;
+}
+
+/** A fetched object: its bytes, decrypted, one chunk at a time, each valid until the next is asked for. */
 export interface FetchedObject {
   /** The only chunk, when the object is no larger than a piece. */
-  readonly whole: Uint8Array<ArrayBuffer> | undefined;
+  readonly whole: Uint8Array | undefined;
   stream(): ReadableStream<Uint8Array>;
 }
 
@@ -45,20 +53,20 @@ export interface PrefetchOptions {
   readonly onBytes?: ((count: number) => void) | undefined;
 }
 
-/** Fetches `objects` of a store in order; ask for each with `next()`, and read it to its end before the next one. */
+/** Fetches `objects` of a replica in order; ask for each with `next()`, and read it to its end before the next one. */
 export class Prefetcher implements AsyncDisposable {
-  readonly #store: ObjectStore;
+  readonly #client: ReplicaClient;
   readonly #pieces: Iterator<Piece>;
   readonly #options: PrefetchOptions;
   readonly #abort = new AbortController();
   readonly #signal: AbortSignal;
-  readonly #running: Promise<Uint8Array<ArrayBuffer>>[] = [];
+  readonly #running: Promise<FetchedPiece>[] = [];
   readonly #spare: Uint8Array<ArrayBuffer>[] = [];
   #shown: Uint8Array<ArrayBuffer> | undefined;
   #sinceRelease = 0;
 
-  constructor(store: ObjectStore, objects: readonly ObjectInfo[], options: PrefetchOptions) {
-    this.#store = store;
+  constructor(client: ReplicaClient, objects: readonly ObjectInfo[], options: PrefetchOptions) {
+    this.#client = client;
     this.#pieces = piecesOf(objects);
     this.#options = options;
     const { signal } = options;
@@ -78,24 +86,24 @@ export class Prefetcher implements AsyncDisposable {
       left -= PIECE_SIZE;
       return piece;
     };
-    return { whole: undefined, stream: () => chunkStream(pull) };
+    return { whole: undefined, stream: () => unseal(chunkStream(pull), this.#client.cipher) };
   }
 
-  async #nextPiece(): Promise<Uint8Array<ArrayBuffer>> {
+  async #nextPiece(): Promise<Uint8Array> {
     this.#signal.throwIfAborted();
     if (this.#shown !== undefined) this.#release(this.#shown);
     this.#shown = undefined;
     this.#fill();
-    const piece = await this.#running.shift()!;
-    this.#shown = piece;
+    const { bytes, storedSize, buffer } = await this.#running.shift()!;
+    this.#shown = buffer;
     this.#fill();
-    this.#options.onBytes?.(piece.length);
-    this.#sinceRelease += piece.length + COST_PER_PIECE;
+    this.#options.onBytes?.(storedSize);
+    this.#sinceRelease += bytes.length + COST_PER_PIECE;
     if (this.#sinceRelease >= RELEASE_EVERY) {
       this.#sinceRelease = 0;
       releaseUnusedMemory();
     }
-    return piece;
+    return bytes;
   }
 
   #fill(): void {
@@ -109,10 +117,27 @@ export class Prefetcher implements AsyncDisposable {
     }
   }
 
-  async #fetch({ object, range, size }: Piece): Promise<Uint8Array<ArrayBuffer>> {
-    if (size === 0) return new Uint8Array(0);
+  async #fetch(piece: Piece): Promise<FetchedPiece> {
+    const stored = piece.size === 0 ? new Uint8Array(0) : await this.#get(piece);
+    const storedSize = stored.length;
+    // Here, where several objects are under way at once: each costs a key exchange, which other threads compute.
+    const bytes = piece.range === undefined ? await this.#unseal(piece.object, stored) : stored;
+    if (bytes === stored) return { bytes, storedSize, buffer: stored };
+    this.#release(stored);
+    return { bytes, storedSize, buffer: undefined };
+  }
+
+  async #unseal(object: ObjectInfo, stored: Uint8Array): Promise<Uint8Array> {
     try {
-      const stream = await this.#store.get(object.key, {
+      return await unsealBytes(stored, this.#client.cipher);
+    } catch (error) {
+      throw asDamage(object, error);
+    }
+  }
+
+  async #get({ object, range, size }: Piece): Promise<Uint8Array<ArrayBuffer>> {
+    try {
+      const stream = await this.#client.store.get(object.key, {
         signal: this.#signal,
         ...(range === undefined ? {} : { range }),
       });

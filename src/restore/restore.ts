@@ -8,12 +8,13 @@ import { type Files, systemFiles } from "../runtime/files.ts";
 import { resolve } from "../runtime/paths.ts";
 import type { ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import { chooseGeneration } from "./choose.ts";
+import { asDamage, damagedBy } from "./damage.ts";
 import { explainWrite, type OutputOwner, refuseExisting, RestoreOutput } from "./finish.ts";
 import { fetchNote } from "./moments.ts";
 import { PageMerge } from "./page_merge.ts";
 import { planRestore, type RestorePlan, type RestoreTarget } from "./plan.ts";
 import { type FetchedObject, Prefetcher } from "./prefetch.ts";
-import { asDamage, damagedBy, type RestoredSnapshot, writeSnapshot } from "./snapshot.ts";
+import { type RestoredSnapshot, writeSnapshot } from "./snapshot.ts";
 import { WalReplay } from "./wal_replay.ts";
 
 /** How far a restore is. */
@@ -137,7 +138,7 @@ class RestoreRun {
     this.#bytes = 0;
     this.#damagedNoteKeys.length = 0;
     await using output = await RestoreOutput.open(this.#options.outputPath, { files, mode, owner });
-    await using source = new Prefetcher(client.store, [plan.snapshot, ...plan.segments], {
+    await using source = new Prefetcher(client, [plan.snapshot, ...plan.segments], {
       parallelism: Math.max(1, this.#options.parallelism ?? 8),
       signal,
       onBytes: this.#countBytes(),
@@ -227,7 +228,7 @@ class RestoreRun {
     if (last === undefined) return undefined;
     const isNear = plan.next !== undefined && plan.next.index <= last.index + 1;
     const object = isNear ? plan.next : plan.nextSnapshot;
-    return object && { object, note: await fetchNote(client.store, object, { signal }) };
+    return object && { object, note: await fetchNote(client, object, { signal }) };
   }
 
   async #replayOne(fetched: FetchedObject, segment: SegmentInfo): Promise<void> {

@@ -2,11 +2,11 @@
 import { viewOf } from "../bytes.ts";
 import { decodeObject } from "../codec/object.ts";
 import type { SnapshotNote } from "../codec/note.ts";
-import { DamagedObjectError, describeError } from "../errors.ts";
+import { DamagedObjectError } from "../errors.ts";
 import type { OpenFile } from "../runtime/files.ts";
 import type { SnapshotInfo } from "../storage/replica_client.ts";
 import { isPageSize } from "../wal/header.ts";
-import { FetchError } from "./prefetch.ts";
+import { damagedBy } from "./damage.ts";
 import { checkNote } from "./wal_replay.ts";
 
 /** What a snapshot turned out to be. */
@@ -114,19 +114,4 @@ function announcedSize(note: SnapshotNote | undefined, header: Uint8Array): numb
   // The page count in the header holds only when the last writer also set the version beside it.
   if (view.getUint32(24) !== view.getUint32(92)) return 0;
   return (headerPageSize(header) ?? 0) * view.getUint32(28);
-}
-
-/** Run `act`, a step of reading `object`; what goes wrong names it. */
-export async function damagedBy<T>(object: { readonly key: string }, act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (error) {
-    throw asDamage(object, error);
-  }
-}
-
-/** `error` as one that names `object`; what the store says, and what names an object already, stays as it is. */
-export function asDamage(object: { readonly key: string }, error: unknown): unknown {
-  if (error instanceof DamagedObjectError || error instanceof FetchError) return error;
-  return new DamagedObjectError(object.key, describeError(error), { cause: error });
 }

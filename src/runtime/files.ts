@@ -8,6 +8,7 @@
 import * as fs from "node:fs";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
+import { concatBytes } from "../bytes.ts";
 
 /** What the file system knows of a path. Sizes are bytes. */
 export interface FileStat {
@@ -365,4 +366,26 @@ export async function makeFolders(
   await files.makeFolder(path, { mode: options.mode });
   if (options.owner !== undefined) await files.changeOwner(path, options.owner);
   return [...made, path];
+}
+
+/**
+ * All bytes of a pipe or a device, as in `-config <(program)`: what has no positions to read at. Blocks until it ends.
+ *
+ * @throws {Error} for more than `limit` bytes
+ */
+export function readPipeSync(path: string, { limit }: { limit: number }): Uint8Array {
+  const descriptor = fs.openSync(path, "r");
+  try {
+    const chunks: Uint8Array[] = [];
+    for (let size = 0; size <= limit;) {
+      const chunk = new Uint8Array(64 * 1024);
+      const length = fs.readSync(descriptor, chunk, 0, chunk.length, null);
+      if (length === 0) return concatBytes(chunks);
+      chunks.push(chunk.subarray(0, length));
+      size += length;
+    }
+  } finally {
+    fs.closeSync(descriptor);
+  }
+  throw new Error(`longer than ${limit} bytes`);
 }

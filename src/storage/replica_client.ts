@@ -1,4 +1,5 @@
 /** A replica in the layout of 0.3 on any object store: lists and keys; what the bytes mean is the codec's. */
+import type { Cipher } from "../cipher.ts";
 import { comparePositions, isGeneration } from "../position.ts";
 import {
   generationPrefix,
@@ -25,7 +26,32 @@ export interface SegmentInfo extends ObjectInfo {
 
 /** One destination of one database. */
 export class ReplicaClient {
-  constructor(readonly store: ObjectStore, readonly name: string = store.type) {}
+  /** What its objects are encrypted with; absent: they are not. Whoever reads passes it to the codec. */
+  readonly cipher: Cipher | undefined;
+
+  constructor(
+    readonly store: ObjectStore,
+    readonly name: string = store.type,
+    { cipher }: { cipher?: Cipher | undefined } = {},
+  ) {
+    this.cipher = cipher;
+  }
+
+  /**
+   * Store an object, encrypted if the replica is. Everything that a replica holds is written here.
+   *
+   * @throws {EncryptionError} when the replica has keys to read with alone
+   */
+  async put(
+    key: string,
+    body: Uint8Array | ReadableStream<Uint8Array>,
+    options: StoreOptions = {},
+  ): Promise<ObjectInfo> {
+    const { cipher } = this;
+    if (cipher === undefined) return await this.store.put(key, body, options);
+    const sealed = body instanceof Uint8Array ? await cipher.encryptBytes(body) : cipher.encrypt(body);
+    return await this.store.put(key, sealed, options);
+  }
 
   /** The generations that the replica has, sorted by name. */
   async generations(options: StoreOptions = {}): Promise<string[]> {

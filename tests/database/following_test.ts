@@ -14,6 +14,8 @@ import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { readAll } from "../../src/bytes.ts";
 import type { LiveDatabase } from "../../src/database/database.ts";
+import { Neighbour } from "./neighbour.ts";
+import { rebuild } from "./rebuild.ts";
 import { assertNothingLost, keepSnapshot, Stage, until } from "./stage.ts";
 
 function shadowFile(database: LiveDatabase): string {
@@ -359,6 +361,42 @@ test("LiveDatabase.openSnapshot() is right while the application writes on and c
   stage.insert();
   const snapshot = { generation, index, offset, pageSize, bytes };
   await assertNothingLost(database, { snapshot, neighbour });
+});
+
+test("LiveDatabase.openSnapshot() is the state at its own offset, whatever is written and checkpointed meanwhile", async () => {
+  await using stage = new Stage();
+  for (let count = 0; count < 400; count++) stage.insert(4000);
+  const database = await stage.follow();
+  const neighbour = stage.neighbour();
+  await neighbour.sql("PRAGMA busy_timeout = 0");
+  // All pages into the main file and the WAL restarted: replaying the index alone would not bring them.
+  const first = database.position!.index;
+  await until(async () => {
+    stage.application.exec("PRAGMA wal_checkpoint(PASSIVE)");
+    await database.settle();
+    stage.insert();
+    await database.settle();
+    return database.position!.index > first;
+  }, { what: "the next index" });
+  using source = await database.openSnapshot();
+  const { generation, index, offset, pageSize, pageCount } = source;
+  const look = "SELECT count(*), sum(length(x)), max(id) FROM t";
+  const before = await neighbour.sql(look);
+  // In turns, so that a snapshot that nothing protects would see restarted WALs backfilled under it.
+  for (let round = 0; round < 8; round++) {
+    stage.application.exec(`UPDATE t SET x = randomblob(${3000 + round}) WHERE id % 3 = ${round % 3}`);
+    await database.settle();
+    await neighbour.checkpoint("TRUNCATE");
+    await database.settle();
+  }
+  const bytes = await readAll(source.read(), { limit: pageSize * pageCount });
+  source.close();
+  const rebuilt = rebuild(database, { generation, index, offset, pageSize, bytes }, { index, offset });
+  const copy = `${stage.folder}/copy.db`;
+  writeFileSync(copy, rebuilt.bytes);
+  await using judge = new Neighbour(copy);
+  assert.deepEqual(await judge.sql("PRAGMA integrity_check"), [["ok"]]);
+  assert.deepEqual(await judge.sql(look), before);
 });
 
 test("LiveDatabase.segmentAfter() cuts at whole frames and goes on to the next index", async () => {

@@ -38,9 +38,13 @@ export interface Rebuilt {
   readonly salts: readonly (readonly [number, number])[];
 }
 
-/** Replay the shadow WAL of `database` over `snapshot`, up to its position. Throws when a frame does not belong. */
-export function rebuild(database: LiveDatabase, snapshot: KeptSnapshot): Rebuilt {
-  const position = database.position;
+/** Replay the shadow WAL of `database` over `snapshot`, up to its position or `end`. Throws when a frame does not belong. */
+export function rebuild(
+  database: LiveDatabase,
+  snapshot: KeptSnapshot,
+  end?: { index: number; offset: number },
+): Rebuilt {
+  const position = database.position && { ...database.position, ...end };
   if (position?.generation !== snapshot.generation) throw new Error("the generation is another one by now");
   const { pageSize } = snapshot;
   let bytes: Uint8Array = snapshot.bytes.slice();

@@ -1,6 +1,7 @@
 /** The rules of the lossless checkpoint, each broken once in the source to see its test fail. */
 import assert from "node:assert/strict";
 import { existsSync, openSync, readFileSync, readSync, statSync, writeSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { assertNothingLost, keepSnapshot, Stage, until } from "./stage.ts";
 import { viewOf } from "../../src/bytes.ts";
@@ -33,7 +34,13 @@ test("LiveDatabase loses nothing when a commit and a full checkpoint fall betwee
   // It runs in this thread, where our reader can't move while it waits.
   stage.application.exec("PRAGMA busy_timeout = 0");
   let armed = 0;
+  let isReading = false;
   const files = hookFiles(systemFiles, (call, act) => {
+    // And right before it: what our reader was moved onto without a copy would be gone by now.
+    if (call.kind === "read" && call.path.endsWith("-wal") && call.position! > 32 && isReading) {
+      stage.application.exec("PRAGMA wal_checkpoint(FULL)");
+      stage.insert();
+    }
     const result = act();
     // Right after the copy, before the reader moves: the moment in which the tool that we replace loses commits.
     if (call.kind === "write" && call.path.includes("/wal/") && armed > 0) {
@@ -50,11 +57,13 @@ test("LiveDatabase loses nothing when a commit and a full checkpoint fall betwee
   const snapshot = await keepSnapshot(database);
   for (let round = 0; round < 10; round++) {
     armed = 2;
+    isReading = round % 2 === 1;
     stage.insert();
     await database.settle();
     stage.application.exec("PRAGMA wal_checkpoint(RESTART)");
   }
   armed = 0;
+  isReading = false;
   const rebuilt = await assertNothingLost(database, { snapshot, neighbour: stage.neighbour() });
   assert.ok(rebuilt.commitCount >= 40, `${rebuilt.commitCount} commits`);
   assert.deepEqual(stage.logged("warn"), []);
@@ -120,6 +129,34 @@ test("Follower that lets its reader go loses commits (the mutant that the other 
 test("Follower that keeps its reader loses nothing where the mutant does", async () => {
   await using stage = new Stage();
   assert.deepEqual(await commitBehindTheBack(stage, false), { has: true, wasRestarted: false });
+});
+
+test("Readers.move() begins the new transaction before it ends the old one", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  using bare = bareFollower(stage);
+  const { follower } = bare;
+  await follower.startGeneration();
+  stage.insert();
+  await follower.catchUp();
+  // Backfill all that can be, so that only our reader keeps the WAL from being restarted.
+  stage.application.exec("PRAGMA busy_timeout = 0; PRAGMA wal_checkpoint(PASSIVE)");
+  const restart = () => Object.values(stage.application.prepare("PRAGMA wal_checkpoint(RESTART)").get()!)[0];
+  assert.equal(restart(), 1);
+  const original = DatabaseSync.prototype.exec;
+  const answers: unknown[] = [];
+  // A neighbour tries before each statement of ours, until the new reader stands on mark 0.
+  DatabaseSync.prototype.exec = function (sql: string) {
+    answers.push(restart());
+    original.call(this, sql);
+  };
+  try {
+    follower.readers.move();
+  } finally {
+    DatabaseSync.prototype.exec = original;
+  }
+  // BEGIN, the read that makes it stand, and the ROLLBACK of the old one.
+  assert.deepEqual(answers, [1, 1, 1]);
 });
 
 test("Readers take turns: there is no moment in which the WAL could be truncated", async () => {
@@ -273,6 +310,24 @@ test("Readers.repair() keeps the standing reader: a commit that isn't copied yet
   );
   await follower.catchUp();
   assert.equal(follower.shadow.frameCount, pinned);
+});
+
+test("Follower.step() keeps the standing reader when the wal-index is broken", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  using bare = bareFollower(stage);
+  const { follower } = bare;
+  await follower.startGeneration();
+  stage.insert();
+  // Held open: see above.
+  lookAt(stage.path);
+  const shm = openSync(`${stage.path}-shm`, "r+");
+  writeSync(shm, new Uint8Array([0x55]), 0, 1, 16);
+  const before = follower.readers.standing;
+  assert.ok(follower.step().hasMore);
+  assert.equal(follower.readers.standing, before);
+  await follower.catchUp();
+  assert.equal(follower.shadow.frameCount, lookAt(stage.path).mxFrame);
 });
 
 test("LiveDatabase does not keep an idle neighbour's TRUNCATE waiting (33)", async () => {

@@ -4,8 +4,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { readAll } from "../../src/bytes.ts";
+import type { Cipher } from "../../src/cipher.ts";
 import { decodeObjectBytes } from "../../src/codec/object.ts";
 import type { Note } from "../../src/codec/note.ts";
+import { unsealBytes } from "../../src/codec/sealed.ts";
 import { LiveDatabase } from "../../src/database/database.ts";
 import type { CheckpointLimits } from "../../src/database/decide.ts";
 import { comparePositions } from "../../src/position.ts";
@@ -33,19 +35,25 @@ export class TestReplica {
   readonly files: FileStore;
   readonly store: FaultyStore;
   /** Goes through the faults. */
-  readonly client: ReplicaClient;
+  client!: ReplicaClient;
   /** Doesn't. */
-  readonly direct: ReplicaClient;
+  direct!: ReplicaClient;
 
-  constructor(readonly path: string, name: string) {
+  constructor(readonly path: string, readonly name: string, cipher?: Cipher) {
     this.files = new FileStore({ root: path });
     this.store = new FaultyStore(this.files);
-    this.client = new ReplicaClient(this.store, name);
-    this.direct = new ReplicaClient(this.files, name);
+    this.encryptWith(cipher);
+  }
+
+  /** Have other keys from the next run on. */
+  encryptWith(cipher: Cipher | undefined): void {
+    this.client = new ReplicaClient(this.store, this.name, { cipher });
+    this.direct = new ReplicaClient(this.files, this.name, { cipher });
   }
 
   async object(key: string): Promise<{ raw: Uint8Array; note: Note | undefined }> {
-    return decodeObjectBytes(await readAll(await this.files.get(key), { limit: 1 << 28 }));
+    const stored = await readAll(await this.files.get(key), { limit: 1 << 28 });
+    return decodeObjectBytes(await unsealBytes(stored, this.direct.cipher));
   }
 
   async segments(generation: string): Promise<StoredObject[]> {
@@ -71,6 +79,8 @@ export interface BenchOptions {
   readonly segmentBytes?: number;
   readonly maxShadowBytes?: number;
   readonly limits?: Partial<CheckpointLimits>;
+  /** Default none. */
+  readonly cipher?: Cipher;
   /** Default: a table `t (id, body)` in WAL mode. */
   readonly isEmpty?: boolean;
 }
@@ -90,7 +100,7 @@ export class Bench implements AsyncDisposable {
     this.path = join(this.#folder.path, "app.db");
     this.replicas = Array.from(
       { length: options.replicaCount ?? 1 },
-      (_, at) => new TestReplica(join(this.#folder.path, `replica-${at}`), `replica-${at}`),
+      (_, at) => new TestReplica(join(this.#folder.path, `replica-${at}`), `replica-${at}`, options.cipher),
     );
     if (!options.isEmpty) this.openApplication();
   }

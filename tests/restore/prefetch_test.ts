@@ -4,11 +4,13 @@ import { statSync, truncateSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { concatBytes } from "../../src/bytes.ts";
 import { DamagedObjectError } from "../../src/errors.ts";
-import { FetchError, PIECE_SIZE, Prefetcher } from "../../src/restore/prefetch.ts";
+import { FetchError } from "../../src/restore/damage.ts";
+import { PIECE_SIZE, Prefetcher } from "../../src/restore/prefetch.ts";
 import { restore } from "../../src/restore/restore.ts";
 import { FileStore } from "../../src/storage/file_store.ts";
 import type { ObjectInfo } from "../../src/storage/object_store.ts";
 import { buildReplica, fileHash } from "../builders/replica_builder.ts";
+import { ReplicaClient } from "../../src/storage/replica_client.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 import { failFiles } from "../doubles/failing_files.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
@@ -69,7 +71,7 @@ test("Prefetcher gives objects of every size in order, with no more requests at 
     const store = new BusyStore({ root: folder.path });
     let counted = 0;
     const options = { parallelism, onBytes: (count: number) => void (counted += count) };
-    await using source = new Prefetcher(store, objects, options);
+    await using source = new Prefetcher(new ReplicaClient(store), objects, options);
     for (const object of objects) {
       const fetched = await source.next(object);
       assert.equal(fetched.whole === undefined, object.size > PIECE_SIZE);
@@ -85,7 +87,7 @@ test("Prefetcher names an object that went away or grew, and passes on that one 
   const { store, objects } = await storeOf(folder.path);
   const third = objects[2]!;
   const read = async (object: ObjectInfo) => {
-    await using source = new Prefetcher(store, [object], { parallelism: 2 });
+    await using source = new Prefetcher(new ReplicaClient(store), [object], { parallelism: 2 });
     return await readStream((await source.next(object)).stream());
   };
   const isDamage = (error: unknown) => error instanceof DamagedObjectError && error.key.startsWith("o/");
@@ -101,7 +103,7 @@ test("Prefetcher tells a store that fails from an object that is damaged", async
   const { objects } = await storeOf(folder.path);
   const { files } = failFiles(systemFiles, [{ kind: "read", code: "EIO", times: Infinity }]);
   const store = new FileStore({ root: folder.path, files });
-  await using source = new Prefetcher(store, objects.slice(1), { parallelism: 4 });
+  await using source = new Prefetcher(new ReplicaClient(store), objects.slice(1), { parallelism: 4 });
   await assert.rejects(source.next(objects[1]!), (error) => error instanceof FetchError);
 });
 

@@ -1,0 +1,100 @@
+/** One entry of `dbs`. */
+import { resolve } from "../runtime/paths.ts";
+import { atKey, type BuildContext, positive, zeroOrMore } from "./build_context.ts";
+import { buildReplica, type GlobalCredentials } from "./build_replica.ts";
+import type { DatabaseConfig, ReplicaConfig } from "./configuration.ts";
+import { Refusal } from "./findings.ts";
+import type { SectionValues } from "./section_values.ts";
+
+/** A built part with the section that it was built from. */
+export interface Built<T> {
+  readonly config: T;
+  readonly section: SectionValues;
+}
+
+/** A database, and its replicas with their sections. */
+export interface BuiltDatabase extends Built<DatabaseConfig> {
+  readonly replicas: readonly Built<ReplicaConfig>[];
+}
+
+/** Build a database and its replicas; what can't be built is left out, with a finding each. */
+export function buildDatabase(
+  section: SectionValues,
+  context: BuildContext & { readonly globals: GlobalCredentials },
+): BuiltDatabase | undefined {
+  const replicas: Built<ReplicaConfig>[] = [];
+  for (const one of section.children("replicas")) {
+    const config = one.isBroken ? undefined : context.findings.try(() => buildReplica(one, context));
+    if (config !== undefined) replicas.push({ config, section: one });
+  }
+  if (section.isBroken) return undefined;
+  const counts = context.findings.try(() => pageCounts(section, context));
+  const paths = context.findings.try(() => databasePaths(section, context));
+  const intervals = context.findings.try(() => databaseIntervals(section));
+  if (counts === undefined || paths === undefined || intervals === undefined) return undefined;
+  if (section.children("replicas").length === 0) {
+    context.findings.add(
+      "doubtful",
+      section.start,
+      `database ${paths.path} has no replicas: nothing is replicated`,
+    );
+  }
+  const at = context.findings.locationOf(section.start);
+  const config = { ...paths, ...intervals, ...counts, replicas: replicas.map(({ config }) => config), at };
+  return { config, section, replicas };
+}
+
+function databasePaths(
+  section: SectionValues,
+  { expandPath, findings }: BuildContext,
+): Pick<DatabaseConfig, "path" | "metaPath"> {
+  const path = section.text("path");
+  if (path === undefined) throw new Refusal(section.offsetOf("path"), "database path required");
+  const metaPath = section.text("meta-path");
+  if (metaPath?.startsWith("~/")) {
+    const message = `meta-path is taken as written: "~" is a folder of that name in the working directory`;
+    findings.add("doubtful", section.offsetOf("meta-path"), message);
+  }
+  return {
+    path: atKey(section, "path", () => expandPath(path)),
+    metaPath: metaPath === undefined ? undefined : resolve(metaPath),
+  };
+}
+
+function databaseIntervals(
+  section: SectionValues,
+): Pick<DatabaseConfig, "monitorIntervalMs" | "checkpointIntervalMs" | "busyTimeoutMs"> {
+  return {
+    monitorIntervalMs: positive(section, "monitor-interval", "1s is the usual"),
+    checkpointIntervalMs: zeroOrMore(section, "checkpoint-interval"),
+    busyTimeoutMs: zeroOrMore(section, "busy-timeout"),
+  };
+}
+
+function pageCounts(
+  section: SectionValues,
+  { findings }: BuildContext,
+): Pick<DatabaseConfig, "minCheckpointPageCount" | "maxCheckpointPageCount" | "truncatePageCount"> {
+  const min = positive(section, "min-checkpoint-page-count", "1000 is the usual");
+  const max = section.numberOrDefault("max-checkpoint-page-count");
+  const truncate = section.numberOrDefault("truncate-page-count");
+  for (
+    const [key, value] of [["max-checkpoint-page-count", max], ["truncate-page-count", truncate]] as const
+  ) {
+    if (value < 0) throw new Refusal(section.offsetOf(key), `${key} must not be below 0: 0 turns it off`);
+  }
+  const counts = { minCheckpointPageCount: min, maxCheckpointPageCount: max, truncatePageCount: truncate };
+  if (max === 0 || min <= max) return counts;
+  if (section.number("max-checkpoint-page-count") !== undefined) {
+    throw new Refusal(
+      section.offsetOf("min-checkpoint-page-count"),
+      `min-checkpoint-page-count ${min} is more than max-checkpoint-page-count ${max}`,
+    );
+  }
+  // A file with the minimum alone works with the tool we replace; the wish behind it is plain.
+  const message =
+    `min-checkpoint-page-count ${min} is more than the default of max-checkpoint-page-count, ${max}: ` +
+    `taken for both`;
+  findings.add("doubtful", section.offsetOf("min-checkpoint-page-count"), message);
+  return { ...counts, maxCheckpointPageCount: min };
+}

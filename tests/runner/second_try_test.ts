@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { TestResult } from "./junit.ts";
+import { filesToTryAgain, withSecondTry } from "./second_try.ts";
+import type { RuntimeRun } from "./verdict.ts";
+
+function result(file: string, outcome: TestResult["outcome"]): TestResult {
+  return { file, name: `test of ${file}`, outcome, message: "" };
+}
+
+function run(...results: TestResult[]): RuntimeRun {
+  return { runtime: "deno", results, exitCode: 1, remark: "" };
+}
+
+test("filesToTryAgain() takes the few files that failed", () => {
+  assert.deepEqual(filesToTryAgain(run(result("a", "failed"), result("b", "passed")), ["a", "b"]), ["a"]);
+  assert.deepEqual(filesToTryAgain(run(result("a", "passed")), ["a"]), []);
+});
+
+test("filesToTryAgain() takes nothing when much is broken, all when the runner left no report", () => {
+  const many = ["a", "b", "c", "d", "e"];
+  assert.deepEqual(filesToTryAgain(run(...many.map((file) => result(file, "failed"))), many), []);
+  assert.deepEqual(filesToTryAgain({ ...run(), results: undefined }, many), many);
+});
+
+test("withSecondTry() puts the second results in the place of the first, and keeps a second failure", () => {
+  const first = run(result("a", "failed"), result("b", "passed"));
+  const better = withSecondTry(first, {
+    second: { ...run(result("a", "passed")), exitCode: 0 },
+    files: ["a"],
+  });
+  assert.deepEqual(better.results?.map(({ outcome }) => outcome), ["passed", "passed"]);
+  assert.equal(better.exitCode, 0);
+  const worse = withSecondTry(first, { second: run(result("a", "failed")), files: ["a"] });
+  assert.deepEqual(worse.results?.map(({ outcome }) => outcome), ["passed", "failed"]);
+  assert.equal(worse.exitCode, 1);
+});
