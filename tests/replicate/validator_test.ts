@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { encodeObjectBytes } from "../../src/codec/object.ts";
 import { crc64, formatCrc64 } from "../../src/crc64.ts";
@@ -105,6 +106,25 @@ test("Validator compares at positions after shrinking, at the start of an index,
   assert.equal(await validator.validate(NEVER), "ok");
   await bench.loop.snapshot({ signal: NEVER });
   assert.equal(await validator.validate(NEVER), "ok");
+  bench.assertClean();
+});
+
+test("Validator lays the WAL over a database file that a long reader keeps old", async () => {
+  await using bench = new ValidatedBench({ limits: { minPages: 1e9, maxPages: 0, intervalMs: 0 } });
+  for (let row = 0; row < 100; row++) bench.insert("x".repeat(1000));
+  await bench.run();
+  await bench.current();
+  using reader = new DatabaseSync(bench.path);
+  reader.exec("BEGIN");
+  assert.equal(reader.prepare("SELECT count(*) AS n FROM t").get()!["n"], 100);
+  for (let row = 0; row < 100; row++) bench.insert("y".repeat(1000));
+  bench.application!.exec("UPDATE t SET body = 'z' WHERE id % 3 = 0");
+  await bench.current();
+  const validator = bench.validator();
+  assert.equal(await validator.validate(NEVER), "ok");
+  await bench.loop.snapshot({ signal: NEVER });
+  assert.equal(await validator.validate(NEVER), "ok");
+  reader.exec("ROLLBACK");
   bench.assertClean();
 });
 
