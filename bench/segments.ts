@@ -3,9 +3,10 @@ import { DatabaseSync } from "node:sqlite";
 import { rmSync } from "node:fs";
 import { randomFrom } from "./random.ts";
 import { LiveDatabase } from "../src/database/database.ts";
+import { encodeSnapshot } from "../src/replicate/encode_snapshot.ts";
 import { uploadSegment } from "../src/replicate/upload_segment.ts";
-import { uploadSnapshot } from "../src/replicate/upload_snapshot.ts";
 import type { Position } from "../src/position.ts";
+import { snapshotKey } from "../src/storage/keys.ts";
 import { FileStore } from "../src/storage/file_store.ts";
 import { ReplicaClient } from "../src/storage/replica_client.ts";
 
@@ -50,7 +51,8 @@ export async function makeSegments(path: string, replica: string, options: Segme
   await upload();
   {
     using source = await database.openSnapshot();
-    await uploadSnapshot(client, source, { newestCommitAt: source.newestCommitAt });
+    const { newestCommitAt } = source;
+    await client.put(snapshotKey(source), encodeSnapshot(source, { newestCommitAt }));
   }
   const update = application.prepare("UPDATE t SET x = ? WHERE id = ?");
   for (let number = 0; number < segmentCount; number++) {

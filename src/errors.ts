@@ -20,6 +20,11 @@ export class DamagedObjectError extends Error {
   }
 }
 
+/** Stored objects are missing among those that are there: what is left can't be restored as a whole. */
+export class BrokenHistoryError extends Error {
+  override readonly name = "BrokenHistoryError";
+}
+
 /** The age keys at hand don't fit a stored object, or are not enough to write one; this says nothing against it. */
 export class EncryptionError extends Error {
   override readonly name = "EncryptionError";

@@ -73,7 +73,7 @@ export async function assembleReplicator(request: ReplicateRequest, parts: RunPa
     return { client, logger, snapshots, onSnapshotProgress: parts.onSnapshotProgress };
   });
   for (const { client } of replicas) await warnOfSharedDevice(client, { path, logger });
-  return new Replicator({ database, replicas });
+  return new Replicator({ database, replicas, logger });
 }
 
 /** Two loops on one place would each take the other's objects for their own. */

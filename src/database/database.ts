@@ -230,6 +230,11 @@ export class LiveDatabase implements AsyncDisposable {
     return this.#opened?.live.pageSize() ?? this.#source.retiredPageSize ?? 0;
   }
 
+  /** Bytes of the database file; 0 while the database is not open. */
+  get fileBytes(): number {
+    return this.#opened?.live.mainStat().size ?? 0;
+  }
+
   /** The cheap look of a slow turn: anything new in the wal-index, or a check that is due? */
   #peek(): boolean {
     const index = this.#opened?.live.look();

@@ -134,6 +134,14 @@ export class MetaDirectory {
     return indexes.sort((left, right) => left - right);
   }
 
+  /** The shadow files of a generation with their bytes, by rising index. */
+  shadowFiles(generation: string): { readonly index: number; readonly size: number }[] {
+    return this.shadowIndexes(generation).map((index) => {
+      const size = this.#files.statSync(this.shadowPath(generation, index))?.size ?? 0;
+      return { index, size };
+    });
+  }
+
   /** Remove one generation. */
   removeGeneration(generation: string): void {
     this.#files.removeTreeSync(join(this.path, "generations", generation));

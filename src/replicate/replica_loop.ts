@@ -5,6 +5,7 @@
 import { Backoff, type BackoffOptions } from "./backoff.ts";
 import { type KnownSegment, readRemoteState } from "./remote_position.ts";
 import { SnapshotTask } from "./snapshot_task.ts";
+import { type SnapshotParts, type StoredSnapshot, takeSnapshot } from "./take_snapshot.ts";
 import { UploadMemory } from "./upload_memory.ts";
 import { uploadSegment } from "./upload_segment.ts";
 import { Notice, orAbort, Semaphore, sleep } from "../async.ts";
@@ -33,6 +34,10 @@ export interface ReplicaOptions {
   readonly backoff?: Partial<BackoffOptions> | undefined;
   /** Called after each upload. */
   readonly onProgress?: (() => void) | undefined;
+  /** Called after each failure to upload. */
+  readonly onFailure?: (() => void) | undefined;
+  /** A folder for compressed snapshots on their way to a slow store. Default: they go straight there. */
+  readonly stagePath?: string | undefined;
   /** Called as snapshot bytes are read. */
   readonly onSnapshotProgress?: ((done: number, total: number) => void) | undefined;
   readonly clock?: Clock | undefined;
@@ -75,6 +80,10 @@ export class ReplicaLoop {
   #lastUploadMs = -Infinity;
   #loop: Promise<void> | undefined;
   #snapshot: SnapshotTask | undefined;
+  /** The newest snapshot that was stored since `start`. */
+  latestSnapshot: StoredSnapshot | undefined;
+  /** Whether the shadow WAL is no longer kept for this replica; see `abandon`. */
+  isAbandoned = false;
 
   constructor(options: ReplicaOptions) {
     this.#options = options;
@@ -108,6 +117,52 @@ export class ReplicaLoop {
     return this.#isLocated && this.#hasSnapshot && isAtEnd(this.#database, this.#position);
   }
 
+  /** Whether the replica is known to restore what it has of the current generation. */
+  get isRestorable(): boolean {
+    return this.#isLocated && this.#hasSnapshot &&
+      this.#position?.generation === this.#database.position?.generation;
+  }
+
+  /**
+   * Stop counting on the shadow WAL: it may be dropped from now on. The replica is looked at again until it answers,
+   * and where it then lacks what is gone a new generation starts.
+   */
+  abandon(): void {
+    this.isAbandoned = true;
+    this.#isLocated = false;
+  }
+
+  /**
+   * Store another snapshot of the current generation, beside the uploads.
+   *
+   * @returns `undefined` when there is none to take now: no generation, its first snapshot still missing, or WAL that
+   * can't be uploaded
+   */
+  async snapshot({ signal }: { signal: AbortSignal }): Promise<StoredSnapshot | undefined> {
+    const generation = this.#database.position?.generation;
+    if (generation === undefined || !this.isRestorable) return undefined;
+    const either = AbortSignal.any([signal, this.#aborting.signal]);
+    const stored = await takeSnapshot(this.#snapshotParts(generation), either);
+    if (stored !== undefined) this.latestSnapshot = stored;
+    return stored;
+  }
+
+  #snapshotParts(generation: string): SnapshotParts {
+    return {
+      database: this.#database,
+      client: this.client,
+      generation,
+      slots: this.#slots,
+      position: () => this.#isLocated ? this.#position : undefined,
+      progressed: this.progressed,
+      notBefore: this.#newestCommitAt,
+      onProgress: this.#options.onSnapshotProgress,
+      stagePath: this.#options.stagePath,
+      clock: this.#clock,
+      logger: this.#logger,
+    };
+  }
+
   get #hasSnapshot(): boolean {
     return this.#snapshot === undefined || this.#snapshot.isDone;
   }
@@ -134,6 +189,7 @@ export class ReplicaLoop {
       } catch (error) {
         if (signal.aborted) return;
         pauseMs = await this.#handle(error);
+        this.#options.onFailure?.();
       }
       this.progressed.notify();
       try {
@@ -221,6 +277,7 @@ export class ReplicaLoop {
       isFresh: remote.position === undefined,
     });
     this.#isLocated = true;
+    this.isAbandoned = false;
     this.progressed.notify();
     this.#logger.debug("replica sync: calc new pos", { position: formatPosition(position) });
   }
@@ -240,17 +297,9 @@ export class ReplicaLoop {
     await running?.cancel(new Error("the snapshot is no longer needed"));
     if (isThere) return;
     this.#snapshot = new SnapshotTask({
-      database: this.#database,
-      client: this.client,
-      generation,
-      slots: this.#slots,
-      position: () => this.#isLocated ? this.#position : undefined,
-      progressed: this.progressed,
-      notBefore: this.#newestCommitAt,
+      ...this.#snapshotParts(generation),
       backoff: this.#options.backoff,
-      onProgress: this.#options.onSnapshotProgress,
-      clock: this.#clock,
-      logger: this.#logger,
+      onStored: (stored) => this.latestSnapshot = stored,
     });
   }
 

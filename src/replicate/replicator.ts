@@ -1,24 +1,58 @@
 /** One database with all its replicas. */
+import { Duties, type DutyOptions } from "./duties.ts";
+import type { DutyParts } from "./duty.ts";
 import { ReplicaLoop, type ReplicaOptions } from "./replica_loop.ts";
+import { chooseAbandoned, neededFrom } from "./shadow_bound.ts";
 import type { LiveDatabase } from "../database/database.ts";
 import { describeError } from "../errors.ts";
+import { type Logger, silentLogger } from "../logger.ts";
+import { silentMetrics } from "../metrics.ts";
+import { type Clock, systemClock } from "../runtime/clock.ts";
+
+/** One replica of a replicator. */
+export interface ReplicatorReplica extends Omit<ReplicaOptions, "database" | "onProgress" | "onFailure"> {
+  /** Retention, snapshots and validation; `clock` and `slots` are the replica's unless given. Default: Litestream's. */
+  readonly duties?: DutyOptions & { readonly clock?: Clock } | undefined;
+}
 
 /** What a replicator keeps together. */
 export interface ReplicatorOptions {
   readonly database: LiveDatabase;
-  /** One entry a replica. */
-  readonly replicas: readonly Omit<ReplicaOptions, "database" | "onProgress">[];
+  readonly replicas: readonly ReplicatorReplica[];
+  /**
+   * Bytes of the shadow WAL that are kept for a replica which is dead; beyond it starts a new generation when it is
+   * back. 0: no limit. Default 10 GiB.
+   */
+  readonly maxShadowBytes?: number | undefined;
+  readonly logger?: Logger | undefined;
 }
+
+/** Kept for a dead replica unless told otherwise. */
+export const MAX_SHADOW_BYTES = 10 * 2 ** 30;
 
 /** Follows one database and keeps its replicas up to date. */
 export class Replicator {
   readonly database: LiveDatabase;
   readonly replicas: readonly ReplicaLoop[];
+  /** In the order of the replicas. */
+  readonly duties: readonly Duties[];
+  readonly #maxShadowBytes: number;
+  readonly #logger: Logger;
 
-  constructor({ database, replicas }: ReplicatorOptions) {
+  constructor({ database, replicas, maxShadowBytes, logger }: ReplicatorOptions) {
     this.database = database;
+    this.#maxShadowBytes = maxShadowBytes ?? MAX_SHADOW_BYTES;
+    this.#logger = logger ?? silentLogger;
+    const release = () => this.#release();
     this.replicas = replicas.map((replica) =>
-      new ReplicaLoop({ ...replica, database, onProgress: () => this.#release() })
+      new ReplicaLoop({ ...replica, database, onProgress: release, onFailure: release })
+    );
+    this.duties = replicas.map((replica, at) =>
+      new Duties(dutyParts(this.replicas[at]!, database, replica), {
+        slots: replica.snapshots,
+        backoff: replica.backoff,
+        ...replica.duties,
+      })
     );
   }
 
@@ -26,15 +60,57 @@ export class Replicator {
   async start(): Promise<void> {
     await this.database.start();
     for (const replica of this.replicas) replica.start();
+    for (const duties of this.duties) duties.start();
+    if (this.replicas.length === 0) void this.#releaseAlone();
   }
 
-  /** Drop shadow files that the slowest replica is past. */
+  /** Without replicas nobody's progress tells when shadow files can go. */
+  async #releaseAlone(): Promise<void> {
+    while (this.database.state.kind !== "closed" && this.database.state.kind !== "stopped") {
+      this.#release();
+      await this.database.changed.token;
+    }
+  }
+
+  /** Drop shadow files that the slowest replica is past, and stop waiting for one that holds too many. */
   #release(): void {
-    const generation = this.database.position?.generation;
-    if (generation === undefined) return;
-    const positions = this.replicas.map((replica) => replica.position);
-    const indexes = positions.map((position) => position?.generation === generation ? position.index : 0);
-    this.database.releaseBefore(generation, Math.min(...indexes));
+    const position = this.database.position;
+    if (position === undefined) return;
+    const { generation, index: currentIndex } = position;
+    const holders = this.replicas.map((loop) => ({
+      loop,
+      index: loop.position?.generation === generation ? loop.position.index : undefined,
+      isFailing: loop.lastError !== "",
+      isAbandoned: loop.isAbandoned,
+    }));
+    const from = neededFrom(holders, currentIndex);
+    this.database.releaseBefore(generation, from);
+    // The two newest files stay in any case, so there is nothing to bound.
+    if (this.#maxShadowBytes <= 0 || from >= currentIndex - 1) return;
+    const abandoned = chooseAbandoned({
+      holders,
+      files: this.database.meta.shadowFiles(generation),
+      currentIndex,
+      databaseBytes: this.database.fileBytes,
+      maxBytes: this.#maxShadowBytes,
+    });
+    for (const { holder: { loop }, bytes } of abandoned) this.#abandon(loop, bytes);
+    if (abandoned.length > 0) this.#release();
+  }
+
+  #abandon(loop: ReplicaLoop, bytes: number): void {
+    this.#logger.error(
+      "replica given up until it is back: the shadow wal kept for it has reached its limit; " +
+        "it starts a new generation then, and has nothing of the time between",
+      {
+        db: this.database.path,
+        replica: loop.client.name,
+        bytes,
+        "max-shadow-size": this.#maxShadowBytes,
+        error: loop.lastError,
+      },
+    );
+    loop.abandon();
   }
 
   /**
@@ -43,6 +119,7 @@ export class Replicator {
    * @throws {Error} that names each replica that stayed behind, and why
    */
   async finish({ signal }: { signal: AbortSignal }): Promise<void> {
+    await Promise.all(this.duties.map((duties) => duties.stop()));
     await this.database.settle();
     const results = await Promise.allSettled(this.replicas.map((replica) => replica.finish({ signal })));
     await this.database.close();
@@ -55,4 +132,20 @@ export class Replicator {
       throw new Error(`${this.database.path}: the last commits are not in ${failures.join("; ")}`);
     }
   }
+}
+
+function dutyParts(
+  loop: ReplicaLoop,
+  database: LiveDatabase,
+  { duties, clock, logger = silentLogger, metrics }: ReplicatorReplica,
+): Omit<DutyParts, "turn"> {
+  const { client } = loop;
+  return {
+    database,
+    loop,
+    client,
+    clock: duties?.clock ?? clock ?? systemClock,
+    logger: logger.with({ db: database.path, replica: client.name }),
+    metrics: metrics ?? silentMetrics,
+  };
 }

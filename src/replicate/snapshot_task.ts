@@ -1,30 +1,13 @@
 /** The first snapshot of a generation in one replica, taken while its WAL goes on being uploaded. */
 import { Backoff, type BackoffOptions } from "./backoff.ts";
-import { uploadSnapshot } from "./upload_snapshot.ts";
-import { type Notice, orAbort, type Semaphore, sleep } from "../async.ts";
-import type { LiveDatabase } from "../database/database.ts";
-import type { SnapshotSource } from "../database/snapshot.ts";
-import type { Logger } from "../logger.ts";
-import { comparePositions, formatPosition, type Position } from "../position.ts";
-import type { Clock } from "../runtime/clock.ts";
-import type { ReplicaClient } from "../storage/replica_client.ts";
+import { type SnapshotParts, type StoredSnapshot, takeSnapshot } from "./take_snapshot.ts";
+import { orAbort, sleep } from "../async.ts";
 
-/** What a snapshot depends on. */
-export interface SnapshotParts {
-  readonly database: LiveDatabase;
-  readonly client: ReplicaClient;
-  readonly generation: string;
-  /** Bounds the snapshots that run at once. */
-  readonly slots: Semaphore;
-  /** Where the WAL stands in the replica; `undefined` while it can't be uploaded. Told by `progressed`. */
-  readonly position: () => Position | undefined;
-  readonly progressed: Notice;
-  /** The time, in milliseconds since 1970, before which nothing in the snapshot can have been the newest. */
-  readonly notBefore: number;
+/** What a task depends on. */
+export interface SnapshotTaskParts extends SnapshotParts {
   readonly backoff?: Partial<BackoffOptions> | undefined;
-  readonly onProgress?: ((done: number, total: number) => void) | undefined;
-  readonly clock: Clock;
-  readonly logger: Logger;
+  /** Called when it is in the replica. */
+  readonly onStored?: ((snapshot: StoredSnapshot) => void) | undefined;
 }
 
 /** The longest pause once the program is to end. */
@@ -35,13 +18,13 @@ export class SnapshotTask {
   readonly generation: string;
   /** Resolves when it is done or was cancelled; never rejects. */
   readonly ended: Promise<void>;
-  readonly #parts: SnapshotParts;
+  readonly #parts: SnapshotTaskParts;
   readonly #backoff: Backoff;
   readonly #aborting = new AbortController();
   readonly #hurrying = new AbortController();
   #isDone = false;
 
-  constructor(parts: SnapshotParts) {
+  constructor(parts: SnapshotTaskParts) {
     this.#parts = parts;
     this.generation = parts.generation;
     this.#backoff = new Backoff(parts.logger, parts.backoff);
@@ -74,8 +57,12 @@ export class SnapshotTask {
     while (!this.#isDone && !signal.aborted) {
       try {
         await this.#untilWalWorks(signal);
-        this.#isDone = await this.#take(signal);
-        if (this.#isDone) this.#backoff.succeed("replica works again");
+        const stored = await takeSnapshot({ ...this.#parts, isRetry: this.#backoff.count > 0 }, signal);
+        // Without one the WAL that it needs was not uploaded: it is tried again once that works.
+        if (stored === undefined) continue;
+        this.#isDone = true;
+        this.#parts.onStored?.(stored);
+        this.#backoff.succeed("replica works again");
       } catch (error) {
         if (signal.aborted) break;
         await this.#pause(this.#backoff.fail("snapshotter error", error), signal);
@@ -98,37 +85,6 @@ export class SnapshotTask {
     for (;;) {
       const token = progressed.token;
       if (position()?.generation === this.generation) return;
-      await orAbort(token, signal);
-    }
-  }
-
-  /** @returns whether it is in the replica; `false` when the WAL that it needs was not uploaded */
-  async #take(signal: AbortSignal): Promise<boolean> {
-    const { database, client, slots, clock, logger, onProgress, notBefore } = this.#parts;
-    using _ = await slots.acquire({ signal });
-    using source = await database.openSnapshot();
-    // Whoever started us finds that out too, and begins another task.
-    if (source.generation !== this.generation) return false;
-    // It is right only together with the WAL up to its offset, so that has to be there first.
-    if (!await this.#isWalUploaded(source, signal)) return false;
-    const startMs = clock.monotonicMs();
-    const position = formatPosition(source);
-    // A replica that is dead is not said to be written to at each try.
-    if (this.#backoff.count === 0) logger.info("write snapshot", { position });
-    const newestCommitAt = new Date(Math.max(notBefore, source.newestCommitAt.getTime()));
-    const written = await uploadSnapshot(client, source, { newestCommitAt, signal, onProgress });
-    const elapsedMs = clock.monotonicMs() - startMs;
-    logger.info("snapshot written", { position, elapsed: { durationMs: elapsedMs }, sz: written.size });
-    return true;
-  }
-
-  async #isWalUploaded(source: SnapshotSource, signal: AbortSignal): Promise<boolean> {
-    const { position, progressed } = this.#parts;
-    for (;;) {
-      const token = progressed.token;
-      const now = position();
-      if (now?.generation !== source.generation) return false;
-      if (comparePositions(now, source) >= 0) return true;
       await orAbort(token, signal);
     }
   }

@@ -3,15 +3,17 @@
  *
  * @see docs/DESIGN.md, "Restore"
  */
-import { formatIndex, formatPosition } from "../position.ts";
+import { BrokenHistoryError } from "../errors.ts";
+import { comparePositions, formatIndex, formatPosition, type IndexOffset } from "../position.ts";
 import { segmentKey, snapshotKey } from "../storage/keys.ts";
 import type { SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import type { Inventory, MomentOf } from "./inventory.ts";
 
-/** How far to restore: all there is, to the end of an index, or to a moment. */
+/** How far to restore: all there is, to the end of an index, to a position between two commits, or to a moment. */
 export type RestoreTarget =
   | { readonly kind: "latest" }
   | { readonly kind: "index"; readonly index: number }
+  | { readonly kind: "position"; readonly index: number; readonly offset: number }
   | { readonly kind: "moment"; readonly at: Date };
 
 /** What a restore reads. */
@@ -65,10 +67,26 @@ interface Ends {
 async function chooseEnds(inventory: Inventory, target: RestoreTarget, momentOf: MomentOf): Promise<Ends> {
   const { snapshots, segments } = inventory;
   if (target.kind === "moment") return await chooseByMoment(inventory, target.at, momentOf);
+  if (target.kind === "position") return await chooseByPosition(inventory, target, momentOf);
   const limit = target.kind === "index" ? target.index : Infinity;
   const snapshot = snapshots[countWhile(snapshots, (other) => other.index <= limit) - 1];
   if (snapshot === undefined) throw new Error("cannot find snapshot index: no snapshots available");
   return { snapshot, end: countWhile(segments, (segment) => segment.index <= limit) };
+}
+
+/** The newest snapshot that is right at `position`, and the segments that begin before it. */
+async function chooseByPosition(
+  { snapshots, segments }: Inventory,
+  position: IndexOffset,
+  momentOf: MomentOf,
+): Promise<Ends> {
+  const end = countWhile(segments, (segment) => comparePositions(segment, position) < 0);
+  for (const snapshot of snapshots.toReversed()) {
+    if (snapshot.index > position.index) continue;
+    const isBefore = snapshot.index < position.index;
+    if (isBefore || (await momentOf(snapshot)).offset <= position.offset) return { snapshot, end };
+  }
+  throw new Error("cannot find snapshot index: no snapshots available");
 }
 
 /**
@@ -151,7 +169,7 @@ function checkSegments(
     const { index, offset } = segment;
     if (previous?.index === index) {
       if (offset <= previous.offset) {
-        throw new Error(
+        throw new BrokenHistoryError(
           `wal segments out of order: generation=${generation} index=${formatIndex(index)} ` +
             `offsets=(${previous.offset},${offset}): ${segment.key}`,
         );
@@ -160,10 +178,10 @@ function checkSegments(
       const expected = previous === undefined ? snapshotIndex : previous.index + 1;
       if (index !== expected) {
         const missing = segmentKey({ generation, index: expected, offset: 0 });
-        throw new Error(`missing WAL index: ${generation}/${formatIndex(expected)}: ${missing}`);
+        throw new BrokenHistoryError(`missing WAL index: ${generation}/${formatIndex(expected)}: ${missing}`);
       }
       if (offset !== 0) {
-        throw new Error(
+        throw new BrokenHistoryError(
           `missing initial wal segment: generation=${generation} index=${formatIndex(index)} ` +
             `offset=${offset}: ${segmentKey({ generation, index, offset: 0 })}`,
         );

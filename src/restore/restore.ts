@@ -99,7 +99,7 @@ export async function restore(options: RestoreOptions): Promise<RestoreSummary> 
     const plan = await planRestore(choice.inventory, target, choice.momentOf);
     const { client } = choice;
     const run = new RestoreRun({ ...options, client, outputPath, target, files, logger, plan });
-    const spoiledAt = await run.attempt();
+    const spoiledAt = await run.attempt(target.kind === "position" ? target : undefined);
     // See PageMerge: an unfinished last transaction that was larger than the arena.
     if (spoiledAt !== undefined) await run.attempt(spoiledAt);
     return run.summary();

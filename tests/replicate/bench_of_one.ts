@@ -11,8 +11,8 @@ import { unsealBytes } from "../../src/codec/sealed.ts";
 import { LiveDatabase } from "../../src/database/database.ts";
 import type { CheckpointLimits } from "../../src/database/decide.ts";
 import { comparePositions } from "../../src/position.ts";
-import { ReplicaLoop, type ReplicaOptions } from "../../src/replicate/replica_loop.ts";
-import { Replicator } from "../../src/replicate/replicator.ts";
+import type { ReplicaLoop } from "../../src/replicate/replica_loop.ts";
+import { Replicator, type ReplicatorReplica } from "../../src/replicate/replicator.ts";
 import { restore } from "../../src/restore/restore.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { FileStore } from "../../src/storage/file_store.ts";
@@ -77,6 +77,7 @@ export interface BenchOptions {
   /** Default 20. */
   readonly syncIntervalMs?: number;
   readonly segmentBytes?: number;
+  readonly maxShadowBytes?: number;
   readonly limits?: Partial<CheckpointLimits>;
   /** Default none. */
   readonly cipher?: Cipher;
@@ -155,13 +156,15 @@ export class Bench implements AsyncDisposable {
   }
 
   /** Begin to replicate, or begin again after `stop`. */
-  async run(more: Partial<ReplicaOptions> = {}): Promise<void> {
+  async run(more: Partial<ReplicatorReplica> = {}): Promise<void> {
     const { clock = systemClock, syncIntervalMs = 20, segmentBytes, limits } = this.#options;
     const { logger } = this.logs;
     const database = new LiveDatabase({ path: this.path, logger, clock, limits, monitorIntervalMs: 100 });
     const backoff = { firstMs: 20, longestMs: 200 };
     this.replicator = new Replicator({
       database,
+      logger,
+      maxShadowBytes: this.#options.maxShadowBytes,
       replicas: this.replicas.map(({ client }) => ({
         client,
         logger,

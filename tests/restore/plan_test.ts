@@ -184,6 +184,34 @@ const CASES: readonly {
     expected: "snapshot 1 1:0 1:100 2:0 3:0",
   },
   {
+    what: "a position in the middle of an index",
+    target: { kind: "position", index: 1, offset: 60 },
+    expected: "snapshot 1 1:0",
+  },
+  {
+    what: "a position just past the start of a segment",
+    target: { kind: "position", index: 1, offset: 101 },
+    expected: "snapshot 1 1:0 1:100",
+  },
+  {
+    what: "a position before the offset of a snapshot from the one before",
+    snapshots: [snapshotOf(1, 10), snapshotOf(3, 30, { offset: 60 })],
+    target: { kind: "position", index: 3, offset: 59 },
+    expected: "snapshot 1 1:0 1:100 2:0 3:0 3:50",
+  },
+  {
+    what: "a position at the offset of a snapshot from that",
+    snapshots: [snapshotOf(1, 10), snapshotOf(3, 30, { offset: 60 })],
+    target: { kind: "position", index: 3, offset: 60 },
+    expected: "snapshot 3 3:0 3:50",
+  },
+  {
+    what: "no position before the first snapshot",
+    snapshots: [snapshotOf(3, 30)],
+    target: { kind: "position", index: 2, offset: 60 },
+    expected: "cannot find snapshot index: no snapshots available",
+  },
+  {
     what: "a moment before the offset of the only snapshot",
     snapshots: [snapshotOf(3, 30, { offset: 60 })],
     target: until(31),
@@ -213,7 +241,7 @@ test("planRestore() says what follows the restored segments", async () => {
 function oracle(
   snapshots: readonly Timed<SnapshotInfo>[],
   segments: readonly Timed<SegmentInfo>[],
-  target: RestoreTarget,
+  target: Exclude<RestoreTarget, { kind: "position" }>,
 ): string | undefined {
   const isWithin = (timed: Timed<SegmentInfo | SnapshotInfo>) =>
     target.kind === "latest" ||

@@ -1,25 +1,20 @@
-/** A snapshot on its way into a replica. */
+/** A snapshot as replicas store it. */
 import { encodeObject } from "../codec/object.ts";
 import type { Note } from "../codec/note.ts";
 import type { SnapshotSource } from "../database/snapshot.ts";
-import { snapshotKey } from "../storage/keys.ts";
-import type { ObjectInfo } from "../storage/object_store.ts";
-import type { ReplicaClient } from "../storage/replica_client.ts";
 
-/** What an upload takes beside the snapshot. */
-export interface SnapshotUploadOptions {
+/** What is told and asked beside the snapshot. */
+export interface SnapshotEncodeOptions {
   readonly newestCommitAt: Date;
-  readonly signal?: AbortSignal | undefined;
   /** Called with the bytes read so far and in all. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** Store a snapshot under its name, with its note in front. */
-export async function uploadSnapshot(
-  client: ReplicaClient,
+/** A snapshot as it is stored, with its note in front. */
+export function encodeSnapshot(
   source: SnapshotSource,
-  { newestCommitAt, signal, onProgress }: SnapshotUploadOptions,
-): Promise<ObjectInfo> {
+  { newestCommitAt, onProgress }: SnapshotEncodeOptions,
+): ReadableStream<Uint8Array> {
   const { generation, index, offset, pageSize, pageCount, previousEnd } = source;
   const note: Note = {
     kind: "snapshot",
@@ -35,7 +30,7 @@ export async function uploadSnapshot(
   const raw = onProgress === undefined
     ? source.read()
     : counted(source.read(), (done) => onProgress(done, total));
-  return await client.put(snapshotKey(source), encodeObject(raw, { note }), { signal });
+  return encodeObject(raw, { note });
 }
 
 /** The same stream, telling how many bytes have passed. */

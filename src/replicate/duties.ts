@@ -1,0 +1,50 @@
+/** The periodic duties of one replica beside its uploads: retention, snapshots, validation. */
+import type { BackoffOptions } from "./backoff.ts";
+import type { DutyParts } from "./duty.ts";
+import { Retainer, type RetainerOptions } from "./retainer.ts";
+import { Snapshotter } from "./snapshotter.ts";
+import { Validator, type ValidatorOptions } from "./validator.ts";
+import { Mutex, type Semaphore } from "../async.ts";
+
+/** What is to be done and how often; milliseconds. */
+export interface DutyOptions {
+  /** Default 24 h, checked each hour. */
+  readonly retention?: Partial<RetainerOptions> | undefined;
+  /** Default 0: no snapshots beyond those that generations and retention need. */
+  readonly snapshotIntervalMs?: number | undefined;
+  /** Default: never. */
+  readonly validation?: Omit<ValidatorOptions, "slots"> | undefined;
+  /** Bounds what reads whole databases at once. */
+  readonly slots?: Semaphore | undefined;
+  readonly backoff?: Partial<BackoffOptions> | undefined;
+}
+
+/** Runs from `start` to `stop`; its parts can also be asked to work at once. */
+export class Duties {
+  readonly retainer: Retainer;
+  readonly snapshotter: Snapshotter;
+  readonly validator: Validator;
+  readonly #stopping = new AbortController();
+  #running: Promise<unknown> | undefined;
+
+  constructor(parts: Omit<DutyParts, "turn">, options: DutyOptions = {}) {
+    const whole: DutyParts = { ...parts, turn: new Mutex() };
+    const { backoff, slots } = options;
+    this.retainer = new Retainer(whole, options.retention);
+    this.snapshotter = new Snapshotter(whole, { intervalMs: options.snapshotIntervalMs ?? 0, backoff });
+    this.validator = new Validator(whole, { intervalMs: 0, ...options.validation, slots });
+  }
+
+  /** Begin; errors are logged, and tried again at the next time. */
+  start(): void {
+    const { signal } = this.#stopping;
+    const runs = [this.retainer, this.snapshotter, this.validator].map((duty) => duty.run(signal));
+    this.#running = Promise.all(runs);
+  }
+
+  /** Break off whatever runs. */
+  async stop(): Promise<void> {
+    this.#stopping.abort(new Error("stopping"));
+    await this.#running;
+  }
+}

@@ -1,0 +1,271 @@
+/** Removes from one replica what is past its retention; what that is, `retention.ts` decides. */
+import type { DutyParts } from "./duty.ts";
+import { hasChangedSince } from "./latest_snapshot.ts";
+import { pause } from "./pause.ts";
+import {
+  type AgedGeneration,
+  type AgedSnapshot,
+  type Deletion,
+  orderDeletion,
+  planRetention,
+  type RetentionPlan,
+} from "./retention.ts";
+import { describeError } from "../errors.ts";
+import { formatPosition, type Position } from "../position.ts";
+import { boundsOf, chooseBounds } from "../restore/choose.ts";
+import type { Inventory, MomentOf } from "../restore/inventory.ts";
+import { momentsOf } from "../restore/moments.ts";
+import { planRestore } from "../restore/plan.ts";
+import type { SnapshotInfo } from "../storage/replica_client.ts";
+
+/** How long a replica reaches back. */
+export interface RetainerOptions {
+  /** Default 24 h; 0 and less: nothing is ever removed. */
+  readonly retentionMs: number;
+  /** Default 1 h; never more than `retentionMs`. */
+  readonly checkIntervalMs: number;
+}
+
+/** Litestream's. */
+export const RETAINER_DEFAULTS: RetainerOptions = { retentionMs: 24 * 3_600_000, checkIntervalMs: 3_600_000 };
+
+/** Keys that are deleted by one call, between two looks at the signal. */
+const DELETE_COUNT = 1000;
+
+/** A generation as listed; segments only where somebody needed them. */
+interface Listed {
+  readonly generation: string;
+  readonly snapshots: readonly SnapshotInfo[];
+  readonly inventory: Inventory | undefined;
+  readonly aged: AgedGeneration;
+}
+
+/** What a look at the replica gave. */
+interface Look {
+  readonly listed: readonly Listed[];
+  readonly plan: RetentionPlan;
+  readonly momentOf: MomentOf;
+}
+
+/** The retention of one replica. */
+export class Retainer {
+  readonly #parts: DutyParts;
+  readonly #options: RetainerOptions;
+  /** What was there at the last complete check, and when that can change by itself. */
+  #seen: string | undefined;
+  #nextAt: Date | undefined;
+  /** Generations whose WAL below this index is known to be gone. */
+  readonly #cleaned = new Map<string, number>();
+  readonly #warned = new Set<string>();
+
+  constructor(parts: DutyParts, options: Partial<RetainerOptions> = {}) {
+    this.#parts = parts;
+    this.#options = { ...RETAINER_DEFAULTS, ...options };
+  }
+
+  /** Check after each interval until the signal fires. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { retentionMs, checkIntervalMs } = this.#options;
+    const { clock, logger } = this.#parts;
+    if (retentionMs <= 0) return;
+    while (!signal.aborted) {
+      try {
+        await pause(Math.min(checkIntervalMs, retentionMs), { clock, signal });
+        await this.check(signal);
+      } catch (error) {
+        if (!signal.aborted) logger.error("retainer error", { error: describeError(error) });
+      }
+    }
+  }
+
+  /** Check once. Without a request when nothing was written and nothing has come of age since the last time. */
+  async check(signal: AbortSignal): Promise<void> {
+    const { loop, database, clock, turn } = this.#parts;
+    if (this.#options.retentionMs <= 0) return;
+    const position = database.position;
+    // The first snapshot is the replica loop's; before it nothing can be judged.
+    if (position === undefined || !loop.isRestorable) return;
+    const isDue = this.#nextAt !== undefined && clock.now() >= this.#nextAt.getTime();
+    if (this.#describe(position) === this.#seen && !isDue) return;
+    this.#seen = undefined;
+    // Our own validation reads what we would delete.
+    using _ = await turn.acquire();
+    let look = await this.#look(position.generation, signal);
+    let isComplete = true;
+    if (look.plan.isSnapshotDue && await this.#isChanged(look, position)) {
+      if (await loop.snapshot({ signal }) === undefined) isComplete = false;
+      else look = await this.#look(position.generation, signal);
+    }
+    this.#warnOfOthers(look.plan);
+    for (const deletion of look.plan.deletions) {
+      if (!await this.#carryOut(deletion, look, signal)) isComplete = false;
+    }
+    this.#nextAt = look.plan.nextAt;
+    if (isComplete) this.#seen = this.#describe(position);
+  }
+
+  #describe(position: Position): string {
+    return `${formatPosition(position)} ${formatPosition(this.#parts.loop.latestSnapshot?.position)}`;
+  }
+
+  async #look(current: string, signal: AbortSignal): Promise<Look> {
+    const { client, clock } = this.#parts;
+    const momentOf = momentsOf(client, { signal });
+    const now = new Date(clock.now());
+    const cutOffAt = new Date(now.getTime() - this.#options.retentionMs);
+    const names = await explained("generations", client.generations({ signal }));
+    const listed: Listed[] = [];
+    for (const generation of names) {
+      const snapshots = await explained("snapshots", client.snapshots(generation, { signal }));
+      // Alone, a generation needs no bounds, and its segments nobody's listing.
+      const segments = names.length > 1
+        ? await explained("generations", client.segments(generation, { signal }))
+        : [];
+      const inventory = names.length > 1 ? { generation, snapshots, segments } : undefined;
+      const bounds = inventory === undefined || snapshots.length === 0
+        ? []
+        : [await boundsOf(inventory, momentOf), await boundsOf(inventory, listedMoment)];
+      const aged = { generation, snapshots: await this.#age(snapshots, { cutOffAt, momentOf }), bounds };
+      listed.push({ generation, snapshots, inventory, aged });
+    }
+    const plan = planRetention({
+      generations: listed.map(({ aged }) => aged),
+      current,
+      now,
+      retentionMs: this.#options.retentionMs,
+    });
+    return { listed, plan, momentOf };
+  }
+
+  /** Notes are read only of snapshots whose age by the listing would let older ones go. */
+  async #age(
+    snapshots: readonly SnapshotInfo[],
+    { cutOffAt, momentOf }: { cutOffAt: Date; momentOf: MomentOf },
+  ): Promise<AgedSnapshot[]> {
+    const aged: AgedSnapshot[] = [];
+    let isFound = false;
+    for (const [nth, snapshot] of [...snapshots.entries()].reverse()) {
+      const { index, createdAt } = snapshot;
+      const own = this.#parts.loop.latestSnapshot;
+      const isOwn = own?.position.generation === snapshot.generation && own.position.index === index;
+      let at = isOwn ? later(createdAt, own.at) : createdAt;
+      const isLast = nth === 0 && snapshots.length > 1;
+      if (!isFound && !isLast && at <= cutOffAt) at = later(at, (await momentOf(snapshot)).at);
+      isFound ||= at <= cutOffAt;
+      aged.unshift({ index, at });
+    }
+    return aged;
+  }
+
+  /** An idle database gets no snapshots: its newest one stays, and with it everything that is promised. */
+  async #isChanged({ listed, momentOf }: Look, position: Position): Promise<boolean> {
+    const { generation } = position;
+    const newest = listed.find((other) => other.generation === generation)?.snapshots.at(-1);
+    if (newest === undefined) return false;
+    const own = this.#parts.loop.latestSnapshot;
+    if (own?.position.generation === generation && own.position.index === newest.index) {
+      return hasChangedSince(own, position);
+    }
+    const { at, offset } = await momentOf(newest);
+    return hasChangedSince({ position: { generation, index: newest.index, offset }, at }, position);
+  }
+
+  #warnOfOthers({ foreign }: RetentionPlan): void {
+    for (const generation of foreign) {
+      if (this.#warned.has(generation)) continue;
+      this.#warned.add(generation);
+      this.#parts.logger.warn(
+        "another machine or program writes to this replica: each database needs a path of its own; " +
+          "its generation is left alone",
+        { generation },
+      );
+    }
+  }
+
+  /** @returns whether it is done */
+  async #carryOut(deletion: Deletion, look: Look, signal: AbortSignal): Promise<boolean> {
+    const { client, logger } = this.#parts;
+    const { generation, beforeIndex } = deletion;
+    const listed = look.listed.find((other) => other.generation === generation)!;
+    const hasOld = beforeIndex === undefined || (listed.snapshots[0]?.index ?? Infinity) < beforeIndex;
+    if (!hasOld && this.#cleaned.get(generation) === beforeIndex) return true;
+    const segments = listed.inventory?.segments ?? await client.segments(generation, { signal });
+    const problem = hasOld ? await this.#whatWouldBreak(deletion, look, { ...listed, segments }) : undefined;
+    if (problem !== undefined) {
+      logger.warn("retention keeps more: without it a moment within retention could not be restored", {
+        generation,
+        error: describeError(problem),
+      });
+      return false;
+    }
+    const order = orderDeletion(deletion, { snapshots: listed.snapshots, segments });
+    for (const snapshot of order.snapshots) {
+      await explained("delete snapshots before index", client.store.delete([snapshot.key], { signal }));
+      logger.info("snapshot deleted", { generation, index: snapshot.index });
+    }
+    await this.#deleteSegments(order.segments.map(({ key }) => key), signal);
+    if (beforeIndex === undefined) {
+      await explained("delete generation", client.deleteGeneration(generation, { signal }));
+      this.#cleaned.delete(generation);
+      logger.info("generation deleted", { generation });
+      return true;
+    }
+    this.#cleaned.set(generation, beforeIndex);
+    const n = order.segments.length;
+    if (n > 0) logger.info("wal segmented deleted before", { generation, index: beforeIndex, n });
+    return true;
+  }
+
+  async #deleteSegments(keys: readonly string[], signal: AbortSignal): Promise<void> {
+    const { store } = this.#parts.client;
+    for (let at = 0; at < keys.length; at += DELETE_COUNT) {
+      signal.throwIfAborted();
+      const some = keys.slice(at, at + DELETE_COUNT);
+      await explained("delete wal segments before index", store.delete(some, { signal }));
+    }
+  }
+
+  /** Plan the oldest restore that is promised with what would be left; a missing object shows now, not on the day. */
+  async #whatWouldBreak(
+    { generation, beforeIndex }: Deletion,
+    { listed, plan: { cutOffAt }, momentOf }: Look,
+    own: Inventory,
+  ): Promise<unknown> {
+    const target = { kind: "moment", at: cutOffAt } as const;
+    const all = listed.filter((other) => beforeIndex !== undefined || other.generation !== generation)
+      .flatMap((other) => other.aged.bounds.slice(0, 1).map((bounds) => ({ ...bounds, other })));
+    const left = beforeIndex === undefined
+      ? chooseBounds(all, target)?.other.inventory
+      : { ...own, ...orderRemaining(own, beforeIndex) };
+    if (left === undefined) return undefined;
+    try {
+      await planRestore(left, target, momentOf);
+      return undefined;
+    } catch (error) {
+      return error;
+    }
+  }
+}
+
+function orderRemaining(
+  { snapshots, segments }: Inventory,
+  beforeIndex: number,
+): Omit<Inventory, "generation"> {
+  const stays = ({ index }: { index: number }) => index >= beforeIndex;
+  return { snapshots: snapshots.filter(stays), segments: segments.filter(stays) };
+}
+
+const listedMoment: MomentOf = ({ createdAt }) =>
+  Promise.resolve({ at: createdAt, isNoted: false, offset: 0 });
+
+function later(left: Date, right: Date): Date {
+  return left > right ? left : right;
+}
+
+async function explained<T>(what: string, promise: Promise<T>): Promise<T> {
+  try {
+    return await promise;
+  } catch (cause) {
+    throw new Error(what, { cause });
+  }
+}

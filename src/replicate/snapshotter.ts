@@ -1,0 +1,94 @@
+/** Takes a snapshot of one replica each interval, counted from the newest one that there is. */
+import { Backoff, type BackoffOptions } from "./backoff.ts";
+import type { DutyParts } from "./duty.ts";
+import { findLatestSnapshot, hasChangedSince } from "./latest_snapshot.ts";
+import { pause } from "./pause.ts";
+import type { StoredSnapshot } from "./take_snapshot.ts";
+import { orAbort } from "../async.ts";
+
+/** How often. */
+export interface SnapshotterOptions {
+  /** 0 and less: never. */
+  readonly intervalMs: number;
+  /** Also take one that would be the same as the one before. Default false. */
+  readonly evenUnchanged?: boolean | undefined;
+  readonly backoff?: Partial<BackoffOptions> | undefined;
+}
+
+/** The snapshots of one replica beyond the first. */
+export class Snapshotter {
+  readonly #parts: DutyParts;
+  readonly #options: SnapshotterOptions;
+  readonly #backoff: Backoff;
+
+  constructor(parts: DutyParts, options: SnapshotterOptions) {
+    this.#parts = parts;
+    this.#options = options;
+    this.#backoff = new Backoff(parts.logger, options.backoff);
+  }
+
+  /** Until the signal fires. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#parts;
+    if (this.#options.intervalMs <= 0) return;
+    while (!signal.aborted) {
+      try {
+        await this.#next(signal);
+        this.#backoff.succeed("snapshots work again");
+      } catch (error) {
+        if (signal.aborted) return;
+        const pauseMs = this.#backoff.fail("snapshotter error", error);
+        await pause(pauseMs, { clock, signal }).catch(() => {});
+      }
+    }
+  }
+
+  /** Wait for the next snapshot's time and take it. */
+  async #next(signal: AbortSignal): Promise<void> {
+    const { loop, clock } = this.#parts;
+    const latest = await this.#latest(signal);
+    const own = loop.latestSnapshot;
+    await pause(latest.at.getTime() + this.#options.intervalMs - clock.now(), { clock, signal });
+    if (!this.#options.evenUnchanged) await this.#untilChanged(latest, signal);
+    // Retention, or a new generation, has brought one meanwhile: count from there.
+    if (loop.latestSnapshot !== undefined && loop.latestSnapshot !== latest && loop.latestSnapshot !== own) {
+      return;
+    }
+    if (await loop.snapshot({ signal }) === undefined) throw new Error("the replica can't take it now");
+  }
+
+  /** The newest snapshot of the current generation, once there is one. */
+  async #latest(signal: AbortSignal): Promise<StoredSnapshot> {
+    const { loop, database, client, clock, logger } = this.#parts;
+    for (;;) {
+      const token = loop.progressed.token;
+      const generation = database.position?.generation;
+      if (generation !== undefined && loop.isRestorable) {
+        const own = loop.latestSnapshot;
+        if (own?.position.generation === generation) return own;
+        const found = await findLatestSnapshot(client, generation, { signal }).catch((cause) => {
+          throw new Error("snapshotter cannot determine latest snapshot", { cause });
+        });
+        if (found !== undefined) {
+          const next = Math.max(clock.now(), found.at.getTime() + this.#options.intervalMs);
+          logger.info("snapshot interval adjusted", {
+            previous: found.at.toISOString(),
+            next: new Date(next).toISOString(),
+          });
+          return found;
+        }
+      }
+      await orAbort(token, signal);
+    }
+  }
+
+  async #untilChanged(latest: StoredSnapshot, signal: AbortSignal): Promise<void> {
+    const { database } = this.#parts;
+    for (;;) {
+      const token = database.changed.token;
+      const position = database.position;
+      if (position !== undefined && hasChangedSince(latest, position)) return;
+      await orAbort(token, signal);
+    }
+  }
+}

@@ -1,0 +1,162 @@
+/** Takes one snapshot of a live database into a replica, while everything else goes on. */
+import { encodeSnapshot } from "./encode_snapshot.ts";
+import { type Notice, orAbort, type Semaphore } from "../async.ts";
+import type { LiveDatabase } from "../database/database.ts";
+import type { SnapshotSource } from "../database/snapshot.ts";
+import type { Logger } from "../logger.ts";
+import { comparePositions, formatPosition, type Position } from "../position.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { type Files, systemFiles } from "../runtime/files.ts";
+import { join } from "../runtime/paths.ts";
+import { snapshotKey } from "../storage/keys.ts";
+import type { ObjectInfo } from "../storage/object_store.ts";
+import type { ReplicaClient } from "../storage/replica_client.ts";
+
+/** What a snapshot depends on. */
+export interface SnapshotParts {
+  readonly database: LiveDatabase;
+  readonly client: ReplicaClient;
+  readonly generation: string;
+  /** Bounds the snapshots that run at once. */
+  readonly slots: Semaphore;
+  /** Where the WAL stands in the replica; `undefined` while it can't be uploaded. Told by `progressed`. */
+  readonly position: () => Position | undefined;
+  readonly progressed: Notice;
+  /** The time, in milliseconds since 1970, before which nothing in the snapshot can have been the newest. */
+  readonly notBefore: number;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /**
+   * A folder for the compressed snapshot, when there is room: the live WAL is then held only while the database is
+   * read, not as long as a slow link takes. Default: none, it goes straight to the store.
+   */
+  readonly stagePath?: string | undefined;
+  readonly files?: Files | undefined;
+  /** Whether the last try failed. Default false. */
+  readonly isRetry?: boolean | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** A snapshot that is in the replica. */
+export interface StoredSnapshot {
+  /** From here on it is right. */
+  readonly position: Position;
+  /** By our clock, when it began to be taken. */
+  readonly at: Date;
+}
+
+/** Bytes that are read back at once. */
+const READ_BYTES = 256 * 1024;
+
+/**
+ * Take a snapshot of `generation` now.
+ *
+ * @returns `undefined` when the database has another generation by now, or the WAL that it needs can't be uploaded
+ */
+export async function takeSnapshot(
+  parts: SnapshotParts,
+  signal: AbortSignal,
+): Promise<StoredSnapshot | undefined> {
+  const { database, client, slots, clock, logger } = parts;
+  using _ = await slots.acquire({ signal });
+  const at = new Date(clock.now());
+  using source = await database.openSnapshot();
+  // Whoever started us finds that out too, and begins anew.
+  if (source.generation !== parts.generation) return undefined;
+  const { generation, index, offset } = source;
+  const position = { generation, index, offset };
+  const fields = { position: formatPosition(position) };
+  const newestCommitAt = new Date(Math.max(parts.notBefore, source.newestCommitAt.getTime()));
+  const encode = () => encodeSnapshot(source, { newestCommitAt, onProgress: parts.onProgress });
+  await using staged = await stage(source, { parts, encode, signal });
+  if (staged !== undefined) source.close();
+  // It is right only together with the WAL up to its offset, so that has to be there first.
+  if (!await isWalUploaded(position, { parts, signal })) return undefined;
+  const startMs = clock.monotonicMs();
+  // A replica that is dead is not said to be written to at each try.
+  if (!parts.isRetry) logger.info("write snapshot", fields);
+  const body = staged?.read() ?? encode();
+  const written: ObjectInfo = await client.put(snapshotKey(source), body, { signal });
+  const elapsed = { durationMs: clock.monotonicMs() - startMs };
+  logger.info("snapshot written", { ...fields, elapsed, sz: written.size });
+  return { position, at };
+}
+
+async function isWalUploaded(
+  wanted: Position,
+  { parts: { position, progressed }, signal }: { parts: SnapshotParts; signal: AbortSignal },
+): Promise<boolean> {
+  for (;;) {
+    const token = progressed.token;
+    const now = position();
+    if (now?.generation !== wanted.generation) return false;
+    if (comparePositions(now, wanted) >= 0) return true;
+    await orAbort(token, signal);
+  }
+}
+
+/** A snapshot on the local disk; disposed of, it is gone. */
+interface StagedSnapshot extends AsyncDisposable {
+  read(): ReadableStream<Uint8Array>;
+}
+
+/** @returns `undefined` when it isn't to be staged or there is no room */
+async function stage(
+  source: SnapshotSource,
+  { parts, encode, signal }: {
+    parts: SnapshotParts;
+    encode: () => ReadableStream<Uint8Array>;
+    signal: AbortSignal;
+  },
+): Promise<StagedSnapshot | undefined> {
+  const { stagePath, files = systemFiles, client, logger } = parts;
+  if (stagePath === undefined) return undefined;
+  const needed = source.pageSize * source.pageCount;
+  // Twice what it can take at most: the disk is the application's, and its WAL grows meanwhile.
+  if (await files.freeBytes(stagePath) < 2 * needed) {
+    logger.debug("no room to stage the snapshot, it goes straight to the replica", { path: stagePath });
+    return undefined;
+  }
+  // `.tmp`: what a killed process leaves is removed when the meta directory is next opened.
+  const path = join(stagePath, `snapshot-${encodeURIComponent(client.name)}.tmp`);
+  const remove = () => files.remove(path);
+  try {
+    await writeFile(encode(), { path, files, signal });
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+  return { read: () => readFile(path, files), [Symbol.asyncDispose]: remove };
+}
+
+async function writeFile(
+  stream: ReadableStream<Uint8Array>,
+  { path, files, signal }: { path: string; files: Files; signal: AbortSignal },
+): Promise<void> {
+  await files.remove(path);
+  using file = await files.open(path, { access: "create-new" });
+  let position = 0;
+  for await (const chunk of stream) {
+    signal.throwIfAborted();
+    await file.write(chunk, position);
+    position += chunk.length;
+  }
+}
+
+function readFile(path: string, files: Files): ReadableStream<Uint8Array> {
+  const file = files.openSync(path, { access: "read" });
+  const buffer = new Uint8Array(READ_BYTES);
+  let position = 0;
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const count = await file.read(buffer, position);
+      if (count > 0) {
+        position += count;
+        return controller.enqueue(buffer.subarray(0, count));
+      }
+      file.close();
+      controller.close();
+    },
+    cancel: () => file.close(),
+  }, { highWaterMark: 0 });
+}

@@ -1,0 +1,230 @@
+/**
+ * Proves a replica: restores it to a temporary file and compares that with the database, page by page.
+ *
+ * The comparison needs both at one position, and nobody is to wait for it. So the database is read first, as for a
+ * snapshot: a reader of our own holds the state of one position for as long as that takes, while the application and
+ * the uploads go on. What is kept of it is a checksum of each page. Then the replica is restored to exactly that
+ * position, between two commits, as soon as it has it.
+ *
+ * It takes as much temporary space as the database is large, and reads as much from the replica as a restore does.
+ */
+import type { DutyParts } from "./duty.ts";
+import { checksumFile, checksumSource, type PageChecksums } from "./page_checksums.ts";
+import { pause } from "./pause.ts";
+import { orAbort, type Semaphore } from "../async.ts";
+import { crc64, formatCrc64 } from "../crc64.ts";
+import { BrokenHistoryError, DamagedObjectError, describeError, NotFoundError } from "../errors.ts";
+import { comparePositions, formatPosition, type Position } from "../position.ts";
+import { restore } from "../restore/restore.ts";
+import { type Files, systemFiles } from "../runtime/files.ts";
+import { join, temporaryFolderPath } from "../runtime/paths.ts";
+
+/** How a replica is validated. */
+export interface ValidatorOptions {
+  /** 0 and less: never. */
+  readonly intervalMs: number;
+  /** An existing folder with room for the whole database. Default: the system's for temporary files. */
+  readonly temporaryPath?: string | undefined;
+  /** How long the replica has for getting to where the database is. Default 10 s. */
+  readonly waitMs?: number | undefined;
+  /** Bounds what reads whole databases at once, together with snapshots. Default: nothing. */
+  readonly slots?: Semaphore | undefined;
+  readonly files?: Files | undefined;
+}
+
+/** How long a replica may lag behind when it is validated. */
+const WAIT_MS = 10_000;
+
+/** Left free in the temporary folder, for others. */
+const SPARE_BYTES = 16 << 20;
+
+/** What a validation came to: `damaged` when the replica can't be restored for faults of its own. */
+export type ValidationOutcome = "ok" | "mismatch" | "damaged" | "skipped";
+
+/** The validation of one replica. */
+export class Validator {
+  readonly #parts: DutyParts;
+  readonly #options: ValidatorOptions;
+  readonly #files: Files;
+
+  constructor(parts: DutyParts, options: ValidatorOptions) {
+    this.#parts = parts;
+    this.#options = options;
+    this.#files = options.files ?? systemFiles;
+  }
+
+  /** Validate after each interval until the signal fires. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#parts;
+    const { intervalMs } = this.#options;
+    if (intervalMs <= 0) return;
+    // A dashboard sees a series that never moved, not one that isn't there.
+    this.#count("ok", 0);
+    this.#count("error", 0);
+    while (!signal.aborted) {
+      try {
+        await pause(intervalMs, { clock, signal });
+        await this.validate(signal);
+      } catch (error) {
+        if (!signal.aborted) logger.error("validation error", { error: describeError(error) });
+      }
+    }
+  }
+
+  #count(status: "ok" | "error", amount = 1): void {
+    const { metrics, database, client } = this.#parts;
+    const labels = { db: database.path, name: client.name, status };
+    metrics.count("litestream_replica_validation_total", labels, amount);
+  }
+
+  /**
+   * Validate once. Counted is only what was found out about the replica, good or bad.
+   *
+   * @throws {Error} when it could not be found out
+   */
+  async validate(signal: AbortSignal): Promise<ValidationOutcome> {
+    const { loop, logger, turn } = this.#parts;
+    if (!loop.isRestorable) {
+      logger.info("validator: no replica position available");
+      return "skipped";
+    }
+    const { position, live } = await this.#readDatabase(signal);
+    await this.#untilReplicated(position, signal);
+    // Retention must not take away what is being restored.
+    using _ = await turn.acquire();
+    await using folder = await this.#makeFolder();
+    await this.#requireSpace(live);
+    const restoredPath = join(folder.path, "restored.db");
+    const problem = await this.#restore(position, restoredPath, signal);
+    if (problem !== undefined) {
+      this.#count("error");
+      logger.error("validation error", {
+        error: `cannot restore: ${describeError(problem)}`,
+        position: formatPosition(position),
+      });
+      return "damaged";
+    }
+    const { pageSize } = live;
+    const restored = await checksumFile(restoredPath, { pageSize, files: this.#files, signal });
+    return this.#judge({ live, restored, position });
+  }
+
+  #judge({ live, restored, position }: {
+    live: PageChecksums;
+    restored: PageChecksums;
+    position: Position;
+  }): ValidationOutcome {
+    const { logger } = this.#parts;
+    const { count, firstPage } = live.compare(restored);
+    const status = count === 0 ? "ok" : "mismatch";
+    logger.info("validator", {
+      status,
+      db: formatCrc64(live.total()),
+      replica: formatCrc64(restored.total()),
+      position: formatPosition(position),
+    });
+    this.#count(count === 0 ? "ok" : "error");
+    if (count > 0) {
+      logger.error("validation error", {
+        error: "invalid replica, checksum mismatch",
+        position: formatPosition(position),
+        pages: count,
+        first_page: firstPage,
+      });
+    }
+    return status;
+  }
+
+  /** The checksums of the database as it is at one position. */
+  async #readDatabase(signal: AbortSignal): Promise<{ position: Position; live: PageChecksums }> {
+    const { database } = this.#parts;
+    using _ = await this.#options.slots?.acquire({ signal });
+    using source = await database.openSnapshot();
+    const { generation, index, offset, pageSize, pageCount } = source;
+    await this.#requireSpace({ pageSize, pageCount });
+    const start = { generation, index, offset: 0 };
+    const wal = offset === 0 ? undefined : database.segmentAfter(start, { maxBytes: offset });
+    if (offset > 0 && wal?.length !== offset) throw new Error("generation changed");
+    return {
+      position: { generation, index, offset },
+      live: await checksumSource(source, { wal, signal }),
+    };
+  }
+
+  async #requireSpace({ pageSize, pageCount }: { pageSize: number; pageCount: number }): Promise<void> {
+    const path = this.#temporaryPath;
+    const needed = pageSize * pageCount + SPARE_BYTES;
+    const free = await this.#files.freeBytes(path);
+    if (free >= needed) return;
+    throw new Error(
+      `cannot validate: it takes ${needed} bytes of temporary space, and only ${free} are free in ${path}: ` +
+        `make room there, or choose another folder`,
+    );
+  }
+
+  get #temporaryPath(): string {
+    return this.#options.temporaryPath ?? temporaryFolderPath();
+  }
+
+  /** Wait until the replica has everything up to `position`. */
+  async #untilReplicated(position: Position, signal: AbortSignal): Promise<void> {
+    const { loop, clock } = this.#parts;
+    const late = new AbortController();
+    const error = new Error("cannot wait for replica: replica wait exceeded timeout");
+    using _ = clock.after(this.#options.waitMs ?? WAIT_MS, () => late.abort(error));
+    const either = AbortSignal.any([signal, late.signal]);
+    for (;;) {
+      const token = loop.progressed.token;
+      const now = loop.position;
+      if (now !== undefined && now.generation !== position.generation) {
+        throw new Error("cannot wait for replica: generation changed");
+      }
+      if (now !== undefined && loop.isRestorable && comparePositions(now, position) >= 0) return;
+      await orAbort(token, either);
+    }
+  }
+
+  /** @returns the fault of the replica that keeps it from being restored */
+  async #restore(position: Position, outputPath: string, signal: AbortSignal): Promise<unknown> {
+    const { generation, index, offset } = position;
+    try {
+      const { lastPosition } = await restore({
+        clients: [this.#parts.client],
+        generation,
+        target: { kind: "position", index, offset },
+        outputPath,
+        parallelism: 1,
+        files: this.#files,
+        signal,
+      });
+      if (comparePositions(lastPosition, position) === 0) return undefined;
+      return new Error(`the replica ends at ${formatPosition(lastPosition)}, and has to have all up to here`);
+    } catch (error) {
+      if (isFault(error)) return error;
+      throw new Error("cannot restore", { cause: error });
+    }
+  }
+
+  /** A folder that nobody else may look into; those that a killed process of ours left are removed first. */
+  async #makeFolder(): Promise<AsyncDisposable & { readonly path: string }> {
+    const { database, client } = this.#parts;
+    const files = this.#files;
+    const name = formatCrc64(crc64(new TextEncoder().encode(`${database.path}\n${client.name}`)));
+    const prefix = `walbrook-validation-${name}-`;
+    for (const entry of await files.list(this.#temporaryPath) ?? []) {
+      if (!entry.isFolder || !entry.name.startsWith(prefix)) continue;
+      // Somebody else's, if it can't be removed.
+      await files.removeTree(join(this.#temporaryPath, entry.name)).catch(() => {});
+    }
+    const path = join(this.#temporaryPath, `${prefix}${crypto.randomUUID()}`);
+    await files.makeFolder(path, { mode: 0o700 });
+    return { path, [Symbol.asyncDispose]: () => files.removeTree(path) };
+  }
+}
+
+/** Whether it says something about the replica itself, and not about the way to it. */
+function isFault(error: unknown): boolean {
+  if (error instanceof BrokenHistoryError) return true;
+  // Gone between listing and reading: another machine's retention, most likely.
+  return error instanceof DamagedObjectError && !(error.cause instanceof NotFoundError);
+}

@@ -1,0 +1,68 @@
+import { yieldToEvents } from "../../src/runtime/clock.ts";
+import { type Clock, systemClock } from "../../src/runtime/clock.ts";
+
+/** The machine's clock, set wrong on purpose. */
+export class OffsetClock implements Clock {
+  /** Added to the time of day; may be changed at any time. */
+  offsetMs = 0;
+  readonly monotonicMs = systemClock.monotonicMs;
+  readonly after = systemClock.after;
+  readonly every = systemClock.every;
+
+  now(): number {
+    return systemClock.now() + this.offsetMs;
+  }
+}
+
+/** Time that passes only when told. */
+export class StoppedClock implements Clock {
+  #now: number;
+  #timers: { readonly at: number; readonly act: () => void }[] = [];
+
+  constructor(now: number = Date.now()) {
+    this.#now = now;
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  monotonicMs(): number {
+    return this.#now;
+  }
+
+  after(ms: number, act: () => void): Disposable {
+    const timer = { at: this.#now + ms, act };
+    this.#timers.push(timer);
+    return { [Symbol.dispose]: () => this.#timers = this.#timers.filter((other) => other !== timer) };
+  }
+
+  every(ms: number, act: () => void): Disposable {
+    let timer: Disposable;
+    const again = () => {
+      timer = this.after(ms, again);
+      act();
+    };
+    timer = this.after(ms, again);
+    return { [Symbol.dispose]: () => timer[Symbol.dispose]() };
+  }
+
+  /** When the next timer fires, from now. */
+  get nextMs(): number | undefined {
+    return this.#timers.length === 0 ? undefined : Math.min(...this.#timers.map(({ at }) => at)) - this.#now;
+  }
+
+  /** Let time pass; timers fire in order, and what they set off may set others. */
+  async advance(ms: number): Promise<void> {
+    const until = this.#now + ms;
+    for (;;) {
+      const [next] = this.#timers.filter(({ at }) => at <= until).sort((left, right) => left.at - right.at);
+      if (next === undefined) break;
+      this.#timers = this.#timers.filter((other) => other !== next);
+      this.#now = Math.max(this.#now, next.at);
+      next.act();
+      await yieldToEvents();
+    }
+    this.#now = until;
+  }
+}

@@ -1,0 +1,266 @@
+import assert from "node:assert/strict";
+import { readdirSync, rmSync, statSync, utimesSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { test } from "node:test";
+import { restore } from "../../src/restore/restore.ts";
+import { OffsetClock, StoppedClock } from "../doubles/moved_clock.ts";
+import { until } from "../doubles/until.ts";
+import { Bench } from "./bench_of_one.ts";
+
+const HOUR_MS = 3_600_000;
+const NEVER = new AbortController().signal;
+/** Checkpoints only when a test asks for one. */
+const limits = { minPages: 1e9, maxPages: 0, intervalMs: 0 };
+
+/** A bench whose history can be made as if long ago. */
+class AgedBench extends Bench {
+  readonly clock: OffsetClock;
+
+  constructor() {
+    const clock = new OffsetClock();
+    super({ clock, limits });
+    this.clock = clock;
+  }
+
+  begin(): Promise<void> {
+    return this.run({ clock: this.clock });
+  }
+
+  get retainer() {
+    return this.replicator!.duties[0]!.retainer;
+  }
+
+  /** What is done inside happens `hours` ago, by our clock and by that of the store. */
+  async ago(hours: number, act: () => Promise<unknown>): Promise<void> {
+    this.clock.offsetMs = -hours * HOUR_MS;
+    const begun = Date.now() - 1000;
+    await act();
+    await this.current();
+    this.clock.offsetMs = 0;
+    const at = new Date(Date.now() - hours * HOUR_MS);
+    for (const entry of readdirSync(this.replica.path, { recursive: true, withFileTypes: true })) {
+      const path = join(entry.parentPath, entry.name);
+      if (entry.isFile() && statSync(path).mtimeMs >= begun) utimesSync(path, at, at);
+    }
+  }
+
+  /** A row, a new index, another row and a snapshot. */
+  async step(name: string): Promise<void> {
+    this.insert(name);
+    await this.current();
+    const { index } = this.database.position!;
+    await this.restartWal((now) => now > index);
+    await this.current();
+    assert.ok(await this.loop.snapshot({ signal: NEVER }));
+  }
+
+  async snapshotIndexes(generation = this.generation): Promise<number[]> {
+    return (await this.replica.direct.snapshots(generation)).map(({ index }) => index);
+  }
+
+  /** The rows as they were `hours` ago. */
+  async rowsAgo(hours: number): Promise<string[]> {
+    const outputPath = join(this.folder, `restored-${crypto.randomUUID()}.db`);
+    const at = new Date(Date.now() - hours * HOUR_MS);
+    await restore({ clients: [this.replica.direct], outputPath, target: { kind: "moment", at } });
+    using database = new DatabaseSync(outputPath, { readOnly: true });
+    return database.prepare("SELECT body FROM t").all().map(({ body }) => String(body))
+      .filter((body) => body !== "row");
+  }
+
+  /** A history with snapshots of these ages. */
+  async history(...hours: number[]): Promise<void> {
+    for (const [nth, age] of hours.entries()) {
+      await this.ago(age, async () => {
+        if (nth === 0) await this.begin();
+        else await this.step(`at ${age}`);
+      });
+    }
+  }
+}
+
+test("Retainer removes what is behind the newest snapshot past the cut-off, and logs what it deleted (case 88, 11.13, 11.28)", async () => {
+  await using bench = new AgedBench();
+  await bench.history(60, 50, 30, 1);
+  const [first, second, third, fourth] = await bench.snapshotIndexes();
+  await bench.retainer.check(NEVER);
+  assert.deepEqual(await bench.snapshotIndexes(), [third, fourth]);
+  const segments = await bench.replica.direct.segments(bench.generation);
+  assert.equal(Math.min(...segments.map(({ index }) => index)), third);
+  const deleted = bench.logs.records.filter(({ message }) => message === "snapshot deleted");
+  assert.deepEqual(deleted.map(({ fields }) => fields["index"]), [first, second]);
+  const [wal] = bench.logs.records.filter(({ message }) => message === "wal segmented deleted before");
+  assert.equal(wal?.fields["index"], third);
+  assert.deepEqual(await bench.rowsAgo(24), ["at 50", "at 30"]);
+  assert.deepEqual(await bench.rowsAgo(0), ["at 50", "at 30", "at 1"]);
+  await bench.assertRestores();
+});
+
+test("Retainer takes a snapshot when all are past the cut-off, and removes the old one when that has aged (case 89)", async () => {
+  await using bench = new AgedBench();
+  await bench.history(30);
+  bench.insert("new");
+  await bench.current();
+  const before = await bench.snapshotIndexes();
+  const { index } = bench.database.position!;
+  await bench.restartWal((now) => now > index);
+  await bench.retainer.check(NEVER);
+  const both = await bench.snapshotIndexes();
+  assert.equal(both.length, 2);
+  assert.equal(both[0], before[0]);
+  // The replica is looked at again once the new one is past the cut-off, and not before.
+  bench.clock.offsetMs = 23 * HOUR_MS;
+  const calls = bench.store.calls.length;
+  await bench.retainer.check(NEVER);
+  assert.equal(bench.store.calls.length, calls);
+  bench.clock.offsetMs = 25 * HOUR_MS;
+  await bench.retainer.check(NEVER);
+  assert.deepEqual(await bench.snapshotIndexes(), [both[1]]);
+  await bench.assertRestores();
+});
+
+test("Retainer costs an idle database nothing: no snapshot, and no request once all has been seen", async () => {
+  await using bench = new AgedBench();
+  await bench.history(30);
+  const puts = bench.store.of("put").length;
+  await bench.retainer.check(NEVER);
+  assert.equal(bench.store.of("put").length, puts);
+  assert.equal(bench.store.of("delete").length, 0);
+  const calls = bench.store.calls.length;
+  for (let day = 1; day < 5; day++) {
+    bench.clock.offsetMs = day * 24 * HOUR_MS;
+    await bench.retainer.check(NEVER);
+  }
+  assert.equal(bench.store.calls.length, calls);
+  bench.clock.offsetMs = 0;
+  assert.deepEqual(await bench.rowsAgo(24), []);
+});
+
+test("Retainer deletes an old generation that no moment needs, the current one never (case 90)", async () => {
+  await using bench = new AgedBench();
+  await bench.history(60);
+  const old = bench.generation;
+  await bench.stop();
+  rmSync(join(bench.folder, ".app.db-litestream"), { recursive: true });
+  await bench.ago(30, async () => {
+    await bench.begin();
+    bench.insert("in the new one");
+  });
+  const current = bench.generation;
+  assert.notEqual(current, old);
+  assert.equal((await bench.replica.direct.generations()).length, 2);
+  await bench.retainer.check(NEVER);
+  assert.deepEqual(await bench.replica.direct.generations(), [current]);
+  assert.equal(bench.logged("generation deleted"), 1);
+  await bench.assertRestores();
+});
+
+test("Retainer keeps an old generation while a moment within retention needs it (case 90, 11.13)", async () => {
+  await using bench = new AgedBench();
+  await bench.history(60);
+  await bench.ago(55, async () => {
+    bench.insert("in the old one");
+    await bench.current();
+  });
+  await bench.stop();
+  rmSync(join(bench.folder, ".app.db-litestream"), { recursive: true });
+  await bench.ago(10, () => bench.begin());
+  await bench.retainer.check(NEVER);
+  assert.ok(bench.store.of("listFolders").length > 0);
+  assert.equal((await bench.replica.direct.generations()).length, 2);
+  assert.equal(bench.store.of("delete").length, 0);
+  assert.deepEqual(await bench.rowsAgo(20), ["in the old one"]);
+});
+
+test("Retainer leaves a generation alone that somebody else writes at the same time, and warns once (11.14)", async () => {
+  await using bench = new AgedBench();
+  await bench.history(60, 50);
+  await using other = new Bench({ limits });
+  await other.run();
+  await other.current();
+  const [key] = (await other.replica.direct.snapshots(other.generation)).map(({ key }) => key);
+  await bench.replica.files.put(key!, await other.replica.files.get(key!));
+  bench.insert();
+  await bench.current();
+  await bench.retainer.check(NEVER);
+  bench.insert();
+  await bench.current();
+  await bench.retainer.check(NEVER);
+  assert.ok((await bench.replica.direct.generations()).includes(other.generation));
+  const warnings = bench.logs.records.filter(({ level, message }) =>
+    level === "warn" && message.startsWith("another machine")
+  );
+  assert.deepEqual(warnings.map(({ fields }) => fields["generation"]), [other.generation]);
+});
+
+test("Retainer broken off in the middle leaves a replica that restores, and finishes the next time", async () => {
+  for (const nth of [1, 2, 3]) {
+    await using bench = new AgedBench();
+    await bench.history(60, 50, 30, 1);
+    bench.store.rules.push({ method: "delete", nth, times: Infinity });
+    await assert.rejects(bench.retainer.check(NEVER), /delete (snapshots|wal segments) before index/);
+    assert.deepEqual(await bench.rowsAgo(24), ["at 50", "at 30"]);
+    assert.deepEqual(await bench.rowsAgo(0), ["at 50", "at 30", "at 1"]);
+    bench.store.mend();
+    await bench.retainer.check(NEVER);
+    const indexes = await bench.snapshotIndexes();
+    assert.equal(indexes.length, 2);
+    const segments = await bench.replica.direct.segments(bench.generation);
+    assert.equal(Math.min(...segments.map(({ index }) => index)), indexes[0]);
+    await bench.assertRestores();
+  }
+});
+
+test("Retainer deletes nothing when what would be left does not restore", async () => {
+  await using bench = new AgedBench();
+  await bench.history(60, 50, 30, 1);
+  const before = await bench.snapshotIndexes();
+  const segments = await bench.replica.direct.segments(bench.generation);
+  const needed = segments.find(({ index }) => index === before[2])!;
+  await bench.replica.files.delete([needed.key]);
+  await bench.retainer.check(NEVER);
+  assert.deepEqual(await bench.snapshotIndexes(), before);
+  assert.equal(
+    bench.logs.records.filter(({ message }) => message.startsWith("retention keeps more")).length,
+    1,
+  );
+});
+
+test("Retainer does nothing and complains of nothing while there is no generation (11.19)", async () => {
+  await using bench = new Bench({ isEmpty: true });
+  await bench.run();
+  await bench.replicator!.duties[0]!.retainer.check(NEVER);
+  assert.equal(bench.store.calls.length, 0);
+  assert.deepEqual(bench.logs.records.filter(({ level }) => level === "error"), []);
+});
+
+test("Retainer with retention 0 never looks; a longer check interval gives way to retention (case 91)", async () => {
+  const clock = new StoppedClock();
+  await using bench = new Bench({ limits });
+  await bench.run({ duties: { clock, retention: { retentionMs: 0, checkIntervalMs: 1000 } } });
+  await bench.current();
+  assert.equal(clock.nextMs, undefined);
+  await bench.stop();
+  await bench.run({ duties: { clock, retention: { retentionMs: 5000, checkIntervalMs: HOUR_MS } } });
+  await bench.current();
+  assert.equal(clock.nextMs, 5000);
+  bench.store.calls.length = 0;
+  await clock.advance(4999);
+  assert.equal(bench.store.calls.length, 0);
+  await clock.advance(1);
+  await until(() => bench.store.of("listFolders").length === 1, "the first check");
+});
+
+test("Retainer logs a failure and goes on at the next interval", async () => {
+  const clock = new StoppedClock();
+  await using bench = new Bench({ limits });
+  await bench.run({ duties: { clock, retention: { retentionMs: 24 * HOUR_MS, checkIntervalMs: HOUR_MS } } });
+  await bench.current();
+  bench.store.rules.push({ method: "listFolders" });
+  await clock.advance(HOUR_MS);
+  await until(() => bench.logged("retainer error") === 1, "the error");
+  await until(() => clock.nextMs === HOUR_MS, "the next wait");
+  await clock.advance(HOUR_MS);
+  await until(() => bench.store.of("listFolders").length === 2, "the next check");
+});
