@@ -32,7 +32,7 @@ export class Exchange {
     { limitMs }: { limitMs: number },
   ): Promise<void> {
     const timer = setTimeout(
-      () => this.#controller.abort(new StallError(`no answer in ${Math.round(limitMs / 1000)} s`)),
+      () => this.#controller.abort(new StallError(`no answer in ${Math.ceil(limitMs / 1000)} s`)),
       limitMs,
     );
     try {

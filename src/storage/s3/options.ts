@@ -15,7 +15,7 @@ export interface S3StoreOptions {
   readonly credentials: CredentialsProvider;
   /** Folder in the bucket; slashes at its ends don't matter. Default: the bucket itself. */
   readonly path?: string | undefined;
-  /** Default: with an endpoint `us-east-1`, without one what AWS says. */
+  /** Default: what the endpoint's host says, else `us-east-1`; with AWS what it answers. */
   readonly region?: string | undefined;
   /** URL of the server, `https://` when it has no scheme. Default: AWS. */
   readonly endpoint?: string | undefined;
@@ -27,7 +27,8 @@ export interface S3StoreOptions {
   readonly caCert?: string | undefined;
   /** Of the first parts of an upload; they grow so that any length fits. Default 8 MiB, at least 5 MiB. */
   readonly partSize?: number | undefined;
-  /** All parts but the last as large as the first; Cloudflare R2 insists on it. Default false. */
+  /** All parts but the last as large as the first. Default: what the
+   * endpoint's provider wants (Cloudflare R2 insists on it). */
   readonly hasEqualParts?: boolean | undefined;
   /** Parts or ranges of one object on their way at once. Default 4. */
   readonly concurrency?: number | undefined;
@@ -37,7 +38,8 @@ export interface S3StoreOptions {
   readonly storageClass?: string | undefined;
   /** What the server is to verify. Default `auto`: MD5, and CRC-32 for parts where the server knows it. */
   readonly checksum?: ChecksumKind | "auto" | undefined;
-  /** The server has DeleteObjects. Default: tried, and remembered when it hasn't. */
+  /** The server has DeleteObjects. Default: what is known of the
+   * provider, else tried, and remembered when it hasn't. */
   readonly hasBatchDelete?: boolean | undefined;
   /** Unfinished uploads older than this are stale. Default an hour, in milliseconds. */
   readonly staleUploadMs?: number | undefined;

@@ -16,6 +16,7 @@ import { listPages } from "./listing.ts";
 import { checkS3Options, S3_STORE_DEFAULTS, type S3StoreOptions } from "./options.ts";
 import { abortPendingUploads } from "./pending_uploads.ts";
 import { cleanPrefix } from "./place.ts";
+import { quirksOf } from "./providers.ts";
 import { RETRY_DEFAULTS, type RetryPolicy } from "./retry.ts";
 import { upload } from "./upload.ts";
 
@@ -166,7 +167,8 @@ function contextOf(
   { address, http }: { address: ReturnType<typeof bucketAddress>; http: HttpClient },
 ): S3Context {
   const { bucket, credentials, logger = silentLogger } = options;
-  const region = options.region || (address.isAws ? undefined : "us-east-1");
+  const quirks = quirksOf(options.endpoint);
+  const region = options.region || quirks.region || (address.isAws ? undefined : "us-east-1");
   const retry: RetryPolicy = {
     tries: options.retry?.tries ?? RETRY_DEFAULTS.tries,
     firstWaitMs: options.retry?.firstWaitMs ?? RETRY_DEFAULTS.firstWaitMs,
@@ -179,15 +181,15 @@ function contextOf(
     bucket,
     buffers: options.buffers ?? sharedBufferPool(),
     partSize: options.partSize ?? S3_STORE_DEFAULTS.partSize,
-    hasEqualParts: options.hasEqualParts ?? false,
+    hasEqualParts: options.hasEqualParts ?? quirks.hasEqualParts ?? false,
     concurrency: options.concurrency ?? S3_STORE_DEFAULTS.concurrency,
     rangeSize: options.rangeSize ?? S3_STORE_DEFAULTS.rangeSize,
     retry,
     storageClass: options.storageClass,
-    checksum: options.checksum ?? "auto",
+    checksum: options.checksum ?? quirks.checksum ?? "auto",
     logger,
     metrics: options.metrics ?? silentMetrics,
-    learned: options.hasBatchDelete === false ? { lacksBatchDelete: true } : {},
+    learned: (options.hasBatchDelete ?? quirks.hasBatchDelete) === false ? { lacksBatchDelete: true } : {},
   };
 }
 
