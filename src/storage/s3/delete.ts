@@ -3,7 +3,7 @@ import { Semaphore } from "../../async.ts";
 import { md5, toBase64 } from "../../runtime/digests.ts";
 import { parseDeleteResult } from "./answers.ts";
 import { countOperation, describePlace, type S3Context } from "./context.ts";
-import { reactTo } from "./failure.ts";
+import { isMissingObject, reactTo } from "./failure.ts";
 import { escapeXml } from "./xml.ts";
 import { StoreError } from "../../errors.ts";
 
@@ -97,7 +97,7 @@ async function deleteSingly(context: S3Context, { keys, signal, failures }: Dele
         key,
         signal,
         read: () => Promise.resolve(),
-        onRefusal: ({ status, code }) => status === 404 && code !== "NoSuchBucket" ? null : undefined,
+        onRefusal: (refused) => isMissingObject(refused) ? null : undefined,
       });
       countOperation(context, { operation: "DELETE" });
     } catch (error) {

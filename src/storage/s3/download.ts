@@ -6,6 +6,7 @@ import { streamOf, toHex } from "../../bytes.ts";
 import type { ByteRange } from "../object_store.ts";
 import { md5InEtag } from "./checksums.ts";
 import { countOperation, describePlace, type S3Context } from "./context.ts";
+import { isMissingObject } from "./failure.ts";
 import type { Exchange } from "./exchange.ts";
 import { headObject } from "./head.ts";
 import { streamRanges, streamRest } from "./range_stream.ts";
@@ -111,9 +112,9 @@ async function openFirst(
       exchange.finish();
       return { bytes };
     },
-    onRefusal: ({ status, code }) => {
-      if (status === 404 && code !== "NoSuchBucket") return "none";
-      return status === 416 ? "past the end" : undefined;
+    onRefusal(refused) {
+      if (isMissingObject(refused)) return "none";
+      return refused.status === 416 ? "past the end" : undefined;
     },
   });
 }
@@ -144,9 +145,9 @@ async function openRange(
       }
       return Promise.resolve(exchange);
     },
-    onRefusal: ({ status, code }) => {
-      if (status === 412) return "replaced";
-      return status === 404 && code !== "NoSuchBucket" ? "gone" : undefined;
+    onRefusal(refused) {
+      if (refused.status === 412) return "replaced";
+      return isMissingObject(refused) ? "gone" : undefined;
     },
   });
   if (opened === "gone") throw new NotFoundError(`${place} was deleted while it was read`);

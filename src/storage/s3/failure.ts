@@ -75,6 +75,14 @@ const REGION_CODES: ReadonlySet<string> = new Set([
 /** Longer than this a server's `Retry-After` is not obeyed inside one call. */
 const LONGEST_RETRY_AFTER_MS = 60_000;
 
+/** Codes of a 404 that mean the object: versitygw also answers 404 to an unknown access key. */
+const MISSING_CODES: ReadonlySet<string> = new Set(["NoSuchKey", "NotFound", "NoSuchObject", "KeyNotFound"]);
+
+/** Whether there is no such object, and not something else that is missing. */
+export function isMissingObject({ status, code }: RefusedRequest): boolean {
+  return status === 404 && MISSING_CODES.has(code);
+}
+
 /** What to do about an answer. */
 export function reactTo(refused: RefusedRequest): Reaction {
   const { status, code, region, location } = refused;

@@ -1,4 +1,5 @@
 import { describePlace, type S3Context } from "./context.ts";
+import { isMissingObject } from "./failure.ts";
 import { timeOf } from "./sending.ts";
 
 /** What a server says of an object without giving it. */
@@ -25,7 +26,7 @@ export async function headObject(
         modifiedAt: Number.isNaN(modifiedAt.getTime()) ? timeOf(headers) : modifiedAt,
       });
     },
-    onRefusal: ({ status }) => status === 404 ? "none" : undefined,
+    onRefusal: (refused) => isMissingObject(refused) ? "none" : undefined,
   });
   return found === "none" ? undefined : found;
 }

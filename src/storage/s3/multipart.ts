@@ -3,6 +3,7 @@ import { parseCompletion, parseUploadId } from "./answers.ts";
 import { CHECKSUM_ELEMENTS, type ChecksumKind, checksumOf } from "./checksums.ts";
 import { RefusalInAnswer } from "./connection.ts";
 import { describePlace, type S3Context } from "./context.ts";
+import { isMissingObject } from "./failure.ts";
 import { headObject } from "./head.ts";
 import { creationHeaders, sentChecker, timeOf } from "./sending.ts";
 import { escapeXml } from "./xml.ts";
@@ -154,7 +155,7 @@ export async function abortUpload(
     query: { uploadId },
     signal,
     read: () => Promise.resolve(),
-    onRefusal: ({ code, status }) => status === 404 && code !== "NoSuchBucket" ? null : undefined,
+    onRefusal: (refused) => refused.code === "NoSuchUpload" || isMissingObject(refused) ? null : undefined,
   });
 }
 
