@@ -42,7 +42,8 @@ for (const [name, start] of [["MinIO", startMinio], ["versitygw", startVersitygw
 
   objectStoreContract({
     name: `S3Store over TLS on ${name}`,
-    manyCount: 50,
+    manyCount: 20,
+    largestSize: 5 * MIB,
     async open() {
       const store = await open({ http: (await server()).http });
       return { store, cleanup: () => store[Symbol.asyncDispose]() };
