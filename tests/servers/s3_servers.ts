@@ -13,7 +13,7 @@ import { type RunningServer, startServer } from "./process.ts";
 /** An S3 server that runs, with its data in a temporary folder. */
 export interface S3Server {
   readonly name: string;
-  /** As it says itself. */
+  /** As Go noted it in the program. */
   readonly version: string;
   readonly endpoint: string;
   readonly port: number;
@@ -93,9 +93,10 @@ export async function startVersitygw({ tls }: { tls?: ServerCertificate } = {}):
   return await withBucket("versitygw", { server, tls, folder, version: versionOf(program) });
 }
 
+/** What a program of `go install` was made from; of versitygw its own `--version` says only "git". */
 function versionOf(program: string): string {
-  const { stdout } = spawnSync(program, ["--version"], { encoding: "utf8" });
-  return /(RELEASE\.\S+|DEVELOPMENT\.\S+|v?\d+\.\d+\.\d+\S*)/.exec(stdout ?? "")?.[1] ?? stdout.trim();
+  const { stdout } = spawnSync("go", ["version", "-m", program], { encoding: "utf8" });
+  return /^\s*mod\s+\S+\s+(\S+)/m.exec(stdout ?? "")?.[1] ?? "unknown";
 }
 
 async function withBucket(
