@@ -22,6 +22,9 @@ interface Target {
 /** Objects up to this many bytes are read whole before anything is given out, so that damage on the way is mended. */
 const WHOLE_LIMIT = 1024 * 1024;
 
+/** Ranges of one object at once: each has a buffer, which no pool bounds. */
+const MOST_RANGES = 16;
+
 /** An answer to the first request for an object. */
 type Opened =
   | { readonly bytes: Uint8Array }
@@ -69,6 +72,7 @@ export async function download(
   if (piece === undefined) return streamRest(exchange, { start, end, signal, explain });
   return streamRanges({
     ...context,
+    concurrency: Math.min(context.concurrency, MOST_RANGES),
     start: piece.start,
     end,
     signal,

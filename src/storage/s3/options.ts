@@ -30,7 +30,7 @@ export interface S3StoreOptions {
   /** All parts but the last as large as the first. Default: what the
    * endpoint's provider wants (Cloudflare R2 insists on it). */
   readonly hasEqualParts?: boolean | undefined;
-  /** Parts or ranges of one object on their way at once. Default 4. */
+  /** Parts of one object on their way at once, or ranges, of which no more than 16. Default 4. */
   readonly concurrency?: number | undefined;
   /** Of the ranges that a large object is read in. Default 4 MiB. */
   readonly rangeSize?: number | undefined;
@@ -70,9 +70,9 @@ export function checkS3Options({ partSize, concurrency, rangeSize }: S3StoreOpti
     throw new UsageError(`part-size must be from 5 MiB to 5 GiB, not ${partSize} bytes`);
   }
   if (
-    concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency >= 1 && concurrency <= 64)
+    concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency >= 1 && concurrency <= 1000)
   ) {
-    throw new UsageError(`concurrency must be from 1 to 64, not ${concurrency}`);
+    throw new UsageError(`concurrency must be from 1 to 1000, not ${concurrency}`);
   }
   if (rangeSize !== undefined && !(Number.isInteger(rangeSize) && rangeSize >= 1)) {
     throw new UsageError(`range size must be positive, not ${rangeSize}`);
