@@ -68,16 +68,19 @@ export function openHttpClient({ caCert, skipVerify = false }: HttpClientOptions
   };
 }
 
-/** Each runtime has its own way to name a certificate authority. */
+/**
+ * Each runtime has its own way to name a certificate authority. Deno would send everything to one server over a
+ * single connection by HTTP/2, where Bun speaks HTTP/1.1: requests side by side are to have a connection each.
+ */
 function trustOptions(caCert: string | undefined): { init: RequestInit; close(): void } {
-  if (caCert === undefined) return { init: {}, close() {} };
   // The runtimes pass over what they can't read, and then trust nobody.
-  if (!isCertificate(caCert)) throw new Error("not a certificate in PEM");
+  if (caCert !== undefined && !isCertificate(caCert)) throw new Error("not a certificate in PEM");
   if ("Deno" in globalThis) {
-    const client = Deno.createHttpClient({ caCerts: [caCert] });
+    const authorities = caCert === undefined ? {} : { caCerts: [caCert] };
+    const client = Deno.createHttpClient({ http2: false, ...authorities });
     return { init: { client } as RequestInit, close: () => client.close() };
   }
-  return { init: { tls: { ca: caCert } } as RequestInit, close() {} };
+  return { init: caCert === undefined ? {} : { tls: { ca: caCert } } as RequestInit, close() {} };
 }
 
 function isCertificate(pem: string): boolean {
