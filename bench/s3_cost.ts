@@ -42,6 +42,18 @@ const LOADS: readonly Load[] = [
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** A commit that waits without blocking: who holds the lock may be in this process. */
+async function commit(application: DatabaseSync): Promise<void> {
+  for (let tries = 1;; tries++) {
+    try {
+      return application.exec("INSERT INTO t (body) VALUES (hex(randomblob(100)))");
+    } catch (error) {
+      if (tries > 500) throw error;
+      await pause(5);
+    }
+  }
+}
+
 interface Running {
   readonly proxy: FaultProxy;
   finish(): Promise<void>;
@@ -152,7 +164,7 @@ async function measure(server: S3Server, { load, seconds, folder, start, tool }:
   while (performance.now() < endsAt) {
     if (load.everyMs === undefined) await pause(200);
     else {
-      application.exec("INSERT INTO t (body) VALUES (hex(randomblob(100)))");
+      await commit(application);
       await pause(Math.min(load.everyMs, endsAt - performance.now()));
     }
   }
