@@ -165,7 +165,7 @@ async function measure(server: S3Server, { load, seconds, folder, start, tool }:
     if (load.everyMs === undefined) await pause(200);
     else {
       await commit(application);
-      await pause(Math.min(load.everyMs, endsAt - performance.now()));
+      await pause(Math.max(1, Math.min(load.everyMs, endsAt - performance.now())));
     }
   }
   const counts = since(atStart, running.proxy.counts());

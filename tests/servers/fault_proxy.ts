@@ -170,5 +170,6 @@ function kindOf(method: string, path: string): RequestKind {
   if (method === "DELETE" || query.has("delete")) return "DELETE";
   if (method === "PUT" || method === "POST") return "PUT";
   if (method !== "GET") return "OTHER";
-  return query.has("list-type") || query.has("uploads") ? "LIST" : "GET";
+  // Litestream lists by the first version, which is told by its prefix alone.
+  return ["list-type", "uploads", "prefix", "delimiter"].some((name) => query.has(name)) ? "LIST" : "GET";
 }
