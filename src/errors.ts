@@ -45,6 +45,28 @@ export class NoBackupsError extends Error {
   override readonly name = "NoBackupsError";
 }
 
+/** A store at a server refused a request, failed, or could not be reached. */
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+  /** The same request can succeed later without anybody doing anything. */
+  readonly isTransient: boolean;
+  /** The credentials are good but lack the right to do this. */
+  readonly isDenied: boolean;
+
+  constructor(
+    message: string,
+    { isTransient = false, isDenied = false, cause }: {
+      isTransient?: boolean;
+      isDenied?: boolean;
+      cause?: unknown;
+    } = {},
+  ) {
+    super(message, cause === undefined ? {} : { cause });
+    this.isTransient = isTransient;
+    this.isDenied = isDenied;
+  }
+}
+
 /** `error.message`, then the messages of its causes, outermost first, joined as `outer: inner`. */
 export function describeError(error: unknown): string {
   const parts: string[] = [];

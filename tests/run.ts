@@ -15,6 +15,7 @@ import { runTests, type TimedRun } from "./runner/execute.ts";
 import { ensurePrograms } from "./runner/programs.ts";
 import { filesToTryAgain, withSecondTry } from "./runner/second_try.ts";
 import { judge } from "./runner/verdict.ts";
+import { ensureServers } from "./servers/install.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 
@@ -88,6 +89,8 @@ async function run({ runtimes, parallel, paths }: Arguments): Promise<boolean> {
   if (files.length === 0) throw new Error("no test files found");
   ensurePrograms();
   ensurePackages();
+  // Only for those who use them: the installation takes minutes when nothing is cached.
+  if (files.some((file) => readFileSync(`${root}/${file}`, "utf8").includes("/servers/"))) ensureServers();
   mkdirSync(`${root}/.cache`, { recursive: true });
   runtimes.forEach(clearFigures);
   const deadline = performance.now() + LIMIT_MS;

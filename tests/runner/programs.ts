@@ -12,6 +12,7 @@ const PROGRAMS: readonly Program[] = [
   { debianPackage: "age", probe: ["age", "--version"] },
   { debianPackage: "lz4", probe: ["lz4", "--version"] },
   { debianPackage: "sqlite3", probe: ["sqlite3", "--version"] },
+  { debianPackage: "openssl", probe: ["openssl", "version"] },
   { debianPackage: "python3", probe: ["python3", "-c", "import sqlite3"] },
 ];
 

@@ -1,0 +1,93 @@
+/**
+ * HTTP requests, the one way to them. Bodies are byte arrays: Deno sends a stream chunked even with a
+ * Content-Length, which servers refuse.
+ */
+import { X509Certificate } from "node:crypto";
+import { sendUnverified } from "./https_unverified.ts";
+
+/** One request; a body is sent with its length. */
+export interface HttpRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Not changed until the answer is there: what is sent twice is read twice. */
+  readonly body?: Uint8Array | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The head of an answer, and its body as it comes. */
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: Headers;
+  /** Read or cancelled by who sent the request; `null` when there is none. */
+  readonly body: ReadableStream<Uint8Array> | null;
+}
+
+/** Sends requests over connections that it keeps. */
+export interface HttpClient extends Disposable {
+  /**
+   * Resolves with the head of the answer, whatever its status; redirects are not followed.
+   *
+   * @throws what `classifyHttpError` explains (http_failure.ts), or the signal's reason
+   */
+  send(request: HttpRequest): Promise<HttpResponse>;
+}
+
+/** How servers are trusted. */
+export interface HttpClientOptions {
+  /** Certificates in PEM that are trusted besides the system's. */
+  readonly caCert?: string | undefined;
+  /** Trust whatever certificate a server shows. Default false. */
+  readonly skipVerify?: boolean | undefined;
+}
+
+/**
+ * A client for one way of trusting; dispose of it to let its connections go.
+ *
+ * On Deno a client with a `caCert` takes 90 ms to make, since it loads the system's certificates.
+ *
+ * @throws {Error} when `caCert` holds no certificate
+ */
+export function openHttpClient({ caCert, skipVerify = false }: HttpClientOptions = {}): HttpClient {
+  const trust = trustOptions(caCert);
+  return {
+    async send(request) {
+      if (skipVerify && request.url.startsWith("https:")) return await sendUnverified(request);
+      const { url, method, headers, body, signal } = request;
+      const response = await fetch(url, {
+        method,
+        headers,
+        redirect: "manual",
+        ...trust.init,
+        ...(body === undefined ? {} : { body: body as Uint8Array<ArrayBuffer> }),
+        ...(signal === undefined ? {} : { signal }),
+      });
+      return { status: response.status, headers: response.headers, body: response.body };
+    },
+    [Symbol.dispose]: () => trust.close(),
+  };
+}
+
+/**
+ * Each runtime has its own way to name a certificate authority. Deno would send everything to one server over a
+ * single connection by HTTP/2, where Bun speaks HTTP/1.1: requests side by side are to have a connection each.
+ */
+function trustOptions(caCert: string | undefined): { init: RequestInit; close(): void } {
+  // The runtimes pass over what they can't read, and then trust nobody.
+  if (caCert !== undefined && !isCertificate(caCert)) throw new Error("not a certificate in PEM");
+  if ("Deno" in globalThis) {
+    const authorities = caCert === undefined ? {} : { caCerts: [caCert] };
+    const client = Deno.createHttpClient({ http2: false, ...authorities });
+    return { init: { client } as RequestInit, close: () => client.close() };
+  }
+  return { init: caCert === undefined ? {} : { tls: { ca: caCert } } as RequestInit, close() {} };
+}
+
+function isCertificate(pem: string): boolean {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  try {
+    return blocks.length > 0 && blocks.every((block) => new X509Certificate(block).subject !== undefined);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,44 @@
+/** What went wrong with a request that got no whole answer. */
+
+/** `broken`: the connection was cut, at whichever moment. */
+export type HttpFailureKind = "no-such-host" | "refused" | "unreachable" | "untrusted" | "broken";
+
+/**
+ * Deno gives no codes, only text; Bun gives codes. Ordered: the first that matches counts, since the text of a
+ * TLS failure also says that the connection failed.
+ */
+const PATTERNS: readonly (readonly [RegExp, HttpFailureKind])[] = [
+  [
+    /certificate|CERT_|_CERT|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER|ALTNAME|invalid peer|UnknownIssuer/,
+    "untrusted",
+  ],
+  [/corrupt message|InvalidContentType|WRONG_VERSION_NUMBER|wrong version number|ERR_SSL_/i, "untrusted"],
+  [/dns error|ENOTFOUND|EAI_AGAIN|EAI_NONAME|DNSException|name resolution/i, "no-such-host"],
+  [/connection refused|ECONNREFUSED|ConnectionRefused|FailedToOpenSocket|ports? .* blocked/i, "refused"],
+  [/unreachable|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|timed out/i, "unreachable"],
+];
+
+/** The kind of a network failure; `broken` for what is not known. */
+export function classifyHttpError(error: unknown): HttpFailureKind {
+  const text = errorTexts(error).join(" ");
+  return PATTERNS.find(([pattern]) => pattern.test(text))?.[1] ?? "broken";
+}
+
+/** Whether `error` comes from the network and not from our own code. */
+export function isNetworkError(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (typeof (error as { code?: unknown }).code === "string") return true;
+  // fetch reports every failure of the network as a TypeError; so are our own mistakes, with other words.
+  return error instanceof TypeError &&
+    /fetch|request|connection|body|stream|socket|network|decod/i.test(errorTexts(error).join(" "));
+}
+
+function errorTexts(error: unknown): string[] {
+  const texts: string[] = [];
+  let current = error;
+  for (let depth = 0; current instanceof Error && depth < 5; depth++) {
+    texts.push(String((current as { code?: unknown }).code ?? ""), current.message);
+    current = current.cause;
+  }
+  return texts;
+}

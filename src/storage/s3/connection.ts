@@ -1,0 +1,252 @@
+import { sleep } from "../../async.ts";
+import { describeError } from "../../errors.ts";
+import type { Logger } from "../../logger.ts";
+import type { HttpClient } from "../../runtime/http.ts";
+import { isNetworkError } from "../../runtime/http_failure.ts";
+import type { BucketAddress } from "./address.ts";
+import { type ErrorDocument, parseErrorDocument } from "./answers.ts";
+import type { Credentials, CredentialsProvider } from "./credentials/credentials.ts";
+import { Exchange } from "./exchange.ts";
+import { type Reaction, reactTo, reactToNetwork, readRefusal, type RefusedRequest } from "./failure.ts";
+import { StallError } from "./http_body.ts";
+import { answerError, networkError, refusalError, type RequestSubject } from "./messages.ts";
+import { type RetryPolicy, waitBefore } from "./retry.ts";
+import { RequestSigner } from "./signing.ts";
+
+/** A request in messages. */
+export interface RequestWords {
+  /** `read s3://bucket/key`. */
+  readonly doing: string;
+  /** `s3:GetObject`. */
+  readonly right: string;
+}
+
+/** One request of the S3 protocol. */
+export interface S3Request<T> extends RequestWords {
+  readonly method: "GET" | "PUT" | "POST" | "DELETE" | "HEAD";
+  /** Key in the bucket; absent: the bucket itself. */
+  readonly key?: string | undefined;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Makes something of the answer. What it throws counts as a damaged answer and the request is sent again, but
+   * for a `RefusalInAnswer`.
+   */
+  read(exchange: Exchange): Promise<T>;
+  /** A refusal that is a result: `undefined` for those that are not. */
+  readonly onRefusal?: (refused: RefusedRequest) => T | undefined;
+  /** The exchange goes on after `read`, whoever has it finishes it. Default false. */
+  readonly keepsOpen?: boolean;
+}
+
+/** An error inside of an answer that said 200. */
+export class RefusalInAnswer extends Error {
+  constructor(readonly document: ErrorDocument) {
+    super(document.code);
+  }
+}
+
+/** How long a server is waited for. */
+export interface Patience {
+  /** For the head of an answer, without the time that the body needs. */
+  readonly answerMs: number;
+  /** Without a single byte of the body of an answer. */
+  readonly stallMs: number;
+  /** Bytes per second that an upload must reach, since nothing is seen of its progress. */
+  readonly slowestUpload: number;
+}
+
+/** What a connection is made of. */
+export interface ConnectionOptions {
+  readonly address: BucketAddress;
+  readonly bucket: string;
+  /** Absent: found out from the first answer of AWS. */
+  readonly region: string | undefined;
+  readonly credentials: CredentialsProvider;
+  readonly http: HttpClient;
+  readonly patience: Patience;
+  readonly retry: RetryPolicy;
+  readonly logger: Logger;
+}
+
+type Outcome<T> = { readonly result: T } | { readonly refused: RefusedRequest } | { readonly error: unknown };
+
+/** What was done already for one request, so that it isn't done twice. */
+interface Detours {
+  location?: string;
+  hasChangedRegion: boolean;
+  hasRenewed: boolean;
+}
+
+/** Signs requests for one bucket, sends them, and sends them again. */
+export class S3Connection {
+  readonly #options: ConnectionOptions;
+  readonly #signer = new RequestSigner({ service: "s3" });
+  #region: string;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.#region = options.region ?? "us-east-1";
+  }
+
+  /** The region that requests are signed for. */
+  get region(): string {
+    return this.#region;
+  }
+
+  /**
+   * Send `request` until it succeeds, is refused for good, or the tries are used up.
+   *
+   * @throws {StoreError} in one line; or the signal's reason
+   */
+  async send<T>(request: S3Request<T>): Promise<T> {
+    const detours: Detours = { hasChangedRegion: false, hasRenewed: false };
+    for (let tries = 1;; tries++) {
+      request.signal?.throwIfAborted();
+      const credentials = await this.#options.credentials.get({ signal: request.signal });
+      const outcome = await this.#try(request, { credentials, location: detours.location });
+      if ("result" in outcome) return outcome.result;
+      const reaction = "refused" in outcome ? reactTo(outcome.refused) : this.#reactToError(outcome.error);
+      if (await this.#takeDetour(reaction, { detours, credentials })) continue;
+      if (reaction.act !== "retry" || tries >= this.#options.retry.tries) {
+        throw this.#failure(request, outcome, { isTransient: reaction.act === "retry", tries });
+      }
+      const waitMs = waitBefore(tries, { policy: this.#options.retry, askedMs: reaction.afterMs });
+      this.#options.logger.debug("S3 request failed, trying again", {
+        request: request.doing,
+        error: "refused" in outcome ? outcome.refused.code : describeError(outcome.error),
+        waitMs: Math.round(waitMs),
+      });
+      await sleep(waitMs, { signal: request.signal });
+    }
+  }
+
+  async #try<T>(
+    request: S3Request<T>,
+    { credentials, location }: { credentials: Credentials; location: string | undefined },
+  ): Promise<Outcome<T>> {
+    const { patience, http, address } = this.#options;
+    const { method, key, query, body, signal } = request;
+    const url = location ?? address.url({
+      region: this.#region,
+      ...(key === undefined ? {} : { key }),
+      ...(query === undefined ? {} : { query }),
+    });
+    const signed = await this.#signer.sign({ method, url, headers: request.headers ?? {} }, {
+      credentials,
+      region: this.#region,
+    });
+    // Not signed: proxies on the way change it. Without it the runtimes would ask for compressed answers.
+    const headers = { ...signed, "accept-encoding": "identity" };
+    const exchange = new Exchange(signal, { stallMs: patience.stallMs });
+    let isOpen = false;
+    try {
+      const limitMs = patience.answerMs + (body?.length ?? 0) / patience.slowestUpload * 1000;
+      await exchange.begin((signal) => http.send({ method, url, headers, body, signal }), { limitMs });
+      const { status } = exchange.response;
+      if (status < 200 || status >= 300) return await this.#readRefusal(request, exchange);
+      const result = await request.read(exchange);
+      isOpen = request.keepsOpen === true;
+      return { result };
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      if (error instanceof RefusalInAnswer) {
+        return { refused: this.#refusal(exchange, error.document) };
+      }
+      return { error };
+    } finally {
+      if (!isOpen) exchange.finish();
+    }
+  }
+
+  async #readRefusal<T>(request: S3Request<T>, exchange: Exchange): Promise<Outcome<T>> {
+    // A refusal whose body was cut is one all the same.
+    const text = request.method === "HEAD" ? "" : await exchange.text().catch(() => "");
+    const refused = this.#refusal(exchange, parseErrorDocument(text));
+    const result = request.onRefusal?.(refused);
+    return result === undefined ? { refused } : { result };
+  }
+
+  #refusal({ response }: Exchange, document: ErrorDocument | undefined): RefusedRequest {
+    return readRefusal({ status: response.status, headers: response.headers, document }, { now: Date.now() });
+  }
+
+  #reactToError(error: unknown): Reaction {
+    // Neither cut nor stalled: the answer was not what it should be, so a part of it may be missing.
+    if (error instanceof StallError || !isNetworkError(error)) return { act: "retry" };
+    return reactToNetwork(error);
+  }
+
+  /** Whether something was changed that makes it worth while to send the request at once again. */
+  async #takeDetour(
+    reaction: Reaction,
+    { detours, credentials }: { detours: Detours; credentials: Credentials },
+  ): Promise<boolean> {
+    const { logger, region: configured } = this.#options;
+    if (reaction.act === "renew-credentials" && !detours.hasRenewed) {
+      detours.hasRenewed = true;
+      this.#options.credentials.discard(credentials);
+      return true;
+    }
+    if (reaction.act === "go-to" && detours.location === undefined && this.#mayGoTo(reaction.location)) {
+      detours.location = reaction.location;
+      return true;
+    }
+    if (detours.hasChangedRegion || (reaction.act !== "change-region" && reaction.act !== "find-region")) {
+      return false;
+    }
+    detours.hasChangedRegion = true;
+    const region = reaction.act === "change-region" ? reaction.region : await this.#findRegion(credentials);
+    if (region === undefined || region === this.#region) return false;
+    this.#region = region;
+    if (configured === undefined) logger.debug("bucket found", { region });
+    else logger.warn("bucket is in another region than configured, using that", { configured, region });
+    return true;
+  }
+
+  async #findRegion(credentials: Credentials): Promise<string | undefined> {
+    let found: string | undefined;
+    const note = (headers: Headers) => found = headers.get("x-amz-bucket-region") ?? undefined;
+    const outcome = await this.#try<true>({
+      doing: "find the region",
+      right: "s3:ListBucket",
+      method: "HEAD",
+      read: ({ response }) => Promise.resolve((note(response.headers), true as const)),
+      onRefusal: ({ region }) => ((found = region), true),
+    }, { credentials, location: undefined });
+    return "result" in outcome ? found : undefined;
+  }
+
+  /** AWS sends requests for new buckets elsewhere for a while; nobody else is to get our objects. */
+  #mayGoTo(location: string): boolean {
+    if (!URL.canParse(location)) return false;
+    const target = new URL(location);
+    const own = new URL(this.#options.address.server(this.#region));
+    const isAws = this.#options.address.isAws && /\.amazonaws\.com(\.cn)?$/.test(target.hostname);
+    return target.protocol === own.protocol && (isAws || target.host.endsWith(`.${own.host}`));
+  }
+
+  /** The error to end with when the answer to `request` could not be read, `tries` times. */
+  explain(request: RequestWords, { cause, tries }: { cause: unknown; tries: number }): Error {
+    const subject = this.#subject(request);
+    if (cause instanceof StallError || !isNetworkError(cause)) return answerError(subject, { tries, cause });
+    return networkError(subject, { kind: reactToNetwork(cause).kind, tries, cause });
+  }
+
+  #failure(
+    request: RequestWords,
+    outcome: { readonly refused: RefusedRequest } | { readonly error: unknown },
+    { isTransient, tries }: { isTransient: boolean; tries: number },
+  ): Error {
+    if (!("refused" in outcome)) return this.explain(request, { cause: outcome.error, tries });
+    return refusalError(this.#subject(request), outcome.refused, { isTransient, tries });
+  }
+
+  #subject({ doing, right }: RequestWords): RequestSubject {
+    const { bucket, address } = this.#options;
+    const region = this.#region;
+    return { cannot: `cannot ${doing}`, bucket, right, region, server: address.server(region) };
+  }
+}

@@ -1,0 +1,50 @@
+import type { Logger } from "../../logger.ts";
+import type { Metrics } from "../../metrics.ts";
+import type { BufferPool } from "./buffer_pool.ts";
+import type { ChecksumKind } from "./checksums.ts";
+import type { S3Connection } from "./connection.ts";
+import type { RetryPolicy } from "./retry.ts";
+
+/** What the parts of a store share. */
+export interface S3Context {
+  readonly connection: S3Connection;
+  readonly bucket: string;
+  readonly buffers: BufferPool;
+  readonly partSize: number;
+  readonly hasEqualParts: boolean;
+  readonly concurrency: number;
+  readonly rangeSize: number;
+  readonly retry: RetryPolicy;
+  readonly storageClass: string | undefined;
+  /** `auto`: what the server turns out to verify. */
+  readonly checksum: ChecksumKind | "auto";
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** What turned out about the server so far. */
+  readonly learned: Learned;
+}
+
+/** Filled while requests go back and forth. */
+export interface Learned {
+  /** Whether parts may be secured by CRC-32 instead of MD5, which is forty times slower on Deno. */
+  takesCrc32?: boolean;
+  /** ETags of this server aren't MD5 sums. */
+  hasOpaqueEtags?: boolean;
+  /** The server has no DeleteObjects. */
+  lacksBatchDelete?: boolean;
+}
+
+/** `s3://bucket/key`, for messages. */
+export function describePlace(bucket: string, key: string): string {
+  return key === "" ? `s3://${bucket}` : `s3://${bucket}/${key}`;
+}
+
+/** Add to the counters of Litestream's names. */
+export function countOperation(
+  { metrics }: S3Context,
+  { operation, size }: { operation: "LIST" | "PUT" | "GET" | "DELETE"; size?: number },
+): void {
+  const labels = { replica_type: "s3", operation };
+  metrics.count("litestream_replica_operation_total", labels);
+  if (size !== undefined) metrics.count("litestream_replica_operation_bytes", labels, size);
+}

@@ -1,0 +1,30 @@
+/** Keys that sign requests, and where they come from. */
+import type { StoreOptions } from "../../object_store.ts";
+
+/** A pair of keys. Never shown in a message or a log. */
+export interface Credentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  /** With temporary keys. */
+  readonly sessionToken?: string | undefined;
+  /** When temporary keys end. */
+  readonly expiresAt?: Date | undefined;
+}
+
+/** Gives the keys to sign the next request with. */
+export interface CredentialsProvider {
+  /**
+   * @throws {StoreError} when there are none, in one line that says where they were looked for
+   */
+  get(options?: StoreOptions): Promise<Credentials>;
+  /** The server said that these are no longer good: get others next time, if there are others. */
+  discard(credentials: Credentials): void;
+}
+
+/** One place where keys can be. */
+export interface CredentialsSource {
+  /** In words, for messages. */
+  readonly name: string;
+  /** `undefined` when this place has none; an error when it should have but doesn't. */
+  load(options?: StoreOptions): Promise<Credentials | undefined>;
+}

@@ -1,0 +1,43 @@
+import { type BodyChecksum, compareChecksum } from "./checksums.ts";
+import type { S3Context } from "./context.ts";
+
+/**
+ * Headers of what makes an object, in one request or at the start of an upload in parts. Object lock, encryption
+ * keys and tags will be headers here.
+ */
+export function creationHeaders({ storageClass }: S3Context): Record<string, string> {
+  return {
+    "content-type": "application/octet-stream",
+    ...(storageClass === undefined ? {} : { "x-amz-storage-class": storageClass }),
+  };
+}
+
+/**
+ * Checks the answers to one body that may be sent more than once: throws when the server got other bytes.
+ *
+ * An MD5 that differs twice in a row is none: the server has verified Content-MD5 both times and makes its ETags
+ * in another way, which is remembered.
+ */
+export function sentChecker(
+  { learned, logger }: S3Context,
+  checksum: BodyChecksum,
+): (headers: Headers) => void {
+  let hasDiffered = false;
+  return (headers) => {
+    if (checksum.kind === "md5" && learned.hasOpaqueEtags) return;
+    if (compareChecksum(checksum, headers) !== "other") return;
+    if (checksum.kind === "md5" && hasDiffered) {
+      learned.hasOpaqueEtags = true;
+      logger.warn("the server's ETags are no MD5 sums, relying on Content-MD5 alone", {});
+      return;
+    }
+    hasDiffered = true;
+    throw new Error("the server answers with the checksum of other bytes");
+  };
+}
+
+/** The server's clock, as a listing will show it. */
+export function timeOf(headers: Headers): Date {
+  const time = new Date(headers.get("date") ?? NaN);
+  return Number.isNaN(time.getTime()) ? new Date() : time;
+}

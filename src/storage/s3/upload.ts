@@ -1,0 +1,162 @@
+/** Storing an object: small ones in one request, others in parts that are sent while the next one fills. */
+import { describeError } from "../../errors.ts";
+import { checksumOf } from "./checksums.ts";
+import { countOperation, describePlace, type S3Context } from "./context.ts";
+import { type Part, PartSource } from "./part_source.ts";
+import { MAX_PART_COUNT, partSizeAt } from "./part_size.ts";
+import { abortUpload, completeUpload, createUpload, sendPart, type SentPart } from "./multipart.ts";
+import { creationHeaders, sentChecker, timeOf } from "./sending.ts";
+
+/** What is known of an object that was stored. */
+export interface StoredObject {
+  readonly size: number;
+  readonly createdAt: Date;
+}
+
+/** Up to here MD5 costs nothing worth mentioning, and every server knows it. */
+const MD5_LIMIT = 1024 * 1024;
+
+/**
+ * Store `body` under `key` (whole, in the bucket).
+ *
+ * Takes at most one pooled buffer of the part's size more than `concurrency`.
+ */
+export async function upload(
+  context: S3Context,
+  body: Uint8Array | ReadableStream<Uint8Array>,
+  { key, signal }: { key: string; signal: AbortSignal | undefined },
+): Promise<StoredObject> {
+  const ended = new AbortController();
+  const abort = () => ended.abort(signal?.reason);
+  signal?.throwIfAborted();
+  signal?.addEventListener("abort", abort, { once: true });
+  const source = new PartSource(body, { pool: context.buffers, signal: ended.signal });
+  try {
+    const { part, isWhole } = await source.first(context.partSize);
+    if (!isWhole) return await uploadParts(context, { key, source, first: part, ended });
+    try {
+      return await putWhole(context, part.bytes, { key, signal: ended.signal });
+    } finally {
+      part[Symbol.dispose]();
+    }
+  } finally {
+    signal?.removeEventListener("abort", abort);
+    source.release();
+  }
+}
+
+async function putWhole(
+  context: S3Context,
+  bytes: Uint8Array,
+  { key, signal }: { key: string; signal: AbortSignal },
+): Promise<StoredObject> {
+  const { checksum: wanted, learned } = context;
+  const usesMd5 = wanted === "auto" && (bytes.length <= MD5_LIMIT || learned.takesCrc32 !== true);
+  const checksum = checksumOf(bytes, { kind: usesMd5 ? "md5" : wanted === "auto" ? "crc32" : wanted });
+  const check = sentChecker(context, checksum);
+  const createdAt = await context.connection.send({
+    doing: `write ${describePlace(context.bucket, key)}`,
+    right: "s3:PutObject",
+    method: "PUT",
+    key,
+    headers: { ...creationHeaders(context), ...checksum.headers },
+    body: bytes,
+    signal,
+    async read(exchange) {
+      check(exchange.response.headers);
+      await exchange.text();
+      return timeOf(exchange.response.headers);
+    },
+  });
+  countOperation(context, { operation: "PUT", size: bytes.length });
+  return { size: bytes.length, createdAt };
+}
+
+interface PartsJob {
+  readonly key: string;
+  readonly source: PartSource;
+  readonly first: Part;
+  /** Ends the source and all parts on their way. */
+  readonly ended: AbortController;
+}
+
+async function uploadParts(context: S3Context, job: PartsJob): Promise<StoredObject> {
+  const { key, first, ended } = job;
+  const begun = await createUpload(context, { key, signal: ended.signal }).catch((error) => {
+    first[Symbol.dispose]();
+    throw error;
+  });
+  try {
+    const { parts, size } = await sendParts(context, job, begun);
+    ended.signal.throwIfAborted();
+    await completeUpload(context, { ...begun, key, parts, size, signal: ended.signal });
+    countOperation(context, { operation: "PUT", size });
+    return { size, createdAt: begun.createdAt };
+  } catch (error) {
+    await abortUpload(context, { key, uploadId: begun.uploadId }).catch((abortError) => {
+      context.logger.warn("an unfinished upload stays behind, it is cleaned up at a later start", {
+        object: describePlace(context.bucket, key),
+        error: describeError(abortError),
+      });
+    });
+    throw error;
+  }
+}
+
+/** All parts, `concurrency` at once; when one fails the others are stopped and waited for. */
+async function sendParts(
+  context: S3Context,
+  { key, source, first, ended }: PartsJob,
+  { uploadId, kind }: { uploadId: string; kind: SentPart["kind"] },
+): Promise<{ parts: SentPart[]; size: number }> {
+  const parts: SentPart[] = [];
+  const running = new Set<Promise<void>>();
+  let failure: { error: unknown } | undefined;
+  let size = 0;
+  const send = async (part: Part, partNumber: number) => {
+    try {
+      parts[partNumber - 1] = await sendPart(context, part.bytes, {
+        key,
+        uploadId,
+        partNumber,
+        kind,
+        signal: ended.signal,
+      });
+    } catch (error) {
+      failure ??= { error };
+      ended.abort(error);
+    } finally {
+      part[Symbol.dispose]();
+    }
+  };
+  try {
+    let part: Part | undefined = first;
+    for (let partNumber = 1; part !== undefined; partNumber++) {
+      size += part.bytes.length;
+      const sending: Promise<void> = send(part, partNumber).finally(() => running.delete(sending));
+      running.add(sending);
+      if (running.size >= context.concurrency) await Promise.race(running);
+      ended.signal.throwIfAborted();
+      part = await source.next(sizeOfPart(context, { key, partNumber: partNumber + 1 }));
+    }
+  } catch (error) {
+    failure ??= { error };
+    ended.abort(error);
+  }
+  await Promise.all(running);
+  if (failure !== undefined) throw failure.error;
+  return { parts, size };
+}
+
+function sizeOfPart(
+  { partSize, hasEqualParts, bucket }: S3Context,
+  { key, partNumber }: { key: string; partNumber: number },
+): number {
+  if (partNumber > MAX_PART_COUNT) {
+    throw new Error(
+      `cannot write ${describePlace(bucket, key)}: more than ${MAX_PART_COUNT} parts of ${partSize} bytes; ` +
+        "raise part-size",
+    );
+  }
+  return hasEqualParts ? partSize : partSizeAt(partNumber, { firstSize: partSize });
+}

@@ -1,0 +1,363 @@
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { describeError, StoreError } from "../../../../src/errors.ts";
+import type { Logger } from "../../../../src/logger.ts";
+import { type Clock, systemClock } from "../../../../src/runtime/clock.ts";
+import { CredentialsChain } from "../../../../src/storage/s3/credentials/chain.ts";
+import type { Credentials } from "../../../../src/storage/s3/credentials/credentials.ts";
+import {
+  defaultCredentials,
+  type DefaultCredentialsOptions,
+} from "../../../../src/storage/s3/credentials/default_chain.ts";
+import { parseIni } from "../../../../src/storage/s3/credentials/ini.ts";
+import { temporaryFolder } from "../../../doubles/temporary_folder.ts";
+import { type ServiceAnswer, type ServiceRequest, startService } from "./services.ts";
+
+const SECRETS = ["s-conf", "s-env", "s-aws", "s-file", "s-web", "s-ecs", "s-imds", "the-token", "pod-token"];
+
+/** Without the machine's own places: nothing in the home folder, no metadata service. */
+const NOWHERE = { HOME: "/nonexistent", AWS_EC2_METADATA_DISABLED: "true" };
+
+async function keysFrom(options: DefaultCredentialsOptions): Promise<Credentials> {
+  return await defaultCredentials({ ...options, env: { ...NOWHERE, ...options.env } }).get();
+}
+
+async function failureOf(promise: Promise<unknown>): Promise<string> {
+  let text = "";
+  await promise.catch((error) => text = describeError(error));
+  assert.notEqual(text, "", "it succeeded");
+  assert.ok(!text.includes("\n") && !SECRETS.some((secret) => text.includes(secret)), text);
+  return text;
+}
+
+/** Files of `~/.aws` in a home folder of the test's own. */
+function home(files: Record<string, string>): Disposable & { readonly env: Record<string, string> } {
+  const folder = temporaryFolder();
+  mkdirSync(join(folder.path, ".aws"));
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder.path, ".aws", name), text);
+  return { env: { HOME: folder.path }, [Symbol.dispose]: () => folder[Symbol.dispose]() };
+}
+
+const AWS_ENV = { AWS_ACCESS_KEY_ID: "k-aws", AWS_SECRET_ACCESS_KEY: "s-aws", AWS_SESSION_TOKEN: "t-aws" };
+const OWN_ENV = { LITESTREAM_ACCESS_KEY_ID: "k-env", LITESTREAM_SECRET_ACCESS_KEY: "s-env" };
+const REPLICA = { accessKeyId: "k-conf", secretAccessKey: "s-conf" };
+
+const ORDER: [string, DefaultCredentialsOptions, string, string | undefined][] = [
+  [
+    "the replica's keys",
+    { env: { ...OWN_ENV, ...AWS_ENV }, configured: [REPLICA, { accessKeyId: "g", secretAccessKey: "g" }] },
+    "k-conf",
+    undefined,
+  ],
+  [
+    "the replica's keys with their token",
+    { env: AWS_ENV, configured: [{ ...REPLICA, sessionToken: "t" }] },
+    "k-conf",
+    "t",
+  ],
+  ["the global keys", { env: AWS_ENV, configured: [{}, REPLICA] }, "k-conf", undefined],
+  [
+    "empty keys for none",
+    { env: OWN_ENV, configured: [{ accessKeyId: "", secretAccessKey: "" }] },
+    "k-env",
+    undefined,
+  ],
+  ["LITESTREAM_ variables without AWS's token", { env: { ...OWN_ENV, ...AWS_ENV } }, "k-env", undefined],
+  ["AWS_ variables with their token", { env: AWS_ENV }, "k-aws", "t-aws"],
+  [
+    "AWS's older variables",
+    { env: { AWS_ACCESS_KEY: "k-old", AWS_SECRET_KEY: "s-env" } },
+    "k-old",
+    undefined,
+  ],
+  [
+    "the second key from the environment",
+    { env: AWS_ENV, configured: [{ accessKeyId: "k-conf" }] },
+    "k-conf",
+    undefined,
+  ],
+];
+for (const [name, options, accessKeyId, sessionToken] of ORDER) {
+  test(`defaultCredentials() takes ${name}`, async () => {
+    const keys = await keysFrom(options);
+    assert.equal(keys.accessKeyId, accessKeyId);
+    assert.equal(keys.sessionToken, sessionToken);
+  });
+}
+
+test("defaultCredentials() refuses half of a pair and names the other half", async () => {
+  assert.equal(
+    await failureOf(keysFrom({ env: {}, configured: [{ accessKeyId: "k" }] })),
+    "access-key-id is set but secret-access-key is not: set both",
+  );
+  assert.equal(
+    await failureOf(keysFrom({ env: {}, configured: [{ secretAccessKey: "s-conf" }] })),
+    "secret-access-key is set but access-key-id is not: set both",
+  );
+  assert.equal(
+    await failureOf(keysFrom({ env: { AWS_ACCESS_KEY_ID: "k" } })),
+    "AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not: set both",
+  );
+});
+
+test("defaultCredentials() says where it looked when there are none", async () => {
+  const text = await failureOf(keysFrom({ env: {} }));
+  assert.match(
+    text,
+    /^no S3 credentials found: set access-key-id and secret-access-key, or LITESTREAM_ACCESS_KEY_ID/,
+  );
+  assert.match(text, /the environment, the AWS config and credentials files, a web identity token, .*EC2/);
+});
+
+const CREDENTIALS_FILE = "[default]\naws_access_key_id = k-file\naws_secret_access_key=s-file\n\n" +
+  "[work]\r\naws_access_key_id = k-work ; mine\r\naws_secret_access_key = s-file\r\naws_session_token = t-work\r\n";
+
+test("defaultCredentials() takes the profile of the AWS files that is asked for", async () => {
+  using own = home({
+    credentials: CREDENTIALS_FILE,
+    config:
+      "[profile other]\naws_access_key_id=k-other\naws_secret_access_key=s-file\nregion = x\n[profile sso]\nsso_session = a\n",
+  });
+  assert.equal((await keysFrom({ env: own.env })).accessKeyId, "k-file");
+  const work = await keysFrom({ env: { ...own.env, AWS_PROFILE: "work" } });
+  assert.equal(`${work.accessKeyId} ${work.sessionToken}`, "k-work t-work");
+  assert.equal(
+    (await keysFrom({ env: { ...own.env, AWS_PROFILE: "work" }, profile: "other" })).accessKeyId,
+    "k-other",
+  );
+  assert.equal((await keysFrom({ env: { ...own.env, ...AWS_ENV } })).accessKeyId, "k-aws");
+  assert.equal((await keysFrom({ env: { ...own.env, ...AWS_ENV }, profile: "work" })).accessKeyId, "k-work");
+  assert.equal(
+    await failureOf(keysFrom({ env: { ...own.env, AWS_PROFILE: "none" } })),
+    'profile "none" is not in the AWS config and credentials files',
+  );
+  assert.match(
+    await failureOf(keysFrom({ env: own.env, profile: "sso" })),
+    /^profile "sso" uses sso_session, which/,
+  );
+});
+
+test("defaultCredentials() takes the AWS files from where the variables say", async () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "keys");
+  writeFileSync(path, CREDENTIALS_FILE);
+  assert.equal((await keysFrom({ env: { AWS_SHARED_CREDENTIALS_FILE: path } })).accessKeyId, "k-file");
+});
+
+test("parseIni() reads sections, comments and nested settings as AWS's tools do", () => {
+  const parsed = parseIni(
+    "x=1\n[a]\n# c\n; c\nKey = v = w\ns3 =\n  key = nested\nempty=\n[ profile  b ]\nk=v # c\n[a]\nz=1",
+  );
+  assert.deepEqual([...parsed.keys()], ["a", "profile b"]);
+  assert.deepEqual([...parsed.get("a")!], [["key", "v = w"], ["s3", ""], ["empty", ""], ["z", "1"]]);
+  assert.equal(parsed.get("profile b")!.get("k"), "v");
+});
+
+function inAnHour(): string {
+  return new Date(Date.now() + 3_600_000).toISOString().replace(/\.\d+/, "");
+}
+
+function stsAnswer(expiration: string): string {
+  return `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult>
+    <Credentials><AccessKeyId>k-web</AccessKeyId><SecretAccessKey>s-web</SecretAccessKey><SessionToken>t-web</SessionToken>
+    <Expiration>${expiration}</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`;
+}
+
+test("defaultCredentials() takes on a role with a web identity token", async () => {
+  using folder = temporaryFolder();
+  const tokenPath = join(folder.path, "token");
+  writeFileSync(tokenPath, "the-token\n");
+  let answer: ServiceAnswer = { body: stsAnswer(inAnHour()) };
+  await using sts = await startService(() => answer);
+  const env = {
+    AWS_ROLE_ARN: "arn:aws:iam::1:role/backup",
+    AWS_WEB_IDENTITY_TOKEN_FILE: tokenPath,
+    AWS_ENDPOINT_URL_STS: sts.url,
+  };
+  const keys = await keysFrom({ env });
+  assert.equal(`${keys.accessKeyId} ${keys.sessionToken}`, "k-web t-web");
+  assert.ok(keys.expiresAt!.getTime() > Date.now());
+  const form = new URLSearchParams(sts.requests[0]!.body);
+  assert.equal(form.get("Action"), "AssumeRoleWithWebIdentity");
+  assert.equal(form.get("RoleArn"), "arn:aws:iam::1:role/backup");
+  assert.equal(form.get("WebIdentityToken"), "the-token");
+  using own = home({
+    config:
+      `[profile pod]\nrole_arn = arn:x\nweb_identity_token_file = ${tokenPath}\nrole_session_name = mine\n`,
+  });
+  await keysFrom({ env: { ...own.env, AWS_PROFILE: "pod", AWS_ENDPOINT_URL_STS: sts.url } });
+  assert.equal(new URLSearchParams(sts.requests[1]!.body).get("RoleSessionName"), "mine");
+  answer = {
+    status: 400,
+    body:
+      "<ErrorResponse><Error><Code>ExpiredTokenException</Code><Message>Token expired: x</Message></Error></ErrorResponse>",
+  };
+  assert.match(
+    await failureOf(keysFrom({ env })),
+    /^cannot take on role arn:aws:iam::1:role\/backup at .*: ExpiredTokenException: Token/,
+  );
+  answer = { body: stsAnswer(inAnHour()).slice(0, -20) };
+  assert.match(await failureOf(keysFrom({ env })), /XML is damaged/);
+  writeFileSync(tokenPath, "");
+  assert.match(await failureOf(keysFrom({ env })), /^no web identity token in /);
+});
+
+const SERVICE_KEYS = (name: string, expiration: string) =>
+  JSON.stringify({
+    Code: "Success",
+    AccessKeyId: `k-${name}`,
+    SecretAccessKey: `s-${name}`,
+    Token: `t-${name}`,
+    Expiration: expiration,
+  });
+
+test("defaultCredentials() asks the container's service with its token", async () => {
+  using folder = temporaryFolder();
+  const tokenPath = join(folder.path, "token");
+  writeFileSync(tokenPath, "pod-token\n");
+  let failures = 1;
+  await using service = await startService(() =>
+    failures-- > 0 ? { status: 500, body: "busy" } : { body: SERVICE_KEYS("ecs", inAnHour()) }
+  );
+  const env = { AWS_CONTAINER_CREDENTIALS_FULL_URI: `${service.url}/v1/credentials` };
+  const keys = await keysFrom({ env: { ...env, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: tokenPath } });
+  assert.equal(`${keys.accessKeyId} ${keys.secretAccessKey} ${keys.sessionToken}`, "k-ecs s-ecs t-ecs");
+  assert.equal(service.requests[1]!.path, "/v1/credentials");
+  assert.equal(service.requests[1]!.headers.authorization, "pod-token");
+  await keysFrom({ env: { ...env, AWS_CONTAINER_AUTHORIZATION_TOKEN: "direct" } });
+  assert.equal(service.requests[2]!.headers.authorization, "direct");
+  assert.match(
+    await failureOf(keysFrom({ env: { AWS_CONTAINER_CREDENTIALS_FULL_URI: "http://example.com/x" } })),
+    /must be https or on this machine/,
+  );
+});
+
+function imds(answers: Record<string, ServiceAnswer>) {
+  return ({ method, path, headers }: ServiceRequest): ServiceAnswer => {
+    if (method === "PUT" && path === "/latest/api/token") {
+      const isAsked = headers["x-aws-ec2-metadata-token-ttl-seconds"] === "21600";
+      return answers["token"] ?? { status: isAsked ? 200 : 400, body: "session" };
+    }
+    if (headers["x-aws-ec2-metadata-token"] !== "session") return { status: 401, body: "" };
+    return answers[path.replace("/latest/meta-data/iam/security-credentials/", "")] ??
+      { status: 404, body: "" };
+  };
+}
+
+test("defaultCredentials() asks EC2's metadata service by its second version", async () => {
+  await using service = await startService(
+    imds({ "": { body: "my-role\n" }, "my-role": { body: SERVICE_KEYS("imds", inAnHour()) } }),
+  );
+  const env = { AWS_EC2_METADATA_DISABLED: "false", AWS_EC2_METADATA_SERVICE_ENDPOINT: service.url };
+  assert.equal((await keysFrom({ env })).accessKeyId, "k-imds");
+  assert.deepEqual(service.requests.map(({ method }) => method), ["PUT", "GET", "GET"]);
+});
+
+test("defaultCredentials() takes an EC2 machine without a role for a place without keys", async () => {
+  await using roleless = await startService(imds({}));
+  const env = { AWS_EC2_METADATA_DISABLED: "", AWS_EC2_METADATA_SERVICE_ENDPOINT: roleless.url };
+  assert.match(await failureOf(keysFrom({ env })), /^no S3 credentials found/);
+  await using failing = await startService(
+    imds({ "": { body: "r" }, r: { body: '{"Code":"AssumeRoleUnauthorizedAccess"}' } }),
+  );
+  assert.match(
+    await failureOf(keysFrom({ env: { ...env, AWS_EC2_METADATA_SERVICE_ENDPOINT: failing.url } })),
+    /^the EC2 metadata service gave no keys: AssumeRoleUnauthorizedAccess/,
+  );
+});
+
+test("defaultCredentials() doesn't wait long where no metadata service answers", async () => {
+  await using silent = await startService(() => undefined);
+  const env = { AWS_EC2_METADATA_DISABLED: "", AWS_EC2_METADATA_SERVICE_ENDPOINT: silent.url };
+  const startedAt = performance.now();
+  assert.match(await failureOf(keysFrom({ env })), /^no S3 credentials found/);
+  assert.ok(performance.now() - startedAt < 4000);
+});
+
+/** Keys that last `lifeMs` by a clock that the test moves. */
+function renewable({ lifeMs }: { lifeMs: number }) {
+  let now = 1_000_000;
+  const state = { loads: 0, fails: false, warnings: [] as unknown[] };
+  const clock: Clock = { ...systemClock, now: () => now };
+  const logger: Logger = {
+    debug() {},
+    info() {},
+    error() {},
+    warn: (message, fields) => void state.warnings.push([message, fields]),
+    with: () => logger,
+  };
+  const source = {
+    name: "a test",
+    load() {
+      state.loads++;
+      if (state.fails) return Promise.reject(new Error("service is down"));
+      const keys = {
+        accessKeyId: `k-${state.loads}`,
+        secretAccessKey: "s-conf",
+        expiresAt: new Date(now + lifeMs),
+      };
+      return Promise.resolve(keys);
+    },
+  };
+  const chain = new CredentialsChain([source], { clock, logger });
+  return { chain, state, advance: (ms: number) => void (now += ms) };
+}
+
+test("CredentialsChain.get() loads once for many, and again five minutes before the end", async () => {
+  const { chain, state, advance } = renewable({ lifeMs: 3_600_000 });
+  const all = await Promise.all([1, 2, 3].map(() => chain.get()));
+  assert.deepEqual(all.map(({ accessKeyId }) => accessKeyId), ["k-1", "k-1", "k-1"]);
+  advance(54 * 60_000);
+  await chain.get();
+  assert.equal(state.loads, 1);
+  advance(2 * 60_000);
+  assert.equal((await chain.get()).accessKeyId, "k-2");
+  assert.equal(state.loads, 2);
+});
+
+test("CredentialsChain.get() renews keys that last for minutes only at half of their time", async () => {
+  const { chain, state, advance } = renewable({ lifeMs: 240_000 });
+  await chain.get();
+  advance(110_000);
+  await chain.get();
+  assert.equal(state.loads, 1);
+  advance(20_000);
+  await chain.get();
+  assert.equal(state.loads, 2);
+});
+
+test("CredentialsChain.get() uses the old keys to their end when new ones can't be had, and says so", async () => {
+  const { chain, state, advance } = renewable({ lifeMs: 3_600_000 });
+  await chain.get();
+  state.fails = true;
+  advance(56 * 60_000);
+  assert.equal((await chain.get()).accessKeyId, "k-1");
+  assert.equal((await chain.get()).accessKeyId, "k-1");
+  assert.equal(state.loads, 2, "not at every request");
+  assert.equal(state.warnings.length, 1);
+  assert.ok(!JSON.stringify(state.warnings).includes("s-conf"));
+  advance(5 * 60_000);
+  await assert.rejects(chain.get(), /service is down/);
+  state.fails = false;
+  assert.equal((await chain.get()).accessKeyId, "k-4");
+});
+
+test("CredentialsChain.discard() has other keys loaded, unless they were already", async () => {
+  const { chain } = renewable({ lifeMs: 3_600_000 });
+  const first = await chain.get();
+  chain.discard(first);
+  const second = await chain.get();
+  assert.equal(second.accessKeyId, "k-2");
+  chain.discard(first);
+  assert.equal(await chain.get(), second);
+});
+
+test("CredentialsChain.get() passes a source's failure on, as a StoreError where it is one", async () => {
+  const chain = new CredentialsChain([
+    { name: "none", load: () => Promise.resolve(undefined) },
+    { name: "broken", load: () => Promise.reject(new StoreError("gone", { isTransient: true })) },
+  ]);
+  await assert.rejects(chain.get(), (error) => error instanceof StoreError && error.isTransient);
+});

@@ -1,0 +1,245 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { classifyHttpError, isNetworkError } from "../../../src/runtime/http_failure.ts";
+import {
+  bucketRegion,
+  parseRetryAfter,
+  reactTo,
+  reactToNetwork,
+  readRefusal,
+} from "../../../src/storage/s3/failure.ts";
+import { networkError, refusalError } from "../../../src/storage/s3/messages.ts";
+import { RETRY_DEFAULTS, waitBefore } from "../../../src/storage/s3/retry.ts";
+
+const REACTIONS: [number, string, string][] = [
+  [500, "InternalError", "retry"],
+  [502, "status 502", "retry"],
+  [503, "SlowDown", "retry"],
+  [503, "ServiceUnavailable", "retry"],
+  [504, "status 504", "retry"],
+  [408, "RequestTimeout", "retry"],
+  [429, "TooManyRequests", "retry"],
+  [400, "RequestTimeout", "retry"],
+  [400, "BadDigest", "retry"],
+  [400, "IncompleteBody", "retry"],
+  [400, "XAmzContentSHA256Mismatch", "retry"],
+  [409, "OperationAborted", "retry"],
+  [200, "InternalError", "retry"],
+  [400, "ExpiredToken", "renew-credentials"],
+  [403, "ExpiredToken", "renew-credentials"],
+  [301, "PermanentRedirect", "find-region"],
+  [400, "AuthorizationHeaderMalformed", "fail"],
+  [400, "InvalidArgument", "fail"],
+  [403, "AccessDenied", "fail"],
+  [403, "InvalidAccessKeyId", "fail"],
+  [403, "SignatureDoesNotMatch", "fail"],
+  [403, "RequestTimeTooSkewed", "fail"],
+  [404, "NoSuchBucket", "fail"],
+  [404, "NoSuchKey", "fail"],
+  [411, "MissingContentLength", "fail"],
+  [412, "PreconditionFailed", "fail"],
+  [501, "NotImplemented", "fail"],
+];
+for (const [status, code, act] of REACTIONS) {
+  test(`reactTo() answers ${status} ${code} with ${act}`, () => {
+    assert.equal(reactTo({ status, code, message: "" }).act, act);
+  });
+}
+
+test("reactTo() goes where a redirect or an error says", () => {
+  const base = { code: "PermanentRedirect", message: "", status: 301 };
+  assert.deepEqual(reactTo({ ...base, region: "eu-central-1" }), {
+    act: "change-region",
+    region: "eu-central-1",
+  });
+  assert.deepEqual(reactTo({ ...base, region: "EU" }), { act: "change-region", region: "eu-west-1" });
+  assert.deepEqual(reactTo({ ...base, status: 400, code: "AuthorizationHeaderMalformed", region: "r" }), {
+    act: "change-region",
+    region: "r",
+  });
+  const moved = {
+    status: 307,
+    code: "TemporaryRedirect",
+    message: "",
+    location: "https://b.s3-x.amazonaws.com/k",
+  };
+  assert.deepEqual(reactTo(moved), { act: "go-to", location: moved.location });
+  assert.deepEqual(reactTo({ status: 503, code: "SlowDown", message: "", retryAfterMs: 3000 }), {
+    act: "retry",
+    afterMs: 3000,
+  });
+});
+
+test("bucketRegion() maps what old buckets say", () => {
+  assert.deepEqual(["", "US", "EU", "ap-south-1"].map(bucketRegion), [
+    "us-east-1",
+    "us-east-1",
+    "eu-west-1",
+    "ap-south-1",
+  ]);
+});
+
+test("parseRetryAfter() reads seconds and dates and keeps within a minute", () => {
+  const now = Date.UTC(2024, 0, 1);
+  const cases: [string | null, number | undefined][] = [
+    ["3", 3000],
+    ["0", 0],
+    ["86400", 60_000],
+    [new Date(now + 5000).toUTCString(), 5000],
+    [new Date(now - 5000).toUTCString(), 0],
+    ["soon", undefined],
+    ["", undefined],
+    [null, undefined],
+  ];
+  for (const [text, ms] of cases) assert.equal(parseRetryAfter(text, { now }), ms, String(text));
+});
+
+test("waitBefore() draws from a bound that doubles, and adds what the server asked for", () => {
+  const policy = { ...RETRY_DEFAULTS, firstWaitMs: 100, longestWaitMs: 1000, random: () => 1 };
+  assert.deepEqual([1, 2, 3, 4, 5, 6].map((attempt) => waitBefore(attempt, { policy })), [
+    100,
+    200,
+    400,
+    800,
+    1000,
+    1000,
+  ]);
+  assert.equal(waitBefore(9, { policy: { ...policy, random: () => 0 } }), 0);
+  assert.equal(waitBefore(1, { policy: { ...policy, random: () => 0.5 }, askedMs: 2000 }), 2050);
+});
+
+/** Texts as the two runtimes gave them. */
+const NETWORK: [string, string, string | undefined, string, string][] = [
+  [
+    "Deno's unknown host",
+    "client error (Connect): dns error: failed to lookup address information: Name or service not known",
+    undefined,
+    "no-such-host",
+    "fail",
+  ],
+  ["Bun's unknown host", "getaddrinfo ENOTFOUND nosuch.invalid", "ENOTFOUND", "no-such-host", "fail"],
+  [
+    "Deno's refusal",
+    "client error (Connect): tcp connect error: Connection refused (os error 111)",
+    undefined,
+    "refused",
+    "retry",
+  ],
+  [
+    "Bun's refusal",
+    "ECONNREFUSED: Unable to connect. Is the computer able to access the url?",
+    "ECONNREFUSED",
+    "refused",
+    "retry",
+  ],
+  [
+    "Deno's untrusted certificate",
+    "client error (Connect): invalid peer certificate: UnknownIssuer",
+    undefined,
+    "untrusted",
+    "fail",
+  ],
+  [
+    "Bun's untrusted certificate",
+    "unable to verify the first certificate",
+    "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+    "untrusted",
+    "fail",
+  ],
+  [
+    "Deno's reset",
+    "client error (SendRequest): connection closed before message completed",
+    undefined,
+    "broken",
+    "retry",
+  ],
+  [
+    "Bun's reset",
+    "ECONNRESET: The socket connection was closed unexpectedly.",
+    "ECONNRESET",
+    "broken",
+    "retry",
+  ],
+  ["Deno's cut body", "error reading a body from connection", undefined, "broken", "retry"],
+];
+for (const [name, text, code, kind, act] of NETWORK) {
+  test(`classifyHttpError() knows ${name}`, () => {
+    const error = code === undefined
+      ? new TypeError("fetch failed", { cause: new Error(text) })
+      : Object.assign(new TypeError(text), { code });
+    assert.equal(classifyHttpError(error), kind);
+    assert.equal(isNetworkError(error), true);
+    assert.equal(reactToNetwork(error).act, act);
+  });
+}
+
+test("isNetworkError() takes mistakes of our own for none", () => {
+  assert.equal(isNetworkError(new TypeError("x is not a function")), false);
+  assert.equal(isNetworkError(new Error("XML is damaged")), false);
+});
+
+const SUBJECT = {
+  cannot: "cannot read s3://b/k",
+  bucket: "b",
+  server: "https://s3.example",
+  region: "r1",
+  right: "s3:GetObject",
+};
+
+test("refusalError() says in words how far the clock is off", () => {
+  const words = (minutes: number) =>
+    refusalError(SUBJECT, {
+      status: 403,
+      code: "RequestTimeTooSkewed",
+      message: "x",
+      serverTime: new Date(Date.now() + minutes * 60_000),
+    }, { isTransient: false, tries: 1 }).message;
+  assert.match(
+    words(61),
+    /this machine's clock is 61 minutes behind the server's; set this machine's clock right/,
+  );
+  assert.match(words(-45), /this machine's clock is 45 minutes ahead of the server's/);
+});
+
+const MESSAGES: [string, RegExp][] = [
+  [
+    "NoSuchBucket",
+    /^cannot read s3:\/\/b\/k: there is no bucket "b" at https:\/\/s3\.example; create it or correct/,
+  ],
+  [
+    "AccessDenied",
+    /access denied; let these credentials do s3:GetObject on bucket "b" \(status 403, AccessDenied\)$/,
+  ],
+  ["InvalidAccessKeyId", /does not know this access key; check access-key-id/],
+  ["SignatureDoesNotMatch", /the signature does not match; check secret-access-key/],
+  ["Odd", /^cannot read s3:\/\/b\/k: Two lines \(status 403, Odd\)$/],
+];
+for (const [code, text] of MESSAGES) {
+  test(`refusalError() explains ${code} in one line`, () => {
+    const refused = { status: 403, code, message: "Two\nlines." };
+    assert.match(refusalError(SUBJECT, refused, { isTransient: false, tries: 1 }).message, text);
+  });
+}
+
+test("networkError() names the server and what helps", () => {
+  const say = (kind: "no-such-host" | "refused") =>
+    networkError(SUBJECT, { kind, tries: 3, cause: undefined });
+  assert.equal(
+    say("no-such-host").message,
+    "cannot read s3://b/k: there is no host of this name: https://s3.example; check endpoint, region and the name " +
+      "service (3 tries)",
+  );
+  assert.equal(say("no-such-host").isTransient, false);
+  assert.equal(say("refused").isTransient, true);
+});
+
+test("readRefusal() makes a code of a status without a body", () => {
+  const read = (status: number) =>
+    readRefusal({ status, headers: new Headers(), document: undefined }, { now: 0 }).code;
+  assert.deepEqual([301, 403, 404, 418].map(read), [
+    "PermanentRedirect",
+    "AccessDenied",
+    "NotFound",
+    "status 418",
+  ]);
+});

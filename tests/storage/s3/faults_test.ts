@@ -1,0 +1,456 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { readAll } from "../../../src/bytes.ts";
+import { NotFoundError, StoreError } from "../../../src/errors.ts";
+import { segmentKey } from "../../../src/storage/keys.ts";
+import { pattern, reusingStream } from "../../contract/object_store.ts";
+import type { SeenRequest } from "../../servers/fault_proxy.ts";
+import { oncePerFile } from "../../servers/once.ts";
+import { startMinio } from "../../servers/s3_servers.ts";
+import {
+  assertHolds,
+  assertSame,
+  failureOf,
+  firstTimes,
+  KEY,
+  keysOf,
+  MIB,
+  proxied,
+  refusal,
+} from "./proxied_store.ts";
+
+const minio = oncePerFile(() => startMinio());
+
+const isGet = ({ method, path }: SeenRequest) => method === "GET" && !path.includes("list-type");
+const isPut = ({ method }: SeenRequest) => method === "PUT";
+const isPart = ({ method, path }: SeenRequest) => method === "PUT" && path.includes("partNumber=");
+const isList = ({ path }: SeenRequest) => path.includes("list-type");
+const isCompletion = ({ method, path }: SeenRequest) => method === "POST" && path.includes("uploadId=");
+
+const BURSTS = [
+  [500, "InternalError"],
+  [503, "SlowDown"],
+  [429, "TooManyRequests"],
+  [502, "BadGateway"],
+  [400, "RequestTimeout"],
+] as const;
+for (const [status, code] of BURSTS) {
+  test(`S3Store outlasts a burst of ${status} ${code} in every call`, async () => {
+    await using opened = await proxied(await minio());
+    const { store, proxy } = opened;
+    const burst = () => proxy.fault = firstTimes(3, () => true, refusal(status, code));
+    burst();
+    await store.put(KEY, pattern(1000, 1));
+    burst();
+    assertSame(await readAll(await store.get(KEY), { limit: 2000 }), pattern(1000, 1));
+    burst();
+    assert.deepEqual(await keysOf(store), [KEY]);
+    burst();
+    assert.deepEqual(await store.listFolders(""), ["generations"]);
+    burst();
+    await store.delete([KEY]);
+    assert.equal(proxy.seen.length, 5 * 4);
+    assert.deepEqual(await keysOf(store), []);
+  });
+}
+
+test("S3Store waits as long as Retry-After asks", async () => {
+  await using opened = await proxied(await minio());
+  opened.proxy.fault = firstTimes(1, isPut, refusal(503, "SlowDown", { headers: { "retry-after": "1" } }));
+  const startedAt = performance.now();
+  await opened.store.put(KEY, pattern(10, 2));
+  assert.ok(performance.now() - startedAt >= 990);
+});
+
+test("S3Store gives up after its tries with an error that says what, why and how often", async () => {
+  await using opened = await proxied(await minio());
+  opened.proxy.fault = () => refusal(503, "SlowDown", { headers: { "x-amz-request-id": "R17" } });
+  const { text, error } = await failureOf(opened.store.put(KEY, pattern(10, 3)));
+  assert.equal(
+    text,
+    `cannot write s3://backup/${opened.path}/${KEY}: SlowDown, it said (status 503, SlowDown, request R17, 8 tries)`,
+  );
+  assert.ok(error instanceof StoreError && error.isTransient);
+  assert.equal(opened.proxy.seen.length, 8);
+});
+
+test("S3Store sends again what was dropped, and what was carried out but not answered", async () => {
+  await using opened = await proxied(await minio());
+  const { store, proxy } = opened;
+  for (const fault of [{ act: "drop" }, { act: "lose-answer" }] as const) {
+    for (const size of [1000, 12 * MIB]) {
+      const body = pattern(size, size);
+      proxy.fault = firstTimes(2, isPut, fault);
+      await store.put(KEY, reusingStream(body, 100_000));
+      proxy.fault = firstTimes(2, isGet, fault);
+      await assertHolds(store, KEY, body);
+    }
+  }
+  assert.deepEqual(await keysOf(store), [KEY]);
+});
+
+test("S3Store.put() finds its object when the answer to the last request of an upload was lost", async () => {
+  await using opened = await proxied(await minio());
+  opened.proxy.fault = firstTimes(1, isCompletion, { act: "lose-answer" });
+  await opened.store.put(KEY, pattern(6 * MIB, 4));
+  assert.equal(opened.proxy.counts().HEAD, 1);
+  await assertHolds(opened.store, KEY, pattern(6 * MIB, 4));
+});
+
+test("S3Store.put() takes an error inside of an answer with status 200 for one", async () => {
+  await using opened = await proxied(await minio());
+  const error = refusal(200, "InternalError");
+  opened.proxy.fault = firstTimes(2, isCompletion, error);
+  await opened.store.put(KEY, pattern(6 * MIB, 5));
+  assert.equal(opened.proxy.seen.filter(isCompletion).length, 3);
+  await assertHolds(opened.store, KEY, pattern(6 * MIB, 5));
+});
+
+for (
+  const [name, checksum, matches, size] of [
+    ["a small object secured by MD5", "auto", isPut, 1000],
+    ["a part secured by CRC-32", "auto", isPart, 6 * MIB],
+    ["a part secured by MD5", "md5", isPart, 6 * MIB],
+    ["a part secured by SHA-256", "sha256", isPart, 6 * MIB],
+    ["a small object secured by SHA-256", "sha256", isPut, 1000],
+    ["a small object secured by CRC-32", "crc32", isPut, 1000],
+  ] as const
+) {
+  test(`S3Store.put() has the server refuse ${name} that was damaged on its way`, async () => {
+    await using opened = await proxied(await minio(), { checksum });
+    opened.proxy.fault = firstTimes(2, matches, { act: "corrupt", which: "request" });
+    await opened.store.put(KEY, pattern(size, 6));
+    const tries = opened.proxy.seen.filter(matches);
+    assert.equal(tries.length, (size > 5 * MIB ? 2 : 1) + 2);
+    await assertHolds(opened.store, KEY, pattern(size, 6));
+  });
+}
+
+test("S3Store.put() secures parts by CRC-32 where the server echoes it, else by MD5", async () => {
+  await using opened = await proxied(await minio());
+  const { store, proxy } = opened;
+  await store.put(KEY, pattern(6 * MIB, 7));
+  assert.ok(proxy.seen.filter(isPart).every(({ headers }) => headers["x-amz-checksum-crc32"] !== undefined));
+  await using deaf = await proxied(await minio());
+  deaf.proxy.fault = ({ path }) =>
+    path.includes("uploads=")
+      ? { act: "head", change: (headers) => delete headers["x-amz-checksum-algorithm"] }
+      : undefined;
+  // MinIO wants what was announced, so the server that doesn't know it is played to the end.
+  deaf.proxy.fault = firstTimes(1, ({ path }) => path.includes("uploads="), refusal(501, "NotImplemented"));
+  await deaf.store.put(KEY, pattern(6 * MIB, 7));
+  const parts = deaf.proxy.seen.filter(isPart);
+  assert.equal(parts.length, 2);
+  assert.ok(
+    parts.every(({ headers }) =>
+      headers["content-md5"] !== undefined && !("x-amz-checksum-crc32" in headers)
+    ),
+  );
+  await assertHolds(deaf.store, KEY, pattern(6 * MIB, 7));
+});
+
+test("S3Store.put() sends again when the answer's ETag is that of other bytes", async () => {
+  await using opened = await proxied(await minio());
+  const change = (headers: Record<string, unknown>) => headers["etag"] = `"${"0".repeat(32)}"`;
+  opened.proxy.fault = firstTimes(1, isPut, { act: "head", change });
+  await opened.store.put(KEY, pattern(100, 8));
+  assert.equal(opened.proxy.seen.length, 2);
+  assert.deepEqual(opened.warnings, []);
+});
+
+test("S3Store.put() learns that ETags are no MD5 sums, and says so once", async () => {
+  await using opened = await proxied(await minio());
+  const { store, proxy } = opened;
+  let number = 0;
+  const change = (headers: Record<string, unknown>) =>
+    headers["etag"] = `"${String(number++).padStart(32, "0")}"`;
+  proxy.fault = () => ({ act: "head", change });
+  await store.put(KEY, pattern(100, 9));
+  await store.put(KEY, pattern(200, 9));
+  assert.equal(proxy.seen.length, 3);
+  assert.equal(opened.warnings.length, 1);
+  await assertHolds(store, KEY, pattern(200, 9));
+});
+
+test("S3Store.get() reads a small object again that was damaged, cut or stalled on its way", async () => {
+  await using opened = await proxied(await minio(), { patience: { stallMs: 150 } });
+  const { store, proxy } = opened;
+  const body = pattern(50_000, 10);
+  await store.put(KEY, body);
+  for (
+    const fault of [
+      { act: "corrupt", which: "response" },
+      { act: "cut", after: 20_000, how: "close" },
+      { act: "cut", after: 20_000, how: "stall" },
+    ] as const
+  ) {
+    proxy.seen.length = 0;
+    proxy.fault = firstTimes(1, isGet, fault);
+    await assertHolds(store, KEY, body);
+    assert.equal(proxy.seen.length, 2, JSON.stringify(fault));
+  }
+});
+
+for (const how of ["close", "stall"] as const) {
+  test(`S3Store.get() goes on at the byte where a large object's connection did ${how}`, async () => {
+    await using opened = await proxied(await minio(), { patience: { stallMs: 200 }, rangeSize: MIB });
+    const { store, proxy } = opened;
+    const body = pattern(6 * MIB + 77, 11);
+    await store.put(KEY, body);
+    let breaks = how === "close" ? 20 : 4;
+    // More breaks than tries: each came further than the one before it.
+    proxy.fault = (request) =>
+      isGet(request) && breaks-- > 0 ? { act: "cut", after: 100_000, how } : undefined;
+    proxy.seen.length = 0;
+    await assertHolds(store, KEY, body);
+    const starts = proxy.seen.filter(isGet).map(({ headers }) =>
+      Number(/^bytes=(\d+)-/.exec(headers["range"] as string)![1])
+    );
+    assert.ok(starts.includes(100_000), starts.join(" "));
+    assert.equal(new Set(starts).size, starts.length, "no byte is asked for twice");
+    const tags = proxy.seen.filter(isGet).slice(1).map(({ headers }) => headers["if-match"]);
+    assert.ok(tags.every((tag) => tag !== undefined));
+  });
+}
+
+test("S3Store.get() ends a large object that makes no progress with one line", async () => {
+  await using opened = await proxied(await minio(), { rangeSize: MIB, retry: { tries: 3, firstWaitMs: 1 } });
+  const { store, proxy } = opened;
+  await store.put(KEY, pattern(3 * MIB, 12));
+  proxy.fault = (request) => isGet(request) ? { act: "cut", after: 0, how: "close" } : undefined;
+  const { text, error } = await failureOf(
+    (async () => await readAll(await store.get(KEY), { limit: 4 * MIB }))(),
+  );
+  assert.match(text, /^cannot read s3:\/\/backup\/proxied\/.*(broke|ended)/);
+  assert.ok(error instanceof StoreError && error.isTransient);
+});
+
+test("S3Store.get() notices that an object was replaced or deleted between its ranges", async () => {
+  await using opened = await proxied(await minio(), { rangeSize: MIB, concurrency: 1 });
+  const { store } = opened;
+  for (
+    const [act, message] of [
+      [() => store.put(KEY, pattern(5 * MIB, 14)), /was replaced while it was read/],
+      [() => store.delete([KEY]), /was deleted while it was read/],
+    ] as const
+  ) {
+    await store.put(KEY, pattern(5 * MIB, 13));
+    const reader = (await store.get(KEY)).getReader();
+    await reader.read();
+    await act();
+    const { text } = await failureOf((async () => {
+      while (!(await reader.read()).done);
+    })());
+    assert.match(text, message);
+  }
+});
+
+test("S3Store.get() reads from a server that knows no ranges", async () => {
+  await using opened = await proxied(await minio());
+  const { store, proxy } = opened;
+  const text = "0123456789".repeat(200_000);
+  proxy.fault = (request) => isGet(request) ? { act: "answer", status: 200, body: text } : undefined;
+  const read = async (range?: { start: number; end?: number }) =>
+    new TextDecoder().decode(
+      await readAll(await store.get(KEY, range === undefined ? {} : { range }), { limit: 3_000_000 }),
+    );
+  assert.ok(await read() === text);
+  assert.equal(await read({ start: 15, end: 22 }), "5678901");
+  assert.equal((await read({ start: 3 })).length, text.length - 3);
+});
+
+test("S3Store.list() asks again for a page that was cut, and never takes a part for the whole", async () => {
+  await using opened = await proxied(await minio());
+  const { store, proxy } = opened;
+  for (const index of [1, 2, 3]) {
+    await store.put(segmentKey({ generation: "0123456789abcdef", index, offset: 0 }), pattern(1, 1));
+  }
+  for (
+    const change of [
+      (text: string) => text.slice(0, text.lastIndexOf("<Contents>")),
+      (text: string) => text.slice(0, -1),
+      (text: string) => text.replace("<Size>", "<Size>x"),
+      () => "",
+      () => "<html><body>busy</body></html>",
+    ]
+  ) {
+    proxy.fault = firstTimes(2, isList, { act: "body", change });
+    assert.equal((await keysOf(store)).length, 3);
+    proxy.fault = (request) => isList(request) ? { act: "body", change } : undefined;
+    const { text, error } = await failureOf(keysOf(store));
+    assert.match(text, /^cannot list s3:\/\/backup\/proxied\/.* \(8 tries\)$/);
+    assert.ok(error instanceof StoreError && error.isTransient);
+  }
+});
+
+test("S3Store.list() goes on by name where a page has no token, and stops where pages repeat", async () => {
+  await using opened = await proxied(await minio());
+  const { store, proxy } = opened;
+  const keys = [1, 2, 3].map((index) => segmentKey({ generation: "0123456789abcdef", index, offset: 0 }));
+  for (const key of keys) await store.put(key, pattern(1, 1));
+  const withoutToken = (text: string) =>
+    text.replace("<IsTruncated>false", "<IsTruncated>true").replace(
+      /<NextContinuationToken>.*?<\/NextContinuationToken>/,
+      "",
+    );
+  proxy.fault = (request) =>
+    isList(request) && !request.path.includes("start-after")
+      ? { act: "body", change: withoutToken }
+      : undefined;
+  assert.deepEqual(await keysOf(store), keys);
+  assert.ok(
+    proxy.seen.at(-1)!.path.includes(`start-after=${encodeURIComponent(`${opened.path}/${keys[2]}`)}`),
+  );
+  const sameToken = (text: string) =>
+    text.replace(
+      "<IsTruncated>false</IsTruncated>",
+      "<IsTruncated>true</IsTruncated><NextContinuationToken>x</NextContinuationToken>",
+    );
+  proxy.fault = (request) => isList(request) ? { act: "body", change: sameToken } : undefined;
+  assert.match((await failureOf(keysOf(store))).text, /gives the same page again$|status 400/);
+});
+
+test("S3Store.delete() falls back to single deletes for good where the server has no other", async () => {
+  await using opened = await proxied(await minio());
+  const { store, proxy } = opened;
+  const keys = [1, 2, 3].map((index) => segmentKey({ generation: "0123456789abcdef", index, offset: 0 }));
+  proxy.fault = ({ path }) => path.includes("?delete") ? refusal(501, "NotImplemented") : undefined;
+  for (let round = 0; round < 2; round++) {
+    for (const key of keys) await store.put(key, pattern(1, 1));
+    await store.delete(keys);
+    assert.deepEqual(await keysOf(store), []);
+  }
+  assert.equal(proxy.seen.filter(({ path }) => path.includes("?delete")).length, 1);
+  assert.equal(proxy.seen.filter(({ method }) => method === "DELETE").length, 6);
+});
+
+test("S3Store.delete() tries again what failed in passing and throws the first refusal after trying all", async () => {
+  await using opened = await proxied(await minio());
+  const { store, proxy, path } = opened;
+  const keys = [1, 2, 3].map((index) => segmentKey({ generation: "0123456789abcdef", index, offset: 0 }));
+  for (const key of keys) await store.put(key, pattern(1, 1));
+  const failed = (key: string, code: string) =>
+    `<Error><Key>${path}/${key}</Key><Code>${code}</Code><Message>no</Message></Error>`;
+  proxy.fault = ({ path }) =>
+    path.includes("?delete")
+      ? {
+        act: "answer",
+        status: 200,
+        body: `<DeleteResult>${failed(keys[0]!, "InternalError")}${failed(keys[1]!, "AccessDenied")}${
+          failed(keys[2]!, "AccessDenied")
+        }</DeleteResult>`,
+      }
+      : undefined;
+  const { text, error } = await failureOf(store.delete(keys));
+  assert.equal(
+    text,
+    `cannot delete s3://backup/${path}/${keys[1]}: AccessDenied - no (and 1 others); ` +
+      'let these credentials do s3:DeleteObject on bucket "backup"',
+  );
+  assert.ok(error instanceof StoreError && error.isDenied && !error.isTransient);
+  proxy.fault = undefined;
+  assert.deepEqual(await keysOf(store), keys.slice(1));
+});
+
+test("S3Store follows a bucket to its region once and says so", async () => {
+  await using opened = await proxied(await minio(), { region: "us-west-2" });
+  const { store, proxy, warnings } = opened;
+  const isWrong = ({ headers }: SeenRequest) => !String(headers["authorization"]).includes("/eu-central-1/");
+  proxy.fault = (request) =>
+    isWrong(request)
+      ? refusal(301, "PermanentRedirect", { headers: { "x-amz-bucket-region": "eu-central-1" } })
+      : undefined;
+  await store.put(KEY, pattern(10, 1)).catch(() => {}); // MinIO has its own opinion of the region.
+  await store.put(KEY, pattern(10, 1)).catch(() => {});
+  assert.equal(proxy.seen.filter(isWrong).length, 1);
+  assert.deepEqual(warnings, [[
+    "bucket is in another region than configured, using that",
+    { configured: "us-west-2", region: "eu-central-1" },
+  ]]);
+  proxy.fault = ({ headers }) => {
+    const region = String(headers["authorization"]).includes("/eu-central-1/") ? "EU" : "eu-central-1";
+    return refusal(400, "AuthorizationHeaderMalformed", { xml: `<Region>${region}</Region>` });
+  };
+  proxy.seen.length = 0;
+  assert.match(
+    (await failureOf(store.put(KEY, pattern(10, 1)))).text,
+    /does not accept region "eu-west-1".*; set region/,
+  );
+  assert.equal(proxy.seen.length, 2);
+});
+
+test("S3Store asks for the region by HEAD where a redirect doesn't name it", async () => {
+  await using opened = await proxied(await minio());
+  const { store, proxy } = opened;
+  proxy.fault = firstTimes(1, isPut, refusal(301, "PermanentRedirect"));
+  const head = { act: "answer", status: 301, headers: { "x-amz-bucket-region": "us-east-2" } } as const;
+  const put = proxy.fault;
+  proxy.fault = (request) => request.method === "HEAD" ? head : put(request, 0);
+  await store.put(KEY, pattern(10, 1)).catch(() => {});
+  assert.deepEqual(proxy.seen.map(({ method }) => method), ["PUT", "HEAD", "PUT"]);
+  assert.match(String(proxy.seen[2]!.headers["authorization"]), /\/us-east-2\/s3\//);
+});
+
+test("S3Store gets new credentials once when the server says that they ended", async () => {
+  const { credentials } = await minio();
+  const keys = await credentials.get();
+  let loads = 0;
+  const renewing = {
+    get: () => Promise.resolve({ ...keys, sessionToken: `token-${loads}` }),
+    discard: () => void loads++,
+  };
+  await using opened = await proxied(await minio(), { credentials: renewing });
+  const { store, proxy } = opened;
+  proxy.fault = ({ headers }) =>
+    headers["x-amz-security-token"] === "token-0"
+      ? refusal(400, "ExpiredToken")
+      : { act: "answer", status: 200, headers: { etag: '"x"' } };
+  await store.put(KEY, pattern(10, 1));
+  assert.deepEqual(proxy.seen.map(({ headers }) => headers["x-amz-security-token"]), ["token-0", "token-1"]);
+  proxy.fault = () => refusal(400, "ExpiredToken");
+  proxy.seen.length = 0;
+  assert.match(
+    (await failureOf(store.put(KEY, pattern(10, 1)))).text,
+    /temporary credentials have ended; get new ones/,
+  );
+  assert.equal(proxy.seen.length, 2);
+});
+
+test("S3Store.put() aborts an upload of which a part can't be sent", async () => {
+  await using opened = await proxied(await minio());
+  const { store, proxy } = opened;
+  proxy.fault = (request) =>
+    isPart(request) && request.path.includes("partNumber=2&") ? refusal(403, "AccessDenied") : undefined;
+  const { text } = await failureOf(store.put(KEY, reusingStream(pattern(17 * MIB, 1), 100_000)));
+  assert.match(
+    text,
+    /^cannot write part 2 of s3:.*access denied; let these credentials do s3:PutObject on bucket "backup"/,
+  );
+  assert.equal(proxy.seen.at(-1)!.method, "DELETE");
+  assert.match(proxy.seen.at(-1)!.path, /uploadId=/);
+  await assert.rejects(store.get(KEY), NotFoundError);
+});
+
+test("S3Store.put() says that an upload stays behind when it can't be aborted", async () => {
+  await using opened = await proxied(await minio());
+  opened.proxy.fault = (request) =>
+    isPart(request) || request.method === "DELETE" ? refusal(403, "AccessDenied") : undefined;
+  await failureOf(opened.store.put(KEY, pattern(6 * MIB, 1)));
+  assert.deepEqual(opened.warnings.map(([message]) => message), [
+    "an unfinished upload stays behind, it is cleaned up at a later start",
+  ]);
+});
+
+test("S3Store bounds the time for an answer, by the size of the body when it uploads", async () => {
+  const patience = { answerMs: 100, slowestUpload: MIB };
+  await using opened = await proxied(await minio(), { patience, retry: { tries: 1 } });
+  opened.proxy.fault = () => ({ act: "silence" });
+  const timeOf = async (call: Promise<unknown>) => {
+    const startedAt = performance.now();
+    assert.match((await failureOf(call)).text, /^cannot (read|write) .*: no answer in [12] s$/);
+    return performance.now() - startedAt;
+  };
+  assert.ok(await timeOf(opened.store.get(KEY)) < 1000);
+  const uploadMs = await timeOf(opened.store.put(KEY, pattern(MIB, 1)));
+  assert.ok(uploadMs >= 1090, String(uploadMs));
+});
