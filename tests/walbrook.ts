@@ -1,17 +1,9 @@
-/** Our own program as a process, on the runtime that the test runs on. */
+/** Our own program as a process: on the runtime that the test runs on, or as `testedProgram()` says. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { until } from "./doubles/until.ts";
-
-const mainPath = fileURLToPath(new URL("../main.ts", import.meta.url));
-
-/** The words that run our program with `args`. */
-export function walbrookCommand(args: readonly string[]): [string, ...string[]] {
-  const isBun = process.versions["bun"] !== undefined;
-  return [process.execPath, ...(isBun ? [] : ["run", "-A"]), mainPath, ...args];
-}
+import { type Program, testedProgram } from "./program.ts";
 
 /** How a process ended. */
 export interface Ending {
@@ -30,9 +22,9 @@ export class Walbrook implements AsyncDisposable {
   #stderr = "";
   readonly ended: Promise<Ending>;
 
-  private constructor(args: readonly string[]) {
-    const [program, ...words] = walbrookCommand(args);
-    this.#child = spawn(program, words, { stdio: ["ignore", "pipe", "pipe"] });
+  private constructor(args: readonly string[], program: Program) {
+    const { command: [path, ...words], options } = program;
+    this.#child = spawn(path, [...words, ...args], { ...options, stdio: ["ignore", "pipe", "pipe"] });
     this.#child.stdout!.setEncoding("utf8").on("data", (text) => this.#stdout += text);
     this.#child.stderr!.setEncoding("utf8").on("data", (text) => this.#stderr += text);
     this.ended = once(this.#child, "close").then(([code]) => ({
@@ -45,12 +37,17 @@ export class Walbrook implements AsyncDisposable {
 
   /** Start with these words. */
   static start(...args: string[]): Walbrook {
-    return new Walbrook(args);
+    return new Walbrook(args, testedProgram());
   }
 
   /** Run to the end. */
   static run(...args: string[]): Promise<Ending> {
-    return new Walbrook(args).ended;
+    return new Walbrook(args, testedProgram()).ended;
+  }
+
+  /** Start another form of the program than the one under test. */
+  static startAs(program: Program, ...args: string[]): Walbrook {
+    return new Walbrook(args, program);
   }
 
   get pid(): number {

@@ -1,4 +1,5 @@
 /** From the words on the command line to a command and an exit code. */
+import type { BuildInfo } from "../build.ts";
 import { describeError } from "../errors.ts";
 import { exitProcess, programArguments, writeError, writeOutput } from "../runtime/process.ts";
 import type { Command, Output } from "./command.ts";
@@ -7,11 +8,11 @@ import { FlagError, HelpRequest } from "./flags.ts";
 interface CommandEntry {
   readonly summary: string;
   /** A literal `import()` in each, or a bundler would not find the module. */
-  readonly load: () => Promise<Command>;
+  readonly load: (build: BuildInfo | undefined) => Promise<Command>;
 }
 
 /** To come: databases, generations, snapshots, wal, check, verify. */
-const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map([
+const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, CommandEntry>([
   ["replicate", {
     summary: "stream a database to its replicas as it changes",
     load: async () => (await import("./replicate.ts")).replicateCommand,
@@ -22,7 +23,7 @@ const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map([
   }],
   ["version", {
     summary: "print the versions of walbrook, its runtime and SQLite",
-    load: async () => (await import("./version.ts")).versionCommand,
+    load: async (build) => (await import("./version.ts")).versionCommand(build),
   }],
 ]);
 
@@ -47,18 +48,27 @@ function generalUsage(): string {
 
 const systemOutput: Output = { writeOutput, writeError };
 
+/** Around the words of the command line. */
+export interface MainOptions {
+  /** Default: those of the process. */
+  readonly output?: Output;
+  /** Absent when the sources run as they are. */
+  readonly build?: BuildInfo | undefined;
+}
+
 /**
  * Carry out what `args` ask for.
  *
  * @returns the exit code: 0 when it was done or help was asked for, 1 otherwise
  */
-export async function main(args: readonly string[], output: Output = systemOutput): Promise<number> {
+export async function main(args: readonly string[], options: MainOptions = {}): Promise<number> {
+  const { output = systemOutput, build } = options;
   const [name, ...rest] = args;
   if (name === undefined) return showGeneralUsage(output, 1);
-  if (name === "help" && rest[0] !== undefined) return await runCommand(rest[0], ["-h"], output);
+  if (name === "help" && rest[0] !== undefined) return await runCommand(rest[0], ["-h"], { output, build });
   if (["help", "-h", "--h", "-help", "--help"].includes(name)) return showGeneralUsage(output, 0);
   if (name.startsWith("-")) return showGeneralUsage(output, 1);
-  return await runCommand(name, rest, output);
+  return await runCommand(name, rest, { output, build });
 }
 
 function showGeneralUsage(output: Output, exitCode: number): number {
@@ -66,13 +76,17 @@ function showGeneralUsage(output: Output, exitCode: number): number {
   return exitCode;
 }
 
-async function runCommand(name: string, args: readonly string[], output: Output): Promise<number> {
+async function runCommand(
+  name: string,
+  args: readonly string[],
+  { output, build }: { output: Output; build: BuildInfo | undefined },
+): Promise<number> {
   const entry = COMMANDS.get(name);
   if (entry === undefined) {
     output.writeError(`walbrook ${name}: unknown command\n`);
     return 1;
   }
-  const command = await entry.load();
+  const command = await entry.load(build);
   try {
     return await command.run(args, output);
   } catch (error) {
@@ -86,11 +100,11 @@ async function runCommand(name: string, args: readonly string[], output: Output)
   }
 }
 
-/** The whole program: ends the process with the exit code. */
-export async function runProgram(): Promise<void> {
+/** The whole program: ends the process with the exit code. An executable says what it was built from. */
+export async function runProgram(build?: BuildInfo): Promise<void> {
   let exitCode = 1;
   try {
-    exitCode = await main(programArguments());
+    exitCode = await main(programArguments(), { build });
   } catch (error) {
     writeError(`walbrook: ${describeError(error)}\n`);
   }

@@ -8,10 +8,11 @@ import { main } from "../../src/cli/main.ts";
 
 async function run(...args: string[]) {
   const result = { exitCode: -1, output: "", error: "" };
-  result.exitCode = await main(args, {
-    writeOutput: (text) => result.output += text,
-    writeError: (text) => result.error += text,
-  });
+  const output = {
+    writeOutput: (text: string) => result.output += text,
+    writeError: (text: string) => result.error += text,
+  };
+  result.exitCode = await main(args, { output });
   return result;
 }
 

@@ -14,6 +14,12 @@ const PROGRAMS: readonly Program[] = [
   { debianPackage: "sqlite3", probe: ["sqlite3", "--version"] },
   { debianPackage: "openssl", probe: ["openssl", "version"] },
   { debianPackage: "python3", probe: ["python3", "-c", "import sqlite3"] },
+  { debianPackage: "curl", probe: ["curl", "--version"] },
+  { debianPackage: "wget", probe: ["wget", "--version"] },
+  { debianPackage: "dash", probe: ["dash", "-c", ":"] },
+  { debianPackage: "shellcheck", probe: ["shellcheck", "--version"] },
+  { debianPackage: "systemd", probe: ["systemd-analyze", "--version"] },
+  { debianPackage: "util-linux", probe: ["unshare", "--version"] },
 ];
 
 function succeeds([program, ...args]: readonly [string, ...string[]]): boolean {
