@@ -8,12 +8,12 @@ import type { ReplicaOptions } from "../replicate/replica_loop.ts";
 import { Replicator } from "../replicate/replicator.ts";
 import { type Files, type FileStat, systemFiles } from "../runtime/files.ts";
 import { parentFolder } from "../runtime/paths.ts";
-import { expandPath } from "../runtime/process.ts";
+import { environment, expandPath } from "../runtime/process.ts";
 import { FileStore } from "../storage/file_store.ts";
 import type { FilePermissions } from "../storage/file_root.ts";
 import type { ObjectStore } from "../storage/object_store.ts";
 import { ReplicaClient } from "../storage/replica_client.ts";
-import type { FileReplicaUrl } from "../storage/replica_url.ts";
+import type { SupportedReplicaUrl } from "../storage/replica_url.ts";
 import { sharesDevice } from "../storage/shares_device.ts";
 
 /** Snapshots of all databases that run at once: each holds its WAL and compresses on the same cores. */
@@ -25,11 +25,24 @@ export interface RunParts {
   readonly onSnapshotProgress?: ReplicaOptions["onSnapshotProgress"];
 }
 
-/** The store that a replica's address names. */
-export function openStore(
-  address: FileReplicaUrl,
-  { databasePath, files = systemFiles }: { databasePath?: string | undefined; files?: Files } = {},
-): ObjectStore {
+/** What a store takes beside its address. */
+interface StoreParts {
+  /** Whose mode and owner new files take. */
+  readonly databasePath?: string | undefined;
+  readonly files?: Files;
+  readonly logger: Logger;
+}
+
+/** The store that a replica's address names; credentials come from where AWS's own tools look for them. */
+export async function openStore(
+  address: SupportedReplicaUrl,
+  { databasePath, files = systemFiles, logger }: StoreParts,
+): Promise<ObjectStore> {
+  if (address.type === "s3") {
+    const { openS3Store } = await import("../storage/s3/open.ts");
+    const { host, path } = address;
+    return openS3Store({ urlHost: host, path }, { env: environment(), files, logger });
+  }
   return new FileStore({
     root: expandPath(address.path),
     files,
@@ -62,23 +75,28 @@ export async function assembleReplicator(request: ReplicateRequest, parts: RunPa
   const database = new LiveDatabase({ path, logger });
   logger.info("initialized db", { path });
   const snapshots = new Semaphore(SNAPSHOT_COUNT);
-  const replicas = request.replicas.map(({ name, address }) => {
-    const client = new ReplicaClient(openStore(address, { databasePath: path }), name);
+  const replicas = await Promise.all(request.replicas.map(async ({ name, address }) => {
+    const client = new ReplicaClient(await openStore(address, { databasePath: path, logger }), name);
     logger.info("replicating to", {
       name,
       type: client.store.type,
       "sync-interval": "1s",
       path: client.store.place,
     });
-    return { client, logger, snapshots, onSnapshotProgress: parts.onSnapshotProgress };
-  });
+    const { onSnapshotProgress } = parts;
+    // A snapshot on its way to a server would hold the WAL for as long as the upload takes.
+    const stagePath = client.store.type === "file" ? undefined : database.meta.path;
+    return { client, logger, snapshots, onSnapshotProgress, stagePath };
+  }));
   for (const { client } of replicas) await warnOfSharedDevice(client, { path, logger });
   return new Replicator({ database, replicas, logger });
 }
 
 /** Two loops on one place would each take the other's objects for their own. */
 function refuseRepeated({ replicas }: ReplicateRequest): void {
-  const places = replicas.map(({ address }) => expandPath(address.path));
+  const places = replicas.map(({ address }) =>
+    address.type === "file" ? expandPath(address.path) : `${address.type}://${address.host}/${address.path}`
+  );
   const repeated = places.find((place, at) => places.indexOf(place) !== at);
   if (repeated === undefined) return;
   throw new UsageError(`replica ${repeated} is given twice: give each replica a place of its own`);

@@ -1,13 +1,13 @@
 /** `walbrook replicate`: what it is asked for. */
 import { UsageError } from "../errors.ts";
-import { type FileReplicaUrl, parseSupportedReplicaUrl } from "../storage/replica_url.ts";
+import { parseSupportedReplicaUrl, type SupportedReplicaUrl } from "../storage/replica_url.ts";
 import type { Command } from "./command.ts";
 import { parseFlags } from "./flags.ts";
 
 /** One destination and the name it goes by in logs. */
 export interface NamedReplica {
   readonly name: string;
-  readonly address: FileReplicaUrl;
+  readonly address: SupportedReplicaUrl;
 }
 
 /** What `replicate` is to do. */
@@ -32,7 +32,9 @@ Usage:
 
     walbrook replicate DB_PATH REPLICA_URL...
 
-DB_PATH may come to be later. REPLICA_URL is a folder or a file:// URL.
+DB_PATH may come to be later. REPLICA_URL is a folder, a file:// or an s3:// URL. Credentials
+for S3 come from where AWS's own tools look: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, shared
+files, or the machine's role.
 
 Arguments:
 
@@ -69,7 +71,7 @@ export function parseReplicateArguments(args: readonly string[]): ReplicateReque
 }
 
 /** Named by their type: `file`, `file-2`, `file-3`. */
-function nameReplicas(addresses: readonly FileReplicaUrl[]): NamedReplica[] {
+function nameReplicas(addresses: readonly SupportedReplicaUrl[]): NamedReplica[] {
   const countByType = new Map<string, number>();
   return addresses.map((address) => {
     const count = (countByType.get(address.type) ?? 0) + 1;

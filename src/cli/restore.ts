@@ -1,7 +1,7 @@
 /** `walbrook restore`: what it is asked for. */
 import { UsageError } from "../errors.ts";
 import { isGeneration, MAX_INDEX } from "../position.ts";
-import { type FileReplicaUrl, isReplicaUrl, parseSupportedReplicaUrl } from "../storage/replica_url.ts";
+import { isReplicaUrl, parseSupportedReplicaUrl, type SupportedReplicaUrl } from "../storage/replica_url.ts";
 import type { Command } from "./command.ts";
 import { parseFlags } from "./flags.ts";
 
@@ -18,7 +18,7 @@ export interface OwnerRequest {
 /** What `restore` is to do; absent means not asked for. */
 export interface RestoreRequest {
   /** With its path as typed; `expandPath()` makes it absolute. */
-  readonly replica: FileReplicaUrl;
+  readonly replica: SupportedReplicaUrl;
   /** As typed. */
   readonly outputPath: string;
   readonly generation?: string | undefined;
@@ -61,7 +61,8 @@ Usage:
 
     walbrook restore [flags] -o PATH REPLICA_URL
 
-REPLICA_URL is a folder or a file:// URL.
+REPLICA_URL is a folder, a file:// or an s3:// URL. Credentials for S3 come from where AWS's own
+tools look: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, shared files, or the machine's role.
 
 Arguments:
 

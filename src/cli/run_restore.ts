@@ -32,7 +32,7 @@ export async function runRestore(request: RestoreRequest, output: Output): Promi
     if (++signalCount > 1) exitProcess(1);
     aborting.abort(new Error(`stopped by ${signal}, nothing was restored`));
   });
-  await using store = openStore(request.replica);
+  await using store = await openStore(request.replica, { logger });
   using progress = restoreProgress(outputPath, output);
   try {
     await restore({

@@ -11,6 +11,11 @@ export function programArguments(): string[] {
   return process.argv.slice(2);
 }
 
+/** All environment variables. */
+export function environment(): Readonly<Record<string, string | undefined>> {
+  return process.env;
+}
+
 /** The value of an environment variable; `undefined` when it isn't there at all. */
 export function environmentVariable(name: string): string | undefined {
   return process.env[name];

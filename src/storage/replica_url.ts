@@ -57,16 +57,23 @@ export function parseReplicaUrl(text: string): ReplicaUrl {
   return parseRemoteUrl(text, type);
 }
 
-const SUPPORTED = "this version replicates to a folder: give a path or a file:// URL";
+/** A replica in S3 or a look-alike. */
+export type S3ReplicaUrl = RemoteReplicaUrl & { readonly type: "s3" };
+
+/** What this version can replicate to. */
+export type SupportedReplicaUrl = FileReplicaUrl | S3ReplicaUrl;
+
+const SUPPORTED = "this version replicates to a folder and to S3: give a path, a file:// or an s3:// URL";
 
 /**
  * Parse the URL of a replica that this version can work with.
  *
  * @throws {UsageError} as `parseReplicaUrl`, and for the types of the format that are still to come
  */
-export function parseSupportedReplicaUrl(text: string): FileReplicaUrl {
+export function parseSupportedReplicaUrl(text: string): SupportedReplicaUrl {
   const url = parseReplicaUrl(text);
   if (url.type === "file") return url;
+  if (url.type === "s3") return { ...url, type: "s3" };
   throw new UsageError(
     `${url.type} replicas are not in this version yet: ${withoutSecrets(text)}; ${SUPPORTED}`,
   );

@@ -22,7 +22,7 @@ test("parseReplicateArguments() refuses what can't be done", () => {
     [["-exec", "sh", "app.db", "/b"], "-exec: not supported yet: start the program by itself"],
     [
       ["app.db", "gs://b/app"],
-      'unknown replica type "gs" in gs://b/app; this version replicates to a folder: give a path or a file:// URL',
+      'unknown replica type "gs" in gs://b/app; this version replicates to a folder and to S3: give a path, a file:// or an s3:// URL',
     ],
     [["-x"], "flag provided but not defined: -x"],
   ];

@@ -99,8 +99,8 @@ test("parseRestoreArguments() refuses what can't be done", () => {
       "-config: configuration files are not supported yet: give the replica's folder or URL",
     ],
     [
-      ["-o", "x", "s3://bucket/app"],
-      "s3 replicas are not in this version yet: s3://bucket/app; this version replicates to a folder: give a path or a file:// URL",
+      ["-o", "x", "gcs://bucket/app"],
+      "gcs replicas are not in this version yet: gcs://bucket/app; this version replicates to a folder and to S3: give a path, a file:// or an s3:// URL",
     ],
     [["-o", "x", "-index", "zz", "/b"], 'invalid value "zz" for flag -index: invalid hexadecimal format'],
     [["-o", "x", "-index", "0x1", "/b"], 'invalid value "0x1" for flag -index: invalid hexadecimal format'],

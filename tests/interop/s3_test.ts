@@ -122,7 +122,11 @@ for (const [name, server] of servers) {
     assert.equal(status, 0, stdout + stderr);
     assert.equal(contentOf(output), rows);
     const again = join(folder.path, "again.db");
-    await restore({ clients: [new ReplicaClient(store)], outputPath: again });
+    await restore({
+      clients: [new ReplicaClient(store)],
+      outputPath: again,
+      signal: AbortSignal.timeout(20_000),
+    });
     assert.equal(contentOf(again), rows);
   });
 
@@ -143,13 +147,21 @@ for (const [name, server] of servers) {
       write(application, 20);
       await until(async () => (await segmentCount(store)) > round, "a segment");
     }
-    child.kill("SIGTERM");
-    await gone;
     const rows = rowsOf(application);
-    application.close();
-    const output = join(folder.path, "restored.db");
-    await restore({ clients: [new ReplicaClient(store)], outputPath: output });
-    assert.equal(contentOf(output), rows);
+    const restoredRows = async (number: number) => {
+      const outputPath = join(folder.path, `restored${number}.db`);
+      await restore({ clients: [new ReplicaClient(store)], outputPath, signal: AbortSignal.timeout(20_000) });
+      return contentOf(outputPath);
+    };
+    let tries = 0;
+    try {
+      await until(async () => await restoredRows(++tries) === rows, "the last row in the replica");
+    } finally {
+      // Its own end is not waited for: it can hang there.
+      child.kill("SIGKILL");
+      await gone;
+      application.close();
+    }
   });
 }
 
@@ -197,7 +209,11 @@ for (const [name, faults] of FAULTS) {
         }
       });
       const output = join(folder.path, "restored.db");
-      await restore({ clients: [new ReplicaClient(store)], outputPath: output });
+      await restore({
+        clients: [new ReplicaClient(store)],
+        outputPath: output,
+        signal: AbortSignal.timeout(20_000),
+      });
       assert.equal(contentOf(output), rows);
       assert.ok(number > 15, `${number} requests`);
     } finally {

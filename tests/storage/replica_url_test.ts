@@ -135,14 +135,15 @@ test("parseReplicaUrl() refuses what names no replica, without a password in the
   }
 });
 
-test("parseSupportedReplicaUrl() says that servers are still to come", () => {
+test("parseSupportedReplicaUrl() takes folders and S3, and says what is still to come", () => {
+  assert.equal(parseSupportedReplicaUrl("s3://bucket/app").type, "s3");
   assert.deepEqual(parseSupportedReplicaUrl("/backup"), { type: "file", path: "/backup" });
   assert.deepEqual(parseSupportedReplicaUrl("file:///backup"), { type: "file", path: "/backup" });
-  for (const type of ["s3", "gcs", "abs", "sftp"]) {
+  for (const type of ["gcs", "abs", "sftp"]) {
     assert.throws(() => parseSupportedReplicaUrl(`${type}://u:geheim@h/x`), {
       name: "UsageError",
       message: `${type} replicas are not in this version yet: ${type}://h/x; ` +
-        "this version replicates to a folder: give a path or a file:// URL",
+        "this version replicates to a folder and to S3: give a path, a file:// or an s3:// URL",
     });
   }
 });
