@@ -21,18 +21,8 @@
  * @see docs/FORMAT.md, "Note"
  */
 import { fromHex, viewOf } from "../bytes.ts";
+import type { IndexEnd } from "../position.ts";
 import { xxHash32 } from "./lz4_kernel.ts";
-
-/** Where an index ended: what the first segment of the next index and a snapshot say of the one before. */
-export interface IndexEnd {
-  readonly index: number;
-  /** Bytes of the whole WAL, header included. */
-  readonly length: number;
-  /** Both words of the last frame's checksum. */
-  readonly checksum: readonly [number, number];
-  /** Both salts of the WAL header. */
-  readonly salts: readonly [number, number];
-}
 
 /** What every note says. */
 interface NoteBase {
