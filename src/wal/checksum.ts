@@ -63,7 +63,8 @@ export class RunningChecksum {
 }
 
 function swap(word: number): number {
-  return (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
+  const halves = ((word & 0x00ff00ff) << 8) | ((word >>> 8) & 0x00ff00ff);
+  return (halves << 16) | (halves >>> 16);
 }
 
 /** `bytes` as words in the machine's own order, in place where their address allows it. Whole words only. */

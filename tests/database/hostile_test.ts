@@ -4,12 +4,18 @@
  * `WALBROOK_HOSTILE_SECONDS` makes it longer, `WALBROOK_HOSTILE_SEED` repeats one.
  */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { test } from "node:test";
 import { assertNothingLost, keepSnapshot, Stage } from "./stage.ts";
+import { temporaryFolder } from "../doubles/temporary_folder.ts";
+import { until } from "../doubles/until.ts";
 import { recordFigure } from "../figures.ts";
+import { Litestream, litestreamRestore } from "../litestream.ts";
+import { pageDifference } from "../restore/database_pages.ts";
 
 const SECONDS = Number(process.env["WALBROOK_HOSTILE_SECONDS"] ?? 25);
 const SEED = Number(process.env["WALBROOK_HOSTILE_SEED"] ?? Date.now() % 1_000_000);
@@ -28,6 +34,22 @@ function run(script: string, args: readonly string[]): Promise<string> {
   });
 }
 
+/** Writers and checkpointers side by side, for some seconds. */
+async function neighbours(path: string, seconds: number) {
+  const args = (at: number, last: string) => [path, String(SEED + at), String(seconds), last];
+  const writers = ["auto", "fresh", "spill", "plain"].map((mode, at) =>
+    run("hostile_writer.py", args(at, mode))
+  );
+  const checkpointers = ["python", "sqlite3"].map((program, at) =>
+    run("hostile_checkpointer.py", args(at, program))
+  );
+  const commits = (await Promise.all(writers)).map((line) => Number(line.split(" ")[0]));
+  const checkpoints = (await Promise.all(checkpointers)).map((line) =>
+    JSON.parse(line) as Record<"tries" | "TRUNCATE", number>
+  );
+  return { commits, checkpoints };
+}
+
 test("LiveDatabase loses nothing among hostile writers and checkpointers of other processes", async () => {
   await using stage = new Stage();
   stage.application.exec("CREATE TABLE h (id INTEGER PRIMARY KEY, w, x)");
@@ -40,17 +62,7 @@ test("LiveDatabase loses nothing among hostile writers and checkpointers of othe
   await neighbour.sql("SELECT count(*) FROM h");
   const database = await stage.follow({ limits: { minPages: 200, maxPages: 1500 } });
   const snapshot = await keepSnapshot(database);
-  const args = (at: number, last: string) => [stage.path, String(SEED + at), String(SECONDS), last];
-  const writers = ["auto", "fresh", "spill", "plain"].map((mode, at) =>
-    run("hostile_writer.py", args(at, mode))
-  );
-  const checkpointers = ["python", "sqlite3"].map((program, at) =>
-    run("hostile_checkpointer.py", args(at, program))
-  );
-  const commits = (await Promise.all(writers)).map((line) => Number(line.split(" ")[0]));
-  const checkpoints = (await Promise.all(checkpointers)).map((line) =>
-    JSON.parse(line) as Record<"tries" | "TRUNCATE", number>
-  );
+  const { commits, checkpoints } = await neighbours(stage.path, SECONDS);
   const rebuilt = await assertNothingLost(database, { snapshot, neighbour }).catch((error) => {
     throw new Error(`seed ${SEED}: ${error.message}; ${stage.logged("warn")}`, { cause: error });
   });
@@ -72,4 +84,40 @@ test("LiveDatabase loses nothing among hostile writers and checkpointers of othe
   assert.ok(rebuilt.indexCount > 5, about);
   assert.ok(truncations >= 1, about);
   assert.ok(jumps >= 1, about);
+});
+
+test("Litestream among the same neighbours, as a figure beside ours", async () => {
+  using folder = temporaryFolder();
+  const [databasePath, replicaPath] = [join(folder.path, "live.db"), join(folder.path, "replica")];
+  const python = (script: string) => spawnSync("python3", ["-c", script, databasePath], { encoding: "utf8" });
+  python(
+    "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); " +
+      "c.execute('PRAGMA journal_mode = wal'); c.execute('CREATE TABLE h (id INTEGER PRIMARY KEY, w, x)'); " +
+      "c.executemany('INSERT INTO h (w, x) VALUES (0, ?)', [('first',)] * 500)",
+  );
+  await using litestream = Litestream.start({
+    configPath: join(folder.path, "litestream.yml"),
+    databases: [{ databasePath, replicaPath }],
+    checkpointPages: 200,
+  });
+  await until(() => litestream.log.includes("snapshot written"), () => litestream.log);
+  const { commits } = await neighbours(databasePath, SECONDS / 3);
+  await litestream.stop();
+  const generations = readdirSync(join(replicaPath, "generations")).length;
+  const outputPath = join(folder.path, "restored.db");
+  const result = await litestreamRestore({ replicaPath, outputPath }).then(() => {
+    python(
+      "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('PRAGMA wal_checkpoint(TRUNCATE)').fetchall()",
+    );
+    const difference = pageDifference(outputPath, databasePath, { pageSize: 4096 });
+    return difference === undefined ? "equal" : "NOT equal";
+  }, () => "NOT possible");
+  const total = commits.reduce((sum, count) => sum + count, 0);
+  recordFigure(
+    "hostile neighbours, Litestream 0.3.13",
+    `${total} commits, ${generations} generations, its restore ${
+      result === "NOT possible" ? "" : "is "
+    }${result}`,
+  );
+  assert.ok(total > 5 * SECONDS, `${total} commits`);
 });
