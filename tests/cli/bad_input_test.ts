@@ -147,7 +147,7 @@ const REPLICATE_REFUSALS: readonly Refusal[] = [
   {
     name: "an unknown scheme",
     prepare: ({ database }) => [database, "ftp://host/app"],
-    pattern: /unknown replica type "ftp" in ftp:\/\/host\/app; .*give a path or a file:\/\/ URL$/,
+    pattern: /unknown replica type "ftp" in ftp:\/\/host\/app; .*give a path, a file:\/\/ or an s3:\/\/ URL$/,
   },
   {
     name: "one replica given twice",
