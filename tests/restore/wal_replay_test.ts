@@ -157,7 +157,7 @@ test("WalReplay says once where nothing proves that the wal continues", async ()
   assert.deepEqual(await steps([10, 1], [12, 2], [20, 3]), warning);
   assert.match(
     await refusal(steps([10, 1], [10, 1])),
-    /^wal\/00000001_00000000.*repeats the wal of the index before/,
+    /^wal\/00000001_00000000.*repeats the wal that begins with generations.*wal\/00000000_/,
   );
 });
 
