@@ -11,7 +11,7 @@ interface CommandEntry {
   readonly load: (build: BuildInfo | undefined) => Promise<Command>;
 }
 
-/** To come: databases, generations, snapshots, wal, check, verify. */
+/** To come: databases, generations, snapshots, wal, check. */
 const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, CommandEntry>([
   ["replicate", {
     summary: "stream a database to its replicas as it changes",
@@ -20,6 +20,10 @@ const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, CommandEntry
   ["restore", {
     summary: "bring a database back from a replica",
     load: async () => (await import("./restore.ts")).restoreCommand,
+  }],
+  ["verify", {
+    summary: "prove that a replica can be restored, without the database",
+    load: async () => (await import("./verify.ts")).verifyCommand,
   }],
   ["version", {
     summary: "print the versions of walbrook, its runtime and SQLite",
@@ -59,7 +63,7 @@ export interface MainOptions {
 /**
  * Carry out what `args` ask for.
  *
- * @returns the exit code: 0 when it was done or help was asked for, 1 otherwise
+ * @returns the exit code: 0 when it was done or help was asked for, 1 otherwise, unless the command says more
  */
 export async function main(args: readonly string[], options: MainOptions = {}): Promise<number> {
   const { output = systemOutput, build } = options;
@@ -96,7 +100,7 @@ async function runCommand(
     }
     output.writeError(`walbrook ${name}: ${describeError(error)}\n`);
     if (error instanceof FlagError) output.writeOutput(command.usage);
-    return 1;
+    return command.failureCode ?? 1;
   }
 }
 

@@ -60,6 +60,7 @@ class GenerationRun {
   readonly #cover: PageCover;
   readonly #history: History;
   #content: ContentCheck | undefined;
+  #isNoted = false;
   #bytes = 0;
   #sealedCount = 0;
   #seal: EncryptionError | undefined;
@@ -169,7 +170,14 @@ class GenerationRun {
       this.#find("note", item.key, `its note is damaged, its content is whole: ${noteDamage}`);
     }
     const rightFrom = note?.kind === "snapshot" ? (note satisfies SnapshotNote).offset : 0;
-    this.#facts.push({ item, at: note?.newestCommitAt ?? item.createdAt, rightFrom });
+    this.#facts.push({ item, at: note?.newestCommitAt ?? this.#timeOf(item), rightFrom });
+    this.#isNoted ||= note !== undefined;
+  }
+
+  /** Where notes tell the times, the one of an object without is behind the one before, as far as anybody knows. */
+  #timeOf(item: StoredItem): Date {
+    const before = this.#facts.at(-1);
+    return this.#isNoted && before !== undefined ? new Date(before.at.getTime() + 1) : item.createdAt;
   }
 
   #fault(item: StoredItem, error: unknown): void {
