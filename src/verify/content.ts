@@ -8,7 +8,7 @@ import { PageMerge } from "../restore/page_merge.ts";
 import { PageSet } from "../restore/page_set.ts";
 import type { Files, OpenFile } from "../runtime/files.ts";
 import { join } from "../runtime/paths.ts";
-import { classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
+import { checkIntegrity, classifySqliteError } from "../runtime/sqlite.ts";
 import type { SnapshotInfo } from "../storage/replica_client.ts";
 import type { CountedSnapshot, TellDamage } from "./page_cover.ts";
 
@@ -20,6 +20,7 @@ export interface ContentOptions {
   readonly tell: TellDamage;
   /** Something could not be checked, which says nothing against it. */
   readonly onUnchecked: (key: string, reason: string) => void;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A snapshot that is compared with the file, until its index shows which differences don't matter. */
@@ -158,19 +159,19 @@ export class ContentCheck implements Disposable {
     await this.#merge?.finish();
     const { pageCount } = this.#merge ?? {};
     if (pageCount !== undefined) this.#file.truncateSync(pageCount * this.#pageSize);
-    this.#checkIntegrity(base);
+    await this.#checkIntegrity(base);
   }
 
-  #checkIntegrity(base: SnapshotInfo): void {
+  async #checkIntegrity(base: SnapshotInfo): Promise<void> {
+    const { signal } = this.#options;
     try {
-      using connection = new SqliteConnection(this.#path, { access: "read-write" });
-      const result = String(connection.value("PRAGMA integrity_check(1)"));
+      const result = await checkIntegrity(this.#path, { signal });
       this.integrityCheckCount++;
       this.#isBaseChecked = true;
       if (result !== "ok") this.#tellIntegrity(base, result);
     } catch (error) {
-      const problem = classifySqliteError(error);
-      if (problem === "corrupt" || problem === "not a database") {
+      signal?.throwIfAborted();
+      if (classifySqliteError(error) === "not a database") {
         return this.#tellIntegrity(base, describeError(error));
       }
       this.#options.onUnchecked(

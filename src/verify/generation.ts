@@ -42,7 +42,8 @@ export async function verifyGeneration(
   const { deep } = options;
   const run = new GenerationRun(client, options);
   if (deep === undefined) return await run.run(undefined);
-  using content = await ContentCheck.open({ ...deep, tell: run.tell, onUnchecked: run.onUnchecked });
+  const { tell, onUnchecked } = run;
+  using content = await ContentCheck.open({ ...deep, tell, onUnchecked, signal: options.signal });
   return await run.run(content);
 }
 
