@@ -22,7 +22,9 @@ import {
 import { closeOpened, type Opened } from "./opened.ts";
 import type { Segment } from "./segment.ts";
 import { type Backlog, ShadowSource } from "./shadow_source.ts";
+import { OpenSnapshots } from "./open_snapshots.ts";
 import { openSnapshot, type SnapshotSource } from "./snapshot.ts";
+import { StateHolder } from "./state_holder.ts";
 import { Troubles } from "./troubles.ts";
 import { Mutex, Notice } from "../async.ts";
 import { describeError } from "../errors.ts";
@@ -58,8 +60,7 @@ export class LiveDatabase implements AsyncDisposable {
   readonly #attention: Attention;
   readonly #lock: InstanceLock;
   #opened: Opened | undefined;
-  #state: DatabaseState = { kind: "waiting", reason: "not looked at yet", isNew: true };
-  #stateSince: number;
+  readonly #holder: StateHolder;
   #ticker: Disposable | undefined;
   #loop: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -69,9 +70,9 @@ export class LiveDatabase implements AsyncDisposable {
   #lastSeen = "";
   /** False while a new generation begins, which nobody may see before it is written down. */
   #hasGeneration = false;
-  readonly #snapshots = new Set<SnapshotSource>();
+  readonly #snapshots = new OpenSnapshots();
   readonly #source = new ShadowSource(() =>
-    this.#state.kind === "live" && this.#hasGeneration ? this.#opened?.follower : undefined
+    this.state.kind === "live" && this.#hasGeneration ? this.#opened?.follower : undefined
   );
 
   constructor(options: DatabaseOptions) {
@@ -79,8 +80,8 @@ export class LiveDatabase implements AsyncDisposable {
     this.path = options.path;
     this.#files = options.files ?? systemFiles;
     this.#clock = options.clock ?? systemClock;
-    this.#stateSince = this.#clock.now();
     this.#logger = (options.logger ?? silentLogger).with({ db: options.path });
+    this.#holder = new StateHolder({ changed: this.changed, clock: this.#clock, logger: this.#logger });
     this.#meter = new DatabaseMeter(options.metrics ?? silentMetrics, options.path);
     this.#troubles = new Troubles({ logger: this.#logger, clock: this.#clock });
     this.#schedule = new CheckpointSchedule({
@@ -99,7 +100,7 @@ export class LiveDatabase implements AsyncDisposable {
   }
 
   get state(): DatabaseState {
-    return this.#state;
+    return this.#holder.state;
   }
 
   /** Why the last look failed; empty when it didn't. */
@@ -110,12 +111,12 @@ export class LiveDatabase implements AsyncDisposable {
   /** How it is followed, now. */
   get following(): Following {
     return {
-      state: this.#state,
-      stateSince: this.#stateSince,
+      state: this.state,
+      stateSince: this.#holder.since,
       error: this.lastError,
       sinceGoodMs: this.#troubles.sinceGoodMs,
       lookIntervalMs: 5 * CHECK_MS + (this.#options.monitorIntervalMs ?? 1000),
-      uncopiedBytes: this.#state.kind === "live" ? this.#opened?.follower.uncopiedBytes ?? 0 : 0,
+      uncopiedBytes: this.state.kind === "live" ? this.#opened?.follower.uncopiedBytes ?? 0 : 0,
     };
   }
 
@@ -132,7 +133,7 @@ export class LiveDatabase implements AsyncDisposable {
   async start(): Promise<void> {
     checkMetaPath(this.path, this.meta.path);
     await this.#turn();
-    if (this.#state.kind === "stopped") throw this.#state.error;
+    if (this.state.kind === "stopped") throw this.state.error;
     this.#schedule.reset();
     this.#ticker = this.#clock.every(this.#options.monitorIntervalMs ?? 1000, () => {
       if (this.#opened === undefined) this.#attention.poke();
@@ -153,7 +154,7 @@ export class LiveDatabase implements AsyncDisposable {
     using _ = await this.#mutex.acquire();
     let startMs: number | undefined;
     try {
-      if (this.#state.kind === "stopped" || this.#state.kind === "closed") return;
+      if (this.state.kind === "stopped" || this.state.kind === "closed") return;
       if (this.#opened === undefined) await this.#open();
       startMs = this.#clock.monotonicMs();
       await this.#sync(startMs);
@@ -190,7 +191,7 @@ export class LiveDatabase implements AsyncDisposable {
       throw error;
     }
     this.#lastSeen = "";
-    this.#setState({ kind: "live" });
+    this.#holder.set({ kind: "live" });
     this.#attention.noteChange();
   }
 
@@ -227,7 +228,7 @@ export class LiveDatabase implements AsyncDisposable {
       this.#attention.noteChange();
       this.changed.notify();
     }
-    if (this.#snapshots.size === 0 && await this.#schedule.run(this.#opened!)) this.changed.notify();
+    if (this.#snapshots.isEmpty && await this.#schedule.run(this.#opened!)) this.changed.notify();
     this.#closeIdle();
     this.#meter.sync({ follower, elapsedMs: this.#clock.monotonicMs() - startMs, copiedBytes });
   }
@@ -277,19 +278,19 @@ export class LiveDatabase implements AsyncDisposable {
     if (error instanceof IdentityError) {
       await this.#retire();
       this.#reasonToRestart = error.message;
-      return this.#wait(error.advice);
+      return this.#holder.wait(error.advice);
     }
     if (error instanceof WaitError) {
-      return this.#wait(error.message, error.isNew && !this.#troubles.hasBeenGood);
+      return this.#holder.wait(error.message, { isNew: error.isNew && !this.#troubles.hasBeenGood });
     }
-    const isFirst = this.#state.kind === "waiting" && this.#loop === undefined;
+    const isFirst = this.state.kind === "waiting" && this.#loop === undefined;
     if (error instanceof ForeignWriterError || (this.#opened === undefined && isFirst)) {
       this.#closeFiles();
       if (!isFirst) this.#logger.error("sync error", { error: describeError(error) });
-      return this.#setState({ kind: "stopped", error: error as Error });
+      return this.#holder.set({ kind: "stopped", error: error as Error });
     }
     this.#troubles.note(error);
-    if (this.#opened === undefined && this.#state.kind === "live") this.#wait(describeError(error));
+    if (this.#opened === undefined && this.state.kind === "live") this.#holder.wait(describeError(error));
   }
 
   /** Let the lost files go, but keep what replicas may still lack. */
@@ -311,20 +312,8 @@ export class LiveDatabase implements AsyncDisposable {
       this.#troubles.note(error);
       this.#reasonToRestart = reason;
       this.#closeFiles();
-      this.#wait(describeError(error));
+      this.#holder.wait(describeError(error));
     }
-  }
-
-  #wait(reason: string, isNew = false): void {
-    if (this.#state.kind === "waiting" && this.#state.reason === reason) return;
-    this.#logger.warn("waiting for the database", { reason });
-    this.#setState({ kind: "waiting", reason, isNew });
-  }
-
-  #setState(state: DatabaseState): void {
-    this.#state = state;
-    this.#stateSince = this.#clock.now();
-    this.changed.notify();
   }
 
   /**
@@ -363,19 +352,13 @@ export class LiveDatabase implements AsyncDisposable {
    */
   async openSnapshot(): Promise<SnapshotSource> {
     using _ = await this.#mutex.acquire();
-    if (this.#opened === undefined || this.#state.kind !== "live") throw new Error("no generation available");
+    if (this.#opened === undefined || this.state.kind !== "live") throw new Error("no generation available");
     const { follower, writers } = this.#opened;
     await follower.catchUp();
-    if (this.#snapshots.size === 0) writers.checkpoint("PASSIVE");
+    if (this.#snapshots.isEmpty) writers.checkpoint("PASSIVE");
     const inner = await openSnapshot(follower);
     this.changed.notify();
-    const close = () => {
-      this.#snapshots.delete(source);
-      inner.close();
-    };
-    const source: SnapshotSource = { ...inner, close, [Symbol.dispose]: close };
-    this.#snapshots.add(source);
-    return source;
+    return this.#snapshots.add(inner);
   }
 
   /** Hold off every writer while `act` runs, with everything committed copied. For tests and validation. */
@@ -394,8 +377,7 @@ export class LiveDatabase implements AsyncDisposable {
     if (this.#opened === undefined) return;
     const opened = this.#opened;
     this.#opened = undefined;
-    // A snapshot that goes on without our descriptors would read unlocked; its next read fails instead.
-    for (const snapshot of this.#snapshots) snapshot.close();
+    this.#snapshots.closeAll();
     closeOpened(opened, { keepsShadow: this.#source.isRetired(opened.follower) });
   }
 
@@ -414,7 +396,7 @@ export class LiveDatabase implements AsyncDisposable {
     this.#closeFiles();
     this.#source.forget();
     this.#lock.release();
-    this.#setState({ kind: "closed" });
+    this.#holder.set({ kind: "closed" });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

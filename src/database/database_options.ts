@@ -17,7 +17,7 @@ export interface DatabaseOptions {
   readonly files?: Files;
   readonly clock?: Clock;
   readonly logger?: Logger;
-  readonly metrics?: Metrics;
+  readonly metrics?: Metrics | undefined;
 }
 
 /** What a database is doing. */

@@ -121,7 +121,7 @@ function replicaFacts(
   const unsentForMs = sinceMs === undefined || isKnown ? sinceMs : Math.min(sinceMs, progress.sinceStartMs);
   return {
     unsentForMs,
-    unsentBytes: isKnown ? backlog?.bytes ?? 0 : 0,
+    unsentBytes: backlog?.bytes ?? 0,
     syncIntervalMs: loop.syncIntervalMs,
     sinceWalMs: progress.sinceWalMs,
     missingSnapshotForMs: loop.lacksSnapshot ? progress.missingSnapshotForMs : undefined,

@@ -2,9 +2,10 @@
  * Keeps one replica of one database up to date: finds out where it stands, uploads segments in order, and takes a
  * snapshot where there is none. Replicas don't wait for one another.
  */
-import { Backoff, type BackoffOptions } from "./backoff.ts";
+import { Backoff } from "./backoff.ts";
 import { ReplicaProgress } from "./progress.ts";
 import { type KnownSegment, readRemoteState } from "./remote_position.ts";
+import { type ReplicaOptions, SEGMENT_BYTES } from "./replica_options.ts";
 import { SnapshotTask } from "./snapshot_task.ts";
 import { type SnapshotParts, type StoredSnapshot, takeSnapshot } from "./take_snapshot.ts";
 import { UploadMemory } from "./upload_memory.ts";
@@ -20,34 +21,6 @@ import { comparePositions, formatPosition, type Position } from "../position.ts"
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import type { ReplicaClient } from "../storage/replica_client.ts";
 import { equalPair } from "../wal/header.ts";
-
-/** How one replica is kept. */
-export interface ReplicaOptions {
-  readonly database: LiveDatabase;
-  readonly client: ReplicaClient;
-  /** The shortest time between two uploads; the first change after a quiet time goes at once. Default 1000. */
-  readonly syncIntervalMs?: number | undefined;
-  /** The longest segment, in bytes before compression. Default 64 MiB. */
-  readonly segmentBytes?: number | undefined;
-  /** Bounds the snapshots that run at once over all databases. Default: one for this replica alone. */
-  readonly snapshots?: Semaphore | undefined;
-  /** Pauses after failures. Default: 1 s, doubling up to 30 s. */
-  readonly backoff?: Partial<BackoffOptions> | undefined;
-  /** Called after each upload. */
-  readonly onProgress?: (() => void) | undefined;
-  /** Called after each failure to upload. */
-  readonly onFailure?: (() => void) | undefined;
-  /** A folder for compressed snapshots on their way to a slow store. Default: they go straight there. */
-  readonly stagePath?: string | undefined;
-  /** Called as snapshot bytes are read. */
-  readonly onSnapshotProgress?: ((done: number, total: number) => void) | undefined;
-  readonly clock?: Clock | undefined;
-  readonly logger?: Logger | undefined;
-  readonly metrics?: Metrics | undefined;
-}
-
-/** Raw bytes of a segment unless told otherwise. */
-export const SEGMENT_BYTES = 64 << 20;
 
 /** The first pause between the last tries before the end; it doubles. */
 const FINISH_PAUSE_MS = 100;

@@ -50,7 +50,11 @@ const WALBROOK: readonly MetricFact[] = [
     DB_NAME,
     "Age of the oldest commit that could not be restored from the replica; 0 when there is none",
   ),
-  gauge("walbrook_replica_waiting_bytes", DB_NAME, "Bytes of WAL that are committed and not in the replica"),
+  gauge(
+    "walbrook_replica_waiting_bytes",
+    DB_NAME,
+    "Bytes of WAL that are committed and not known to be in the replica",
+  ),
   gauge(
     "walbrook_replica_last_upload_timestamp_seconds",
     DB_NAME,

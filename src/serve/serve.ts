@@ -1,5 +1,5 @@
 /** The HTTP server of a run: `/metrics` and `/health`. */
-import { parseBindAddress, serverUrl } from "./bind_address.ts";
+import { type BindAddress, serverUrl } from "./bind_address.ts";
 import { formatHealth } from "./health_json.ts";
 import type { MetricsRegistry } from "./metrics_registry.ts";
 import { describeError } from "../errors.ts";
@@ -9,8 +9,7 @@ import { listenHttp, type ServerAnswer, type ServerRequest } from "../runtime/ht
 
 /** What is served. */
 export interface ServeOptions {
-  /** `host:port` or `:port`. */
-  readonly addr: string;
+  readonly address: BindAddress;
   readonly registry: MetricsRegistry;
   /** How everything stands now. */
   readonly report: () => HealthReport;
@@ -25,12 +24,9 @@ export interface Served extends AsyncDisposable {
 
 /**
  * Serve until disposed of. That the address can't be had is only logged: replication goes before its metrics.
- *
- * @throws {UsageError} when `addr` has no port
  */
 export async function serve(options: ServeOptions): Promise<Served> {
-  const { addr, logger = silentLogger } = options;
-  const { host, port } = parseBindAddress(addr);
+  const { address: { host, port }, logger = silentLogger } = options;
   try {
     const server = await listenHttp(
       { host, port: portNumber(port) },
@@ -40,7 +36,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
     logger.info("serving metrics on", { url });
     return { url, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
   } catch (error) {
-    logger.error("cannot start metrics server", { addr, error: describeError(error) });
+    logger.error("cannot start metrics server", { addr: `${host}:${port}`, error: describeError(error) });
     return { url: undefined, [Symbol.asyncDispose]: () => Promise.resolve() };
   }
 }
