@@ -9,7 +9,7 @@ export class ReplicaProgress {
   #snapshotMs: number;
   #missingSnapshotMs: number;
   #furthest = 0;
-  #waitingCount = 0;
+  #waitingFromMs: number | undefined;
   #lastUploadAt: number | undefined;
   #newestSnapshotAt: number | undefined;
 
@@ -51,22 +51,25 @@ export class ReplicaProgress {
   }
 
   /**
-   * That snapshot has come to `bytes` of its way. Only the furthest counts: tries that fail at one place again and again
-   * get nowhere.
+   * That snapshot has come so far: a share of its way, which is 1 for what goes straight to the store and 2 for what is
+   * staged. Only the furthest counts: tries that fail at one place again and again get nowhere.
    */
-  snapshotAdvanced(bytes: number): void {
-    if (bytes <= this.#furthest) return;
-    this.#furthest = bytes;
+  snapshotAdvanced(share: number): void {
+    if (share <= this.#furthest) return;
+    this.#furthest = share;
     this.#snapshotMs = this.#clock.monotonicMs();
   }
 
-  /** That snapshot waits for something that is judged by itself; dispose of what is returned when it goes on. */
+  /**
+   * That snapshot waits for something that is judged by itself, a time that doesn't count; dispose of what is returned
+   * when it goes on.
+   */
   snapshotWaits(): Disposable {
-    this.#waitingCount++;
+    const from = this.#waitingFromMs = this.#clock.monotonicMs();
     return {
       [Symbol.dispose]: () => {
-        this.#waitingCount--;
-        this.#snapshotMs = this.#clock.monotonicMs();
+        this.#waitingFromMs = undefined;
+        this.#snapshotMs += this.#clock.monotonicMs() - from;
       },
     };
   }
@@ -87,9 +90,9 @@ export class ReplicaProgress {
     return this.#clock.monotonicMs() - this.#walMs;
   }
 
-  /** Since the snapshot that is missing got further; 0 while it waits for its turn. */
+  /** Since the snapshot that is missing got further, without what it waited for its turn. */
   get sinceSnapshotMs(): number {
-    return this.#waitingCount > 0 ? 0 : this.#clock.monotonicMs() - this.#snapshotMs;
+    return (this.#waitingFromMs ?? this.#clock.monotonicMs()) - this.#snapshotMs;
   }
 
   /** How long the generation has been without a snapshot, if it is. */

@@ -72,7 +72,7 @@ export async function takeSnapshot(
   const newestCommitAt = new Date(Math.max(parts.notBefore, source.newestCommitAt.getTime()));
   const onProgress = (done: number, total: number) => {
     parts.onProgress?.(done, total);
-    parts.progress?.snapshotAdvanced(done);
+    parts.progress?.snapshotAdvanced(done / total);
   };
   const encode = () => encodeSnapshot(source, { newestCommitAt, onProgress });
   await using staged = await stage(source, { parts, encode, signal });
@@ -134,21 +134,21 @@ async function stage(
   // `.tmp`: what a killed process leaves is removed when the meta directory is next opened.
   const path = join(stagePath, `snapshot-${encodeURIComponent(client.name)}.tmp`);
   const remove = () => files.remove(path);
+  let size: number;
   try {
-    await writeFile(encode(), { path, files, signal });
+    size = await writeFile(encode(), { path, files, signal });
   } catch (error) {
     await remove();
     throw error;
   }
-  // It comes twice by each byte: from the database, and from here.
-  const onRead = (done: number) => progress?.snapshotAdvanced(needed + done);
+  const onRead = (done: number) => progress?.snapshotAdvanced(1 + done / size);
   return { read: () => readFile(path, { files, onRead }), [Symbol.asyncDispose]: remove };
 }
 
 async function writeFile(
   stream: ReadableStream<Uint8Array>,
   { path, files, signal }: { path: string; files: Files; signal: AbortSignal },
-): Promise<void> {
+): Promise<number> {
   await files.remove(path);
   using file = await files.open(path, { access: "create-new" });
   let position = 0;
@@ -157,6 +157,7 @@ async function writeFile(
     await file.write(chunk, position);
     position += chunk.length;
   }
+  return position;
 }
 
 function readFile(
