@@ -154,6 +154,8 @@ test("HealthMonitor: a database that its application has not made yet is healthy
   assert.equal(ward.database.condition, "ok");
   bench.application!.close();
   for (const suffix of ["", "-wal", "-shm"]) rmSync(`${bench.path}${suffix}`, { force: true });
+  // The paths are looked at no more often than every few seconds.
+  ward.clock.leap(10_000);
   await until(() => bench.database.state.kind === "waiting", "the loss to be seen");
   assert.equal(ward.database.condition, "waiting");
   assert.equal(ward.monitor.report().isHealthy, true);
