@@ -1,10 +1,12 @@
 /** Builds the objects of a run from its configuration; the only file that knows concrete stores. */
+import { replicaFields } from "./replica_fields.ts";
 import { Semaphore } from "../async.ts";
 import type { DatabaseConfig, ReplicaConfig } from "../config/configuration.ts";
 import { UsageError } from "../errors.ts";
 import { LiveDatabase } from "../database/database.ts";
 import type { Logger } from "../logger.ts";
-import type { ReplicaOptions } from "../replicate/replica_loop.ts";
+import type { Metrics } from "../metrics.ts";
+import type { ReplicaOptions } from "../replicate/replica_options.ts";
 import { Replicator, type ReplicatorReplica } from "../replicate/replicator.ts";
 import { type Files, type FileStat, systemFiles } from "../runtime/files.ts";
 import { parentFolder } from "../runtime/paths.ts";
@@ -21,6 +23,7 @@ const SNAPSHOT_COUNT = 2;
 /** What a run takes beside its configuration. */
 export interface RunParts {
   readonly logger: Logger;
+  readonly metrics?: Metrics | undefined;
   readonly onSnapshotProgress?: ReplicaOptions["onSnapshotProgress"];
 }
 
@@ -30,6 +33,7 @@ export interface ReplicaParts {
   readonly databasePath?: string | undefined;
   readonly files?: Files;
   readonly logger: Logger;
+  readonly metrics?: Metrics | undefined;
 }
 
 /**
@@ -48,11 +52,11 @@ export async function openReplica(config: ReplicaConfig, parts: ReplicaParts): P
 /** The store of a replica; credentials that the configuration lacks come from where AWS's own tools look for them. */
 async function openStore(
   config: ReplicaConfig,
-  { databasePath, files = systemFiles, logger }: ReplicaParts,
+  { databasePath, files = systemFiles, logger, metrics }: ReplicaParts,
 ): Promise<ObjectStore> {
   if (config.type === "s3") {
     const { openS3Store } = await import("../storage/s3/open.ts");
-    return openS3Store(config, { env: environment(), files, logger });
+    return openS3Store(config, { env: environment(), files, logger, metrics });
   }
   if (config.type === "file") {
     return new FileStore({
@@ -101,7 +105,7 @@ export async function assembleReplicators(
 
 async function assembleReplicator(
   config: DatabaseConfig,
-  { logger, snapshots, onSnapshotProgress }: RunParts & { snapshots: Semaphore },
+  { logger, metrics, snapshots, onSnapshotProgress }: RunParts & { snapshots: Semaphore },
 ): Promise<Replicator> {
   const { path } = config;
   const database = new LiveDatabase({
@@ -115,15 +119,16 @@ async function assembleReplicator(
       intervalMs: config.checkpointIntervalMs,
     },
     logger,
+    metrics,
   });
   logger.info("initialized db", { path });
   const replicas: ReplicatorReplica[] = [];
   for (const replica of config.replicas) {
-    const client = await openReplica(replica, { databasePath: path, logger });
-    logReplica(replica, { client, logger });
+    const client = await openReplica(replica, { databasePath: path, logger, metrics });
+    logger.info("replicating to", await replicaFields(replica));
     // A snapshot on its way to a server would hold the WAL for as long as the upload takes.
     const stagePath = replica.type === "file" ? undefined : database.meta.path;
-    replicas.push({ client, logger, snapshots, onSnapshotProgress, stagePath, ...paceOf(replica) });
+    replicas.push({ client, logger, metrics, snapshots, onSnapshotProgress, stagePath, ...paceOf(replica) });
     await warnOfSharedDevice(client, { path, logger });
   }
   return new Replicator({ database, replicas, logger });
@@ -139,18 +144,6 @@ function paceOf(replica: ReplicaConfig): Pick<ReplicatorReplica, "syncIntervalMs
       drill: { intervalMs: replica.drillIntervalMs },
     },
   };
-}
-
-function logReplica(
-  config: ReplicaConfig,
-  { client, logger }: { client: ReplicaClient; logger: Logger },
-): void {
-  logger.info("replicating to", {
-    name: config.name,
-    type: config.type,
-    "sync-interval": { durationMs: config.syncIntervalMs },
-    path: client.store.place,
-  });
 }
 
 async function warnOfSharedDevice(

@@ -2,10 +2,11 @@
 import { assembleReplicators } from "./assemble.ts";
 import type { Output } from "./command.ts";
 import { createLogger } from "./logger.ts";
+import { observe } from "./observe.ts";
 import { ProgressLine } from "./progress.ts";
 import type { ReplicateRequest } from "./replicate.ts";
 import { VERSION } from "../version.ts";
-import type { DatabaseConfig, ReplicaConfig } from "../config/configuration.ts";
+import type { Configuration, DatabaseConfig, ReplicaConfig } from "../config/configuration.ts";
 import { databaseAtPath, replicaAtUrl } from "../config/url_replica.ts";
 import { describeError, UsageError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
@@ -26,7 +27,7 @@ const FINISH_MS = 8_000;
 /** Replicate until a signal or until nothing is left that can be followed; returns the exit code. */
 export async function runReplicate(request: ReplicateRequest, output: Output): Promise<number> {
   requireSafeSqlite();
-  const { databases, logger } = await whatToReplicate(request, output);
+  const { databases, logger, addr, health } = await whatToReplicate(request, output);
   logger.info("walbrook", { version: VERSION });
   if (databases.length === 0) logger.error("no databases specified in configuration");
   const ended = Promise.withResolvers<EndSignal | undefined>();
@@ -40,8 +41,12 @@ export async function runReplicate(request: ReplicateRequest, output: Output): P
   const keepAlive = setInterval(() => {}, 1 << 30);
   try {
     using progress = snapshotProgress(output);
-    const replicators = await assembleReplicators(databases, { logger, onSnapshotProgress: progress.tell });
+    const observer = await observe({ addr, limits: health, logger });
+    const { metrics } = observer;
+    const onSnapshotProgress = progress.tell;
+    const replicators = await assembleReplicators(databases, { logger, metrics, onSnapshotProgress });
     await startAll(replicators);
+    await using _watch = await observer.watch(replicators);
     if (replicators.length > 0) {
       void Promise.all(replicators.map(untilStopped)).then(() => ended.resolve(undefined));
     }
@@ -53,15 +58,21 @@ export async function runReplicate(request: ReplicateRequest, output: Output): P
   }
 }
 
-/** The databases of the command line, or else of the configuration file, and where records go. */
+/** What a run is about, and where its records go. */
+interface Task extends Partial<Pick<Configuration, "addr" | "health">> {
+  readonly databases: readonly DatabaseConfig[];
+  readonly logger: Logger;
+}
+
+/** What the command line says, or else the configuration file. */
 async function whatToReplicate(
   request: ReplicateRequest,
   output: Output,
-): Promise<{ databases: readonly DatabaseConfig[]; logger: Logger }> {
+): Promise<Task> {
   if (request.database === undefined) {
     const { loadConfiguration } = await import("./load_configuration.ts");
     const { configuration, logger } = loadConfiguration(request, output);
-    return { databases: configuration.databases, logger };
+    return { ...configuration, logger };
   }
   const { path, replicas } = request.database;
   const configs = replicas.map(({ name, address }) => replicaAtUrl(address, { name, expandPath }));

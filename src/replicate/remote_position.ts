@@ -14,6 +14,10 @@ import type { Checksum } from "../wal/checksum.ts";
 export interface RemoteState {
   /** Index of the newest snapshot; `undefined` when there is none, and the generation can't be restored yet. */
   readonly snapshotIndex: number | undefined;
+  /** When that was stored. */
+  readonly snapshotAt: Date | undefined;
+  /** When the newest object was stored. */
+  readonly newestAt: Date | undefined;
   /** Where the next segment has to start; `undefined` when there is neither snapshot nor segment. */
   readonly position: Position | undefined;
   /** Checksum of the last frame before `position`, where a segment was read. */
@@ -71,6 +75,8 @@ export async function readRemoteState(
   const last = (await client.segments(generation, { signal })).at(-1);
   const none = {
     snapshotIndex,
+    snapshotAt: snapshot?.createdAt,
+    newestAt: later(snapshot?.createdAt, last?.createdAt),
     checksum: undefined,
     newestCommitAt: 0,
     damaged: undefined,
@@ -101,6 +107,11 @@ export async function readRemoteState(
   const { length, checksum, newestCommitAt } = end;
   const newest = { key, size, index, offset, length };
   return { ...none, position: endAt(length), checksum, newestCommitAt, newest };
+}
+
+function later(left: Date | undefined, right: Date | undefined): Date | undefined {
+  if (left === undefined || right === undefined) return left ?? right;
+  return left > right ? left : right;
 }
 
 /** Where no object is read whole, the first bytes of one tell whether the replica is encrypted. */

@@ -1,7 +1,8 @@
 /** One database with all its replicas. */
 import { Duties, type DutyOptions } from "./duties.ts";
 import type { DutyParts } from "./duty.ts";
-import { ReplicaLoop, type ReplicaOptions } from "./replica_loop.ts";
+import { ReplicaLoop } from "./replica_loop.ts";
+import type { ReplicaOptions } from "./replica_options.ts";
 import { chooseAbandoned, neededFrom } from "./shadow_bound.ts";
 import type { LiveDatabase } from "../database/database.ts";
 import { describeError } from "../errors.ts";

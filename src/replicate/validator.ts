@@ -73,10 +73,10 @@ export class Validator {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.#parts;
     const { intervalMs } = this.#options;
-    if (intervalMs <= 0) return;
     // A dashboard sees a series that never moved, not one that isn't there.
     this.#count("ok", 0);
     this.#count("error", 0);
+    if (intervalMs <= 0) return;
     while (!signal.aborted) {
       try {
         await pause(intervalMs, { clock, signal });

@@ -42,7 +42,11 @@ test("LiveDatabase waits for a missing database and makes nothing beside it (18)
   await using stage = new Stage();
   const database = stage.database();
   await database.start();
-  assert.deepEqual(database.state, { kind: "waiting", reason: "the database does not exist yet" });
+  assert.deepEqual(database.state, {
+    kind: "waiting",
+    reason: "the database does not exist yet",
+    isNew: true,
+  });
   assert.deepEqual(readdirSync(stage.folder), []);
   stage.insert();
   await until(() => database.state.kind === "live", { what: "the new database is taken up" });

@@ -128,6 +128,7 @@ test("LiveDatabase says so and waits while an application keeps everybody out", 
   assert.deepEqual(database.state, {
     kind: "waiting",
     reason: "the database is locked: its application keeps everybody else out",
+    isNew: false,
   });
   await neighbour.sql("INSERT INTO t (x) VALUES (2)");
   await neighbour.closeConnection();

@@ -14,6 +14,26 @@ export class OffsetClock implements Clock {
   }
 }
 
+/** The machine's clock and timers, where time may also pass at once. */
+export class LeapingClock implements Clock {
+  #leaptMs = 0;
+  readonly after = systemClock.after;
+  readonly every = systemClock.every;
+
+  /** Timers don't notice. */
+  leap(ms: number): void {
+    this.#leaptMs += ms;
+  }
+
+  now(): number {
+    return systemClock.now() + this.#leaptMs;
+  }
+
+  monotonicMs(): number {
+    return systemClock.monotonicMs() + this.#leaptMs;
+  }
+}
+
 /** Time that passes only when told. */
 export class StoppedClock implements Clock {
   #now: number;
