@@ -27,11 +27,16 @@ export interface NamedDatabase {
 export interface ReplicateRequest extends ConfigurationRequest {
   /** Absent: the databases of the configuration file. */
   readonly database?: NamedDatabase | undefined;
+  /** A program to start and end with, as typed; absent: that of the configuration file, if any. */
+  readonly exec?: string | undefined;
+  /** Restore each database that isn't there before anything else. */
+  readonly restoresMissing: boolean;
 }
 
 const FLAGS = {
   ...CONFIGURATION_FLAGS,
   "exec": { kind: "string" },
+  "restore-if-db-not-exists": { kind: "boolean" },
 } as const;
 
 const USAGE = `
@@ -40,19 +45,30 @@ replicas, until it is told to end by SIGINT or SIGTERM. What is missing is sent 
 
 Usage:
 
-    walbrook replicate [-config PATH] [-no-expand-env]
+    walbrook replicate [flags]
 
-    walbrook replicate DB_PATH REPLICA_URL...
+    walbrook replicate [flags] DB_PATH REPLICA_URL...
 
-The first form takes databases and replicas from the configuration file. DB_PATH may come to be later. REPLICA_URL is a folder, a file:// or an s3:// URL. Credentials
-for S3 come from where AWS's own tools look: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, shared
-files, or the machine's role.
+The first form takes databases and replicas from the configuration file. A database may come to
+be later. REPLICA_URL is a folder, a file:// or an s3:// URL. Credentials for S3 come from where
+AWS's own tools look: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, shared files, or the machine's
+role.
 
 Arguments:
 
     -config PATH
         The configuration file.
         Default: WALBROOK_CONFIG, LITESTREAM_CONFIG, /etc/walbrook.yml or /etc/litestream.yml
+
+    -exec CMD
+        Start this program once the databases are followed, pass signals on to it, and end when it
+        ends, with its exit code; what it committed last is sent before. The command is split like
+        a shell's, but without a shell: nothing is expanded, and ; & | < > end it.
+        Default: exec of the configuration file
+
+    -restore-if-db-not-exists
+        Before anything else, restore each database whose file isn't there from its replicas. One
+        without a backup is left to its application.
 
     -no-expand-env
         Take $NAME and \${NAME} in the configuration file as they stand.
@@ -64,6 +80,9 @@ Examples:
 
     # To a folder.
     $ walbrook replicate /data/app.db /backup/app
+
+    # In a container: bring the database back, run the application, end with it.
+    $ walbrook replicate -restore-if-db-not-exists -exec "/app/server -port 80" /data/app.db s3://bucket/app
 
     # To two folders.
     $ walbrook replicate /data/app.db /backup/app file:///mnt/other/app
@@ -78,13 +97,16 @@ Examples:
 export function parseReplicateArguments(args: readonly string[]): ReplicateRequest {
   const { flags, positional } = parseFlags(args, FLAGS);
   const [path, ...urls] = positional;
-  const configuration = configurationRequest(flags);
-  if (flags.exec !== undefined) throw new UsageError("-exec: not supported yet: start the program by itself");
-  if (path === undefined) return configuration;
+  const common = {
+    ...configurationRequest(flags),
+    exec: flags.exec || undefined,
+    restoresMissing: flags["restore-if-db-not-exists"] ?? false,
+  };
+  if (path === undefined) return common;
   if (path === "") throw new UsageError("database path required");
   if (urls.length === 0) throw new UsageError(`must specify at least one replica URL for ${path}`);
   if (flags.config !== undefined) throw new UsageError("cannot specify a replica URL and the -config flag");
-  return { ...configuration, database: { path, replicas: nameReplicas(urls.map(parseSupportedReplicaUrl)) } };
+  return { ...common, database: { path, replicas: nameReplicas(urls.map(parseSupportedReplicaUrl)) } };
 }
 
 /** Named by their type: `file`, `file-2`, `file-3`. */
