@@ -31,11 +31,14 @@ export interface ReplicateRequest extends ConfigurationRequest {
   readonly exec?: string | undefined;
   /** Restore each database that isn't there before anything else. */
   readonly restoresMissing: boolean;
+  /** Send what there is, then end. */
+  readonly isOnce: boolean;
 }
 
 const FLAGS = {
   ...CONFIGURATION_FLAGS,
   "exec": { kind: "string" },
+  "once": { kind: "boolean" },
   "restore-if-db-not-exists": { kind: "boolean" },
 } as const;
 
@@ -66,6 +69,10 @@ Arguments:
         a shell's, but without a shell: nothing is expanded, and ; & | < > end it.
         Default: exec of the configuration file
 
+    -once
+        Send everything that the databases have now, then end: with 1 if any of it stayed behind.
+        exec of the configuration file does not run.
+
     -restore-if-db-not-exists
         Before anything else, restore each database whose file isn't there from its replicas. One
         without a backup is left to its application.
@@ -84,6 +91,9 @@ Examples:
     # In a container: bring the database back, run the application, end with it.
     $ walbrook replicate -restore-if-db-not-exists -exec "/app/server -port 80" /data/app.db s3://bucket/app
 
+    # Each hour, by cron.
+    $ walbrook replicate -once
+
     # To two folders.
     $ walbrook replicate /data/app.db /backup/app file:///mnt/other/app
 
@@ -101,7 +111,9 @@ export function parseReplicateArguments(args: readonly string[]): ReplicateReque
     ...configurationRequest(flags),
     exec: flags.exec || undefined,
     restoresMissing: flags["restore-if-db-not-exists"] ?? false,
+    isOnce: flags.once ?? false,
   };
+  if (common.isOnce && common.exec !== undefined) throw new UsageError("cannot specify -once & -exec");
   if (path === undefined) return common;
   if (path === "") throw new UsageError("database path required");
   if (urls.length === 0) throw new UsageError(`must specify at least one replica URL for ${path}`);

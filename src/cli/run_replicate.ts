@@ -19,6 +19,9 @@ import { requireSafeSqlite } from "../runtime/sqlite.ts";
 /** How long the last commits are tried for after a signal; container runtimes kill after ten seconds. */
 const FINISH_MS = 8_000;
 
+/** The same when it is known already that something stays behind. */
+const HURRIED_FINISH_MS = 1_000;
+
 /** What to replicate, beside which program, and where records go. */
 interface Run {
   readonly databases: readonly DatabaseConfig[];
@@ -48,8 +51,9 @@ export async function runReplicate(request: ReplicateRequest, output: Output): P
     using progress = snapshotProgress(output);
     const replicators = await assembleReplicators(databases, { logger, onSnapshotProgress: progress.tell });
     await startAll(replicators);
+    if (request.isOnce) return await finishOnce(replicators, { logger, signals });
     const failure = await untilEnd(run, { replicators, signals });
-    const exitCode = await finish(replicators, logger);
+    const exitCode = await finish(replicators, { logger, limitMs: FINISH_MS });
     if (failure === undefined) return exitCode;
     logger.error("failed to run", { error: failure.message });
     return failure.exitCode;
@@ -65,6 +69,7 @@ async function whatToReplicate(request: ReplicateRequest, output: Output): Promi
     const { loadConfiguration } = await import("./load_configuration.ts");
     const { configuration, logger } = loadConfiguration(request, output);
     const { databases, exec: configuredExec } = configuration;
+    if (request.isOnce) return { databases, logger };
     if (exec !== undefined) return { databases, words: execWords(exec, logger), logger };
     // What is wrong or ignored in it was said with its line.
     const words = configuredExec === undefined ? undefined : splitExecCommand(configuredExec).words;
@@ -125,8 +130,25 @@ async function untilStopped({ database }: Replicator): Promise<void> {
   while (database.state.kind !== "stopped") await database.changed.token;
 }
 
-async function finish(replicators: readonly Replicator[], logger: Logger): Promise<number> {
-  const signal = AbortSignal.timeout(FINISH_MS);
+/** Send all that there is, and end; 1 when something stayed behind. */
+async function finishOnce(
+  replicators: readonly Replicator[],
+  { logger, signals }: { logger: Logger; signals: EndSignals },
+): Promise<number> {
+  const { untilSynced } = await import("./replicate_once.ts");
+  const failures = await untilSynced(replicators, { signal: signals.aborted, logger });
+  for (const error of failures) logger.error("failed to run", { error });
+  // The others have what there was; what came since must not wait for those that fail.
+  const limitMs = failures.length === 0 ? FINISH_MS : HURRIED_FINISH_MS;
+  const exitCode = await finish(replicators, { logger, limitMs });
+  return failures.length === 0 ? exitCode : 1;
+}
+
+async function finish(
+  replicators: readonly Replicator[],
+  { logger, limitMs }: { logger: Logger; limitMs: number },
+): Promise<number> {
+  const signal = AbortSignal.timeout(limitMs);
   const failures = await Promise.all(replicators.map((replicator) => finishOne(replicator, signal)));
   const errors = failures.filter((error) => error !== undefined);
   for (const error of errors) logger.error("failed to run", { error: describeError(error) });

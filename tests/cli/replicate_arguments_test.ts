@@ -3,7 +3,13 @@ import assert from "node:assert/strict";
 import { parseReplicateArguments } from "../../src/cli/replicate.ts";
 import { UsageError } from "../../src/errors.ts";
 
-const NOTHING_ASKED = { configPath: undefined, isExpanding: true, exec: undefined, restoresMissing: false };
+const NOTHING_ASKED = {
+  configPath: undefined,
+  isExpanding: true,
+  exec: undefined,
+  restoresMissing: false,
+  isOnce: false,
+};
 
 test("parseReplicateArguments() numbers replicas of one type", () => {
   assert.deepEqual(parseReplicateArguments(["app.db", "/a", "file:///b", "../c"]), {
@@ -43,6 +49,7 @@ test("parseReplicateArguments() refuses what can't be done", () => {
       ["app.db", "gs://b/app"],
       'unknown replica type "gs" in gs://b/app; this version replicates to a folder and to S3: give a path, a file:// or an s3:// URL',
     ],
+    [["-once", "-exec", "a"], "cannot specify -once & -exec"],
     [["-x"], "flag provided but not defined: -x"],
   ];
   for (const [args, message] of cases) {
