@@ -3,6 +3,7 @@ import { UsageError } from "../errors.ts";
 import { parseSupportedReplicaUrl, type SupportedReplicaUrl } from "../storage/replica_url.ts";
 import type { Command } from "./command.ts";
 import { parseFlags } from "./flags.ts";
+import { CONFIGURATION_USAGE } from "./usage.ts";
 import {
   CONFIGURATION_FLAGS,
   type ConfigurationRequest,
@@ -59,10 +60,6 @@ role.
 
 Arguments:
 
-    -config PATH
-        The configuration file.
-        Default: WALBROOK_CONFIG, LITESTREAM_CONFIG, /etc/walbrook.yml or /etc/litestream.yml
-
     -exec CMD
         Start this program once the databases are followed, pass signals on to it, and end when it
         ends, with its exit code; what it committed last is sent before. The command is split like
@@ -77,9 +74,7 @@ Arguments:
         Before anything else, restore each database whose file isn't there from its replicas. One
         without a backup is left to its application.
 
-    -no-expand-env
-        Take $NAME and \${NAME} in the configuration file as they stand.
-
+${CONFIGURATION_USAGE}
 Examples:
 
     # Everything in /etc/walbrook.yml or /etc/litestream.yml.
