@@ -49,6 +49,31 @@ export async function openReplica(config: ReplicaConfig, parts: ReplicaParts): P
   return new ReplicaClient(store, name, { cipher: createAgeCipher({ identities, recipients }) });
 }
 
+/** Clients that are closed together. */
+export interface OpenReplicas extends AsyncDisposable {
+  readonly clients: readonly ReplicaClient[];
+}
+
+/**
+ * Clients of several replicas.
+ *
+ * @throws {UsageError} as `openReplica()`
+ */
+export async function openReplicas(
+  configs: readonly ReplicaConfig[],
+  parts: ReplicaParts,
+): Promise<OpenReplicas> {
+  await using opening = new AsyncDisposableStack();
+  const clients: ReplicaClient[] = [];
+  for (const config of configs) {
+    const client = await openReplica(config, parts);
+    opening.use(client.store);
+    clients.push(client);
+  }
+  const opened = opening.move();
+  return { clients, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
 /** The store of a replica; credentials that the configuration lacks come from where AWS's own tools look for them. */
 async function openStore(
   config: ReplicaConfig,

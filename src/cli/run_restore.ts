@@ -1,5 +1,5 @@
 /** What `walbrook restore` does. */
-import { openReplica } from "./assemble.ts";
+import { openReplicas } from "./assemble.ts";
 import type { Output } from "./command.ts";
 import type { RestoreRequest } from "./restore.ts";
 import { findSource } from "./source.ts";
@@ -9,7 +9,6 @@ import { type EndSignal, exitProcess, expandPath, onSignal } from "../runtime/pr
 import { NoBackupsError } from "../errors.ts";
 import type { RestoreTarget } from "../restore/plan.ts";
 import { restore, type RestoreOptions } from "../restore/restore.ts";
-import type { ReplicaClient } from "../storage/replica_client.ts";
 
 /** Restore; returns the exit code. */
 export async function runRestore(request: RestoreRequest, output: Output): Promise<number> {
@@ -25,17 +24,11 @@ export async function runRestore(request: RestoreRequest, output: Output): Promi
     if (++signalCount > 1) exitProcess(1);
     aborting.abort(new Error(`stopped by ${signal}, nothing was restored`));
   });
-  await using opened = new AsyncDisposableStack();
-  const clients: ReplicaClient[] = [];
-  for (const replica of replicas) {
-    const client = await openReplica(replica, { logger });
-    clients.push(client);
-    opened.use(client.store);
-  }
+  await using opened = await openReplicas(replicas, { logger });
   using progress = transferProgress(`restoring ${outputPath}`, output);
   try {
     await restore({
-      clients,
+      clients: opened.clients,
       outputPath,
       target: targetOf(request),
       generation: request.generation,
