@@ -8,6 +8,8 @@ import { VERSION } from "../version.ts";
 import { describeError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { Replicator } from "../replicate/replicator.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { releaseProgramCodeRegularly } from "../runtime/memory.ts";
 import {
   type EndSignal,
   errorTerminalColumns,
@@ -38,6 +40,7 @@ export async function runReplicate(request: ReplicateRequest, output: Output): P
     using progress = snapshotProgress(output);
     const replicator = await assembleReplicator(request, { logger, onSnapshotProgress: progress.tell });
     await replicator.start();
+    using _memory = releaseProgramCodeRegularly(systemClock);
     void untilStopped(replicator).then(() => ended.resolve(undefined));
     const signal = await ended.promise;
     if (signal !== undefined) logger.info("signal received, walbrook shutting down", { signal });
