@@ -48,6 +48,30 @@ test("LiveDatabase refuses what is no database, in one line", async () => {
   assert.deepEqual(readdirSync(stage.folder), []);
 });
 
+test("LiveDatabase refuses a network file system, and touches nothing there", async () => {
+  for (const type of ["nfs", "cifs", "9p", "fuse.sshfs"]) {
+    await using stage = new Stage();
+    stage.insert();
+    const before = readdirSync(stage.folder).sort();
+    const files = { ...systemFiles, fileSystemTypeSync: () => type };
+    const message = await startError(stage, { files });
+    assert.match(
+      message,
+      /app\.db lies on a network file system \(\S+\), where .* move the database to a disk/,
+    );
+    assert.ok(message.includes(`(${type})`), message);
+    assert.deepEqual(readdirSync(stage.folder).sort(), before);
+  }
+  // Local, as those of containers and of Windows disks.
+  for (const type of ["fuse", "fuseblk", "fuse.fuse-overlayfs", "virtiofs"]) {
+    await using stage = new Stage();
+    stage.insert();
+    const database = stage.database({ files: { ...systemFiles, fileSystemTypeSync: () => type } });
+    await database.start();
+    assert.equal(database.state.kind, "live", type);
+  }
+});
+
 test("LiveDatabase refuses a header that claims to be a database whose pages are none", async () => {
   await using stage = new Stage();
   const bytes = crypto.getRandomValues(new Uint8Array(8192));
