@@ -14,23 +14,23 @@ export class OffsetClock implements Clock {
   }
 }
 
-/** The machine's clock and timers, where time may also pass at once. */
-export class LeapingClock implements Clock {
-  #leaptMs = 0;
+/** The machine's clock, and forward in leaps when told: for what is looked at rarely. Timers keep their time. */
+export class SkippingClock implements Clock {
+  #skippedMs = 0;
   readonly after = systemClock.after;
   readonly every = systemClock.every;
 
-  /** Timers don't notice. */
-  leap(ms: number): void {
-    this.#leaptMs += ms;
-  }
-
   now(): number {
-    return systemClock.now() + this.#leaptMs;
+    return systemClock.now() + this.#skippedMs;
   }
 
   monotonicMs(): number {
-    return systemClock.monotonicMs() + this.#leaptMs;
+    return systemClock.monotonicMs() + this.#skippedMs;
+  }
+
+  /** Leap. */
+  skip(ms: number): void {
+    this.#skippedMs += ms;
   }
 }
 

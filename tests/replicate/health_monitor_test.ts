@@ -6,7 +6,7 @@ import { Replicator } from "../../src/replicate/replicator.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
 import { LiveDatabase } from "../../src/database/database.ts";
 import { failFiles, type FailRule } from "../doubles/failing_files.ts";
-import { LeapingClock } from "../doubles/moved_clock.ts";
+import { SkippingClock } from "../doubles/moved_clock.ts";
 import { recordLogs } from "../doubles/recording_logger.ts";
 import { until } from "../doubles/until.ts";
 import { Bench, type BenchOptions } from "./bench_of_one.ts";
@@ -15,7 +15,7 @@ const MINUTE_MS = 60_000;
 
 /** A bench whose time leaps, and its monitor. */
 class Ward implements AsyncDisposable {
-  readonly clock = new LeapingClock();
+  readonly clock = new SkippingClock();
   readonly bench: Bench;
   readonly logs = recordLogs();
   monitor!: HealthMonitor;
@@ -44,7 +44,7 @@ class Ward implements AsyncDisposable {
 
   /** Let time pass at once, look, and take what was said. */
   saidAfter(ms: number): string[] {
-    this.clock.leap(ms);
+    this.clock.skip(ms);
     this.monitor.check();
     return this.logs.records.splice(0).map(({ level, message }) => `${level}: ${message}`);
   }
@@ -73,7 +73,7 @@ test("HealthMonitor says that a replica doesn't advance: once, with growing gaps
   assert.deepEqual(ward.saidAfter(4 * MINUTE_MS), []);
   assert.equal(ward.replica.condition, "failing");
   assert.equal(ward.replica.isHealthy, true);
-  ward.clock.leap(2 * MINUTE_MS);
+  ward.clock.skip(2 * MINUTE_MS);
   ward.monitor.check();
   const [record, ...others] = ward.logs.records.splice(0);
   assert.deepEqual(others, []);
@@ -132,7 +132,7 @@ test("HealthMonitor sees that the first snapshot fails while the WAL goes on", a
   await ward.run();
   await until(() => bench.loop.errorCount > 0, "the snapshot to fail");
   for (let round = 0; round < 4; round++) {
-    ward.clock.leap(2 * MINUTE_MS);
+    ward.clock.skip(2 * MINUTE_MS);
     bench.insert();
     await bench.database.settle();
     await until(() => ward.replica.waitingBytes === 0, "the WAL to be uploaded");
@@ -155,7 +155,7 @@ test("HealthMonitor: a database that its application has not made yet is healthy
   bench.application!.close();
   for (const suffix of ["", "-wal", "-shm"]) rmSync(`${bench.path}${suffix}`, { force: true });
   // The paths are looked at no more often than every few seconds.
-  ward.clock.leap(10_000);
+  ward.clock.skip(10_000);
   await until(() => bench.database.state.kind === "waiting", "the loss to be seen");
   assert.equal(ward.database.condition, "waiting");
   assert.equal(ward.monitor.report().isHealthy, true);
@@ -207,7 +207,7 @@ test("HealthMonitor: what was left unsent by the run before counts with its age"
   await bench.database.settle();
   await bench.stop(50).catch(() => {});
   ward.monitor[Symbol.dispose]();
-  ward.clock.leap(3 * MINUTE_MS);
+  ward.clock.skip(3 * MINUTE_MS);
   await ward.run();
   await until(() => bench.loop.position !== undefined, "the replica to be looked at");
   assert.ok(ward.replica.behindMs >= 3 * MINUTE_MS, String(ward.replica.behindMs));
