@@ -105,3 +105,26 @@ test("Repairer takes one snapshot for a fault that it does not mend", async () =
   for (let round = 0; round < 3; round++) await bench.failingDrill(/integrity check/);
   assert.equal((await bench.replica.direct.snapshots(bench.generation)).length, 2);
 });
+
+test("ReplicaLoop stores a snapshot when it finds a hole at its start, and keeps what is there", async () => {
+  await using bench = await RepairedBench.begin();
+  const { generation } = bench;
+  await bench.stop();
+  const [key] = await bench.replica.direct.segments(generation)
+    .then((segments) => segments.filter(({ index }) => index === 2).map((segment) => segment.key));
+  const before = await bench.replica.direct.segments(generation);
+  await bench.replica.files.delete(before.filter(({ index }) => index === 2).map((segment) => segment.key));
+  for (let round = 0; round < 2; round++) {
+    await bench.run();
+    bench.insert();
+    await bench.current();
+    await bench.stop();
+  }
+  assert.deepEqual(await bench.replica.direct.generations(), [generation]);
+  const loud = bench.logs.records.filter(({ message }) => message.startsWith("the replica has a hole"));
+  assert.deepEqual(loud.map(({ level, fields }) => [level, fields["key"]]), [["error", key]]);
+  assert.equal((await bench.replica.direct.snapshots(generation)).length, 2);
+  const outputPath = join(bench.folder, "older.db");
+  await restore({ clients: [bench.replica.direct], outputPath, target: { kind: "index", index: 1 } });
+  await bench.assertRestores();
+});
