@@ -5,6 +5,7 @@ import { isReplicaUrl } from "../storage/replica_url.ts";
 import type { Command } from "./command.ts";
 import { CONFIGURATION_FLAGS, configurationRequest } from "./configuration_flags.ts";
 import { parseFlags } from "./flags.ts";
+import { CONFIGURATION_USAGE } from "./usage.ts";
 import { checkSource, type SourceRequest } from "./source_request.ts";
 
 /** Requests at once unless told otherwise, and at most. */
@@ -78,13 +79,7 @@ Arguments:
         Restore from this replica of the database.
         Default: the one with the newest data.
 
-    -config PATH
-        The configuration file.
-        Default: WALBROOK_CONFIG, LITESTREAM_CONFIG, /etc/walbrook.yml or /etc/litestream.yml
-
-    -no-expand-env
-        Take $NAME and \${NAME} in the configuration file as they stand.
-
+${CONFIGURATION_USAGE}
     -generation NAME
         Restore from this generation.
         Default: the one with the newest data.

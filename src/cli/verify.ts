@@ -11,6 +11,7 @@ import {
   parseGenerationFlag,
   parseTimestamp,
 } from "./restore.ts";
+import { CONFIGURATION_USAGE } from "./usage.ts";
 import { checkSource, type SourceRequest } from "./source_request.ts";
 
 /** Exit codes: the replica is proven, it is damaged, or it could not be looked at. */
@@ -56,12 +57,7 @@ a replica. REPLICA_URL is a file:// or an s3:// URL.
 
 Arguments:
 
-    -config PATH
-        The configuration file.
-
-    -no-expand-env
-        Leave $NAME and \${NAME} in the configuration file as they are.
-
+${CONFIGURATION_USAGE}
     -replica NAME
         Only this replica of the database.
 
