@@ -49,6 +49,11 @@ export class LiveDatabase implements AsyncDisposable {
   readonly meta: MetaDirectory;
   /** Told whenever the position or the state has changed. */
   readonly changed: Notice = new Notice();
+  /**
+   * Called when a database is taken up whose meta directory names no generation, with the database locked and read
+   * from: may write down one that goes on. Set by whoever knows the replicas.
+   */
+  recoverMeta: (() => Promise<void>) | undefined;
   readonly #options: DatabaseOptions;
   readonly #files: Files;
   readonly #clock: Clock;
@@ -196,6 +201,9 @@ export class LiveDatabase implements AsyncDisposable {
   }
 
   async #chooseGeneration(follower: Follower): Promise<void> {
+    if (this.#reasonToRestart === undefined && this.meta.readGeneration() === undefined) {
+      await this.recoverMeta?.();
+    }
     const reason = this.#reasonToRestart ?? await follower.goOn();
     this.#reasonToRestart = undefined;
     if (reason === undefined) {

@@ -3,11 +3,13 @@ import { decodeObject } from "../codec/object.ts";
 import { requireSameSeal, SEAL_SIZE } from "../codec/sealed.ts";
 import { readAll, viewOf } from "../bytes.ts";
 import type { Cipher } from "../cipher.ts";
-import { describeError, EncryptionError } from "../errors.ts";
-import { frameSize, type IndexOffset, type Position, WAL_HEADER_SIZE } from "../position.ts";
+import { BrokenHistoryError, describeError, EncryptionError } from "../errors.ts";
+import { formatIndex, frameSize, type IndexOffset, type Position, WAL_HEADER_SIZE } from "../position.ts";
 import { frameChecksumAt } from "../wal/frames.ts";
 import type { ObjectInfo, StoreOptions } from "../storage/object_store.ts";
-import type { ReplicaClient, SegmentInfo } from "../storage/replica_client.ts";
+import { checkOrder } from "../restore/plan.ts";
+import { segmentsPrefix } from "../storage/keys.ts";
+import type { ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import type { Checksum } from "../wal/checksum.ts";
 
 /** What a replica has of one generation. */
@@ -33,6 +35,8 @@ export interface RemoteState {
   readonly unreadable: string | undefined;
   /** The newest segment, when it is whole. */
   readonly newest: KnownSegment | undefined;
+  /** What is missing behind the newest snapshot, as far as names tell: only a new snapshot helps. */
+  readonly missingKey: string | undefined;
 }
 
 /** A segment that we stored or read ourselves: it needn't be downloaded again while it is the newest. */
@@ -72,7 +76,8 @@ export async function readRemoteState(
 ): Promise<RemoteState> {
   const snapshot = (await client.snapshots(generation, { signal })).at(-1);
   const snapshotIndex = snapshot?.index;
-  const last = (await client.segments(generation, { signal })).at(-1);
+  const segments = await client.segments(generation, { signal });
+  const last = segments.at(-1);
   const none = {
     snapshotIndex,
     snapshotAt: snapshot?.createdAt,
@@ -82,6 +87,7 @@ export async function readRemoteState(
     damaged: undefined,
     unreadable: undefined,
     newest: undefined,
+    missingKey: snapshot && missingBehind(snapshot, segments),
   };
   if (last === undefined || (snapshotIndex !== undefined && last.index < snapshotIndex)) {
     if (snapshot !== undefined) await requireSealOf(client, snapshot, { signal });
@@ -112,6 +118,25 @@ export async function readRemoteState(
 function later(left: Date | undefined, right: Date | undefined): Date | undefined {
   if (left === undefined || right === undefined) return left ?? right;
   return left > right ? left : right;
+}
+
+/** The first object that is missing between a snapshot and the index that is written now. */
+function missingBehind(snapshot: SnapshotInfo, segments: readonly SegmentInfo[]): string | undefined {
+  let previous: SnapshotInfo | SegmentInfo = snapshot;
+  for (const segment of segments.filter(({ index }) => index >= snapshot.index)) {
+    try {
+      checkOrder(previous, segment);
+    } catch (error) {
+      if (!(error instanceof BrokenHistoryError)) throw error;
+      // Nor would a snapshot help while what it needs of its own index is missing.
+      const isCurrent = error.key.startsWith(
+        `${segmentsPrefix(snapshot.generation)}${formatIndex(segments.at(-1)!.index)}_`,
+      );
+      return isCurrent ? undefined : error.key;
+    }
+    previous = segment;
+  }
+  return undefined;
 }
 
 /** Where no object is read whole, the first bytes of one tell whether the replica is encrypted. */

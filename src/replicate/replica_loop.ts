@@ -262,6 +262,11 @@ export class ReplicaLoop {
     if (remote.damaged !== undefined) {
       this.#logger.warn("the newest segment can't be read, it is stored again", remote.damaged);
     }
+    if (remote.missingKey !== undefined) {
+      this.#logger.error("the replica has a hole: a new snapshot is stored, and what is there is kept", {
+        key: remote.missingKey,
+      });
+    }
     const position = remote.position ?? { generation, index: database.index, offset: 0 };
     this.#position = position;
     const checksum = remote.newest === remembered ? remembered?.checksum : remote.checksum;
@@ -278,7 +283,7 @@ export class ReplicaLoop {
     const noted = Math.max(remote.newestCommitAt, remembered?.newestCommitAt ?? 0);
     this.#newestCommitAt = Math.max(this.#newestCommitAt, noted);
     await this.#chooseSnapshot(position, {
-      isThere: remote.snapshotIndex !== undefined,
+      isThere: remote.snapshotIndex !== undefined && remote.missingKey === undefined,
       isFresh: remote.position === undefined,
     });
     this.#isLocated = true;

@@ -95,7 +95,8 @@ test("ReplicaLoop lists at the start of a generation only", async () => {
   }
   assert.ok(bench.store.of("put").length >= 6);
   assert.equal(bench.store.of("list").length, 2);
-  assert.equal(bench.store.of("listFolders").length, 0);
+  // Whether there is a generation to go on with, as the meta directory knows of none.
+  assert.equal(bench.store.of("listFolders").length, 1);
   assert.equal(bench.store.of("get").length, 0);
 });
 
