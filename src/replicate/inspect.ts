@@ -23,6 +23,8 @@ export interface ReplicaReport extends ReplicaVerdict {
   readonly waitingBytes: number;
   readonly lastUploadAt: number | undefined;
   readonly newestSnapshotAt: number | undefined;
+  /** Up to when a drill has proven that it restores; `undefined` until one has. */
+  readonly lastProvenAt: number | undefined;
   /** Failures in a row. */
   readonly errorCount: number;
   readonly error: string;
@@ -60,7 +62,7 @@ export function inspect(
 }
 
 function inspectDatabase(
-  { database, replicas }: Replicator,
+  { database, replicas, duties }: Replicator,
   { limits, clock }: { limits: HealthLimits; clock: Clock },
 ): DatabaseReport {
   const now = clock.now();
@@ -72,7 +74,7 @@ function inspectDatabase(
     position: database.position,
     error: facts.error,
     since: now - verdict.forMs,
-    replicas: replicas.map((loop) => {
+    replicas: replicas.map((loop, at) => {
       const { unsentBytes, ...more } = replicaFacts(loop, { database, now });
       const judged = judgeReplica({ unsentBytes, ...more }, { limits, database: verdict });
       return {
@@ -83,6 +85,7 @@ function inspectDatabase(
         waitingBytes: unsentBytes + facts.uncopiedBytes,
         lastUploadAt: loop.progress.lastUploadAt,
         newestSnapshotAt: loop.progress.newestSnapshotAt,
+        lastProvenAt: duties[at]?.drill.lastProvenAt?.getTime(),
         errorCount: loop.errorCount,
         error: loop.lastError,
         since: now - judged.forMs,
