@@ -11,6 +11,7 @@ import {
 import type { ReplicaLoop } from "./replica_loop.ts";
 import type { Replicator } from "./replicator.ts";
 import type { LiveDatabase } from "../database/database.ts";
+import type { Backlog } from "../database/shadow_source.ts";
 import { describeError } from "../errors.ts";
 import type { Position } from "../position.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -117,7 +118,7 @@ function replicaFacts(
   { database, now }: { database: LiveDatabase; now: number },
 ): ReplicaFacts {
   const { progress } = loop;
-  const backlog = database.backlogAfter(loop.position);
+  const backlog = backlogOf(loop, { database, now });
   const sinceMs = backlog?.since === undefined ? undefined : Math.max(0, now - backlog.since);
   // Until it is known what the replica has, it may lack anything, but nothing that a run before us was to send.
   const isKnown = loop.position !== undefined;
@@ -131,4 +132,16 @@ function replicaFacts(
     sinceSnapshotMs: progress.sinceSnapshotMs,
     error: loop.lastError,
   };
+}
+
+/** A disk that can't be read must not hide that a replica stands still: then it lacks something since its last step. */
+function backlogOf(
+  loop: ReplicaLoop,
+  { database, now }: { database: LiveDatabase; now: number },
+): Backlog | undefined {
+  try {
+    return database.backlogAfter(loop.position);
+  } catch {
+    return { bytes: 0, since: now - loop.progress.sinceWalMs };
+  }
 }

@@ -147,6 +147,7 @@ test("walbrook replicate answers 503 and says so when a replica doesn't advance,
     (await scrape(base)).values.get(`walbrook_replica_unhealthy{db="${ground.path}",name="file"}`),
     1,
   );
+  await walbrook.says("monitor error");
   rmSync(ground.replicaPath);
   mkdirSync(ground.replicaPath);
   await until(async () => await statusOf() === 200, "health to come back");
