@@ -158,20 +158,28 @@ async function finish(
   { logger, limitMs }: { logger: Logger; limitMs: number },
 ): Promise<number> {
   const signal = AbortSignal.timeout(limitMs);
-  const failures = await Promise.all(replicators.map((replicator) => finishOne(replicator, signal)));
-  const errors = failures.filter((error) => error !== undefined);
-  for (const error of errors) logger.error("failed to run", { error: describeError(error) });
-  if (errors.length > 0) return 1;
+  const failures = await Promise.all(
+    replicators.map((replicator) => finishOne(replicator, { signal, logger })),
+  );
+  const [error] = failures.filter((error) => error !== undefined);
+  if (error !== undefined) {
+    logger.error("failed to run", { error: describeError(error) });
+    return 1;
+  }
   logger.info("walbrook shut down");
   return 0;
 }
 
 /** @returns why the database's last commits, or any after some point, are not in its replicas */
-async function finishOne(replicator: Replicator, signal: AbortSignal): Promise<unknown> {
-  const { state } = replicator.database;
+async function finishOne(
+  replicator: Replicator,
+  { signal, logger }: { signal: AbortSignal; logger: Logger },
+): Promise<unknown> {
+  const { state, path } = replicator.database;
   try {
     await replicator.finish({ signal });
   } catch (error) {
+    logger.error("error closing db", { db: path, error: describeError(error) });
     return error;
   }
   return state.kind === "stopped" ? state.error : undefined;

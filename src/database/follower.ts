@@ -272,9 +272,14 @@ export class Follower implements Disposable {
     return { hasCopied: true, hasMore: !isComplete };
   }
 
-  /** Bytes of frames that are committed in the live WAL and not copied yet. */
+  /** Bytes of frames that are committed in the live WAL and not copied yet; 0 where that can't be read. */
   get uncopiedBytes(): number {
-    const index = this.live.look();
+    let index: WalIndex | undefined;
+    try {
+      index = this.live.look();
+    } catch {
+      // The next copy fails for the same reason, and tells it.
+    }
     const chain = this.#shadow?.chain;
     if (index === undefined) return 0;
     const isSame = chain !== undefined && equalPair(index.salts, chain.salts);

@@ -11,6 +11,7 @@ import {
 import type { ReplicaLoop } from "./replica_loop.ts";
 import type { Replicator } from "./replicator.ts";
 import type { LiveDatabase } from "../database/database.ts";
+import type { Backlog } from "../database/shadow_source.ts";
 import { describeError } from "../errors.ts";
 import type { Position } from "../position.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -23,6 +24,8 @@ export interface ReplicaReport extends ReplicaVerdict {
   readonly waitingBytes: number;
   readonly lastUploadAt: number | undefined;
   readonly newestSnapshotAt: number | undefined;
+  /** Up to when a drill has proven that it restores; `undefined` until one has. */
+  readonly lastProvenAt: number | undefined;
   /** Failures in a row. */
   readonly errorCount: number;
   readonly error: string;
@@ -60,7 +63,7 @@ export function inspect(
 }
 
 function inspectDatabase(
-  { database, replicas }: Replicator,
+  { database, replicas, duties }: Replicator,
   { limits, clock }: { limits: HealthLimits; clock: Clock },
 ): DatabaseReport {
   const now = clock.now();
@@ -72,7 +75,7 @@ function inspectDatabase(
     position: database.position,
     error: facts.error,
     since: now - verdict.forMs,
-    replicas: replicas.map((loop) => {
+    replicas: replicas.map((loop, at) => {
       const { unsentBytes, ...more } = replicaFacts(loop, { database, now });
       const judged = judgeReplica({ unsentBytes, ...more }, { limits, database: verdict });
       return {
@@ -83,6 +86,7 @@ function inspectDatabase(
         waitingBytes: unsentBytes + facts.uncopiedBytes,
         lastUploadAt: loop.progress.lastUploadAt,
         newestSnapshotAt: loop.progress.newestSnapshotAt,
+        lastProvenAt: duties[at]?.drill.lastProvenAt?.getTime(),
         errorCount: loop.errorCount,
         error: loop.lastError,
         since: now - judged.forMs,
@@ -114,7 +118,7 @@ function replicaFacts(
   { database, now }: { database: LiveDatabase; now: number },
 ): ReplicaFacts {
   const { progress } = loop;
-  const backlog = database.backlogAfter(loop.position);
+  const backlog = backlogOf(loop, { database, now });
   const sinceMs = backlog?.since === undefined ? undefined : Math.max(0, now - backlog.since);
   // Until it is known what the replica has, it may lack anything, but nothing that a run before us was to send.
   const isKnown = loop.position !== undefined;
@@ -128,4 +132,16 @@ function replicaFacts(
     sinceSnapshotMs: progress.sinceSnapshotMs,
     error: loop.lastError,
   };
+}
+
+/** A disk that can't be read must not hide that a replica stands still: then it lacks something since its last step. */
+function backlogOf(
+  loop: ReplicaLoop,
+  { database, now }: { database: LiveDatabase; now: number },
+): Backlog | undefined {
+  try {
+    return database.backlogAfter(loop.position);
+  } catch {
+    return { bytes: 0, since: now - loop.progress.sinceWalMs };
+  }
 }

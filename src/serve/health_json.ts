@@ -35,6 +35,7 @@ function replicaHealth(replica: ReplicaReport): Record<string, unknown> {
     waiting_bytes: replica.waitingBytes,
     last_upload: formatTime(replica.lastUploadAt),
     newest_snapshot: formatTime(replica.newestSnapshotAt),
+    last_proven: formatTime(replica.lastProvenAt),
     consecutive_errors: replica.errorCount,
     error: replica.error,
   };

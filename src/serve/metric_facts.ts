@@ -42,8 +42,8 @@ const LITESTREAM: readonly MetricFact[] = [
   counter("litestream_replica_operation_bytes", OPERATION, "Bytes of those requests, as stored"),
 ];
 
-/** Gauges of our own; all are computed when they are asked for. */
-const WALBROOK: readonly MetricFact[] = [
+/** Gauges of our own that are computed when they are asked for. */
+export const OBSERVED_FACTS: readonly MetricFact[] = [
   gauge("walbrook_db_unhealthy", DB, "1 when the database has not been followed for too long, else 0"),
   gauge(
     "walbrook_replica_behind_seconds",
@@ -73,8 +73,14 @@ const WALBROOK: readonly MetricFact[] = [
   ),
 ];
 
+const DRILL: MetricFact = gauge(
+  "walbrook_last_proven_restorable_seconds",
+  DB_NAME,
+  "Up to when the last drill that passed has proven that the replica restores; absent until one has",
+);
+
 /** In the order in which they are shown. */
-export const METRIC_FACTS: readonly MetricFact[] = [...LITESTREAM, ...WALBROOK];
+export const METRIC_FACTS: readonly MetricFact[] = [...LITESTREAM, ...OBSERVED_FACTS, DRILL];
 
 function counter(name: string, labels: readonly string[], help: string): MetricFact {
   return { name, type: "counter", labels, help };

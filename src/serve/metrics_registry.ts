@@ -1,6 +1,6 @@
 /** The metrics of a run, for Prometheus. */
 import prom from "prom-client";
-import { METRIC_FACTS, type MetricFact } from "./metric_facts.ts";
+import { METRIC_FACTS, OBSERVED_FACTS } from "./metric_facts.ts";
 import { assert } from "../errors.ts";
 import type { MetricLabels, Metrics } from "../metrics.ts";
 import type { HealthReport, ReplicaReport } from "../replicate/inspect.ts";
@@ -38,7 +38,7 @@ export class MetricsRegistry implements Metrics {
 
   /** Everything as Prometheus reads it, with our own gauges as `report` has it. */
   async text(report: HealthReport): Promise<string> {
-    for (const { name } of observedFacts()) this.#gauges.get(name)!.reset();
+    for (const { name } of OBSERVED_FACTS) this.#gauges.get(name)!.reset();
     for (const database of report.databases) {
       const db = { db: database.path };
       this.gauge("walbrook_db_unhealthy", db, database.isHealthy ? 0 : 1);
@@ -61,9 +61,4 @@ export class MetricsRegistry implements Metrics {
       if (value !== undefined) this.gauge(`walbrook_replica_${name}`, labels, value);
     }
   }
-}
-
-/** Those that are computed when they are asked for. */
-function observedFacts(): readonly MetricFact[] {
-  return METRIC_FACTS.filter(({ name }) => name.startsWith("walbrook_"));
 }

@@ -356,7 +356,7 @@ for (const name of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-test("walbrook replicate ends with 1 and one line when the last commits can't be sent; a second signal ends at once", async () => {
+test("walbrook replicate ends with 1 and says why when the last commits can't be sent; a second signal ends at once", async () => {
   using ground = new Ground();
   const application = ground.open();
   await using walbrook = Walbrook.start("replicate", ground.database, ground.replica);
@@ -373,6 +373,9 @@ test("walbrook replicate ends with 1 and one line when the last commits can't be
   const last = complaints(ending).at(-1)!;
   assert.match(last, /failed to run .*app\.db: the last commits are not in file: .* is not a folder/);
   assert.equal(walbrook.lines("failed to run").length, 1);
+  const [closing, ...others] = walbrook.lines("error closing db");
+  assert.match(closing!, /error closing db db=\S+app\.db error=.*is not a folder/);
+  assert.equal(others.length, 0);
   assert.ok(performance.now() - startedAt < 10_000, "container runtimes kill after ten seconds");
 
   await using second = Walbrook.start("replicate", ground.database, ground.replica);

@@ -2,7 +2,7 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { METRIC_FACTS } from "../../src/serve/metric_facts.ts";
@@ -79,4 +79,17 @@ test("docs/alerts.yml raises its alarms when it should", () => {
   writeFileSync(path, cases.replace("RULES", JSON.stringify(pathOf("alerts.yml"))));
   const { status, stdout, stderr } = spawnSync("promtool", ["test", "rules", path], { encoding: "utf8" });
   assert.equal(status, 0, stdout + stderr);
+});
+
+test("every metric that the sources name is in the registry", () => {
+  const root = new URL("../../src/", import.meta.url);
+  const known = new Set(METRIC_FACTS.map(({ name }) => name));
+  const named = readdirSync(root, { recursive: true, encoding: "utf8" })
+    .filter((path) => path.endsWith(".ts"))
+    .flatMap((path) =>
+      readFileSync(new URL(path, root), "utf8").match(/"(?:litestream|walbrook)_[a-z_]+"/g) ?? []
+    )
+    .map((quoted) => quoted.slice(1, -1));
+  assert.ok(named.length > METRIC_FACTS.length);
+  assert.deepEqual(named.filter((name) => !known.has(name)), []);
 });

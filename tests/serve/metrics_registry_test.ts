@@ -16,6 +16,7 @@ const REPLICA: ReplicaReport = {
   waitingBytes: 4152,
   lastUploadAt: 1_700_000_000_250,
   newestSnapshotAt: undefined,
+  lastProvenAt: undefined,
   errorCount: 3,
   error: "x",
   since: 0,
@@ -64,6 +65,7 @@ test("MetricsRegistry shows counters and gauges as they were told, in a form tha
 
 test("MetricsRegistry shows our own gauges as the report has them, and no longer what it has no more", async () => {
   const registry = new MetricsRegistry();
+  registry.gauge("walbrook_last_proven_restorable_seconds", { db: "/app.db", name: "s3" }, 1.7e9);
   await registry.text(reportOf({ ...REPLICA, name: "gone" }));
   const text = await registry.text(reportOf(REPLICA));
   assert.deepEqual(Object.fromEntries(parseExposition(text).values), {
@@ -73,6 +75,7 @@ test("MetricsRegistry shows our own gauges as the report has them, and no longer
     'walbrook_replica_last_upload_timestamp_seconds{db="/app.db",name="s3"}': 1_700_000_000.25,
     'walbrook_replica_consecutive_errors{db="/app.db",name="s3"}': 3,
     'walbrook_replica_unhealthy{db="/app.db",name="s3"}': 0,
+    'walbrook_last_proven_restorable_seconds{db="/app.db",name="s3"}': 1.7e9,
   });
   assert.deepEqual(lintExposition(text).filter((line) => !line.startsWith("litestream_")), []);
 });
