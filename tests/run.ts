@@ -11,7 +11,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { clearFigures, readFigures, type RuntimeName } from "./figures.ts";
 import { MINIMUM_TEST_COUNT } from "./minimum.ts";
-import { runTests, type TimedRun } from "./runner/execute.ts";
+import { RUN_VARIABLE, runTests, type TimedRun } from "./runner/execute.ts";
 import { ensurePrograms } from "./runner/programs.ts";
 import { filesToTryAgain, withSecondTry } from "./runner/second_try.ts";
 import { judge } from "./runner/verdict.ts";
@@ -93,6 +93,7 @@ async function run({ runtimes, parallel, paths }: Arguments): Promise<boolean> {
   if (files.some((file) => readFileSync(`${root}/${file}`, "utf8").includes("/servers/"))) ensureServers();
   mkdirSync(`${root}/.cache`, { recursive: true });
   runtimes.forEach(clearFigures);
+  process.env[RUN_VARIABLE] = crypto.randomUUID();
   const deadline = performance.now() + LIMIT_MS;
   const start = (runtime: RuntimeName) =>
     runTests(runtime, { root, files, prefixLines: parallel, limitMs: deadline - performance.now() });
