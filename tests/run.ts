@@ -11,7 +11,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { clearFigures, readFigures, type RuntimeName } from "./figures.ts";
 import { MINIMUM_TEST_COUNT } from "./minimum.ts";
-import { joinRuns, runTests, type TimedRun } from "./runner/execute.ts";
+import { joinRuns, RUN_VARIABLE, runTests, type TimedRun } from "./runner/execute.ts";
 import { ensurePrograms } from "./runner/programs.ts";
 import { filesToTryAgain, withSecondTry } from "./runner/second_try.ts";
 import { planStages, type Stage } from "./runner/stages.ts";
@@ -124,6 +124,7 @@ async function run({ runtimes, paths }: Arguments): Promise<boolean> {
   ensurePackages();
   mkdirSync(`${root}/.cache`, { recursive: true });
   runtimes.forEach(clearFigures);
+  process.env[RUN_VARIABLE] = crypto.randomUUID();
   const deadline = performance.now() + LIMIT_MS;
   const servers = files.some(needsServers) ? ensureServers() : Promise.resolve();
   // It is waited for below; until then a failure is nobody's.

@@ -9,6 +9,9 @@ import type { RuntimeRun } from "./verdict.ts";
 /** The Bun that tests run on; it is fetched by npx and never a dependency. */
 export const BUN_VERSION = "1.4.5";
 
+/** Names the run that a test belongs to: what its other runtime has made already isn't made again. */
+export const RUN_VARIABLE = "WALBROOK_TEST_RUN";
+
 /** A run and how long it took. */
 export interface TimedRun extends RuntimeRun {
   readonly elapsedMs: number;
