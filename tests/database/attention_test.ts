@@ -86,7 +86,7 @@ test("Attention guards closely while others may come to wait, less so after a lo
   await clock.advance(9_000);
   peekCount = 0;
   await clock.advance(10_000);
-  assert.ok(peekCount >= 10_000 / 60 && peekCount <= 10_000 / 30, `${peekCount} looks in ten seconds`);
+  assert.ok(peekCount >= 10_000 / 80 && peekCount <= 10_000 / 50, `${peekCount} looks in ten seconds`);
   attention.poke();
   await waiting;
   isInTheWay = false;

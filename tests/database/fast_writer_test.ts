@@ -16,15 +16,13 @@ test("LiveDatabase keeps up with a fast writer and its WAL stays bounded (44)", 
   await neighbour.sql("PRAGMA synchronous = OFF");
   let largest = 0;
   // A count and not a time: a slow machine writes as much as a fast one.
-  for (let round = 0; round < 60; round++) {
-    await Promise.all(
-      Array.from({ length: 200 }, () => neighbour.sql("INSERT INTO t (x) VALUES (randomblob(3000))")),
-    );
+  for (let round = 0; round < 30; round++) {
+    await neighbour.repeat("INSERT INTO t (x) VALUES (randomblob(3000))", { count: 1000 });
     largest = Math.max(largest, statSync(`${stage.path}-wal`).size);
   }
   const rebuilt = await assertNothingLost(database, { snapshot, neighbour });
   const written = rebuilt.frameCount * 4120;
   recordFigure("fast writer, largest WAL of all that was written, MB", `${mb(largest)} of ${mb(written)}`);
-  assert.ok(largest < written / 4, `the WAL grew to ${largest} of ${written} bytes`);
+  assert.ok(largest < written / 6, `the WAL grew to ${largest} of ${written} bytes`);
   assert.ok(rebuilt.indexCount > 2);
 });
