@@ -1,12 +1,16 @@
 /** `walbrook restore`: what it is asked for. */
 import { UsageError } from "../errors.ts";
 import { isGeneration, MAX_INDEX } from "../position.ts";
-import { isReplicaUrl, parseSupportedReplicaUrl, type SupportedReplicaUrl } from "../storage/replica_url.ts";
+import { isReplicaUrl } from "../storage/replica_url.ts";
 import type { Command } from "./command.ts";
+import { CONFIGURATION_FLAGS, configurationRequest } from "./configuration_flags.ts";
 import { parseFlags } from "./flags.ts";
+import { CONFIGURATION_USAGE } from "./usage.ts";
+import { checkSource, type SourceRequest } from "./source_request.ts";
 
-const DEFAULT_PARALLELISM = 8;
-const MAX_PARALLELISM = 256;
+/** Requests at once unless told otherwise, and at most. */
+export const DEFAULT_PARALLELISM = 8;
+export const MAX_PARALLELISM = 256;
 
 /** Who a restored file is given to. */
 export interface OwnerRequest {
@@ -17,10 +21,10 @@ export interface OwnerRequest {
 
 /** What `restore` is to do; absent means not asked for. */
 export interface RestoreRequest {
-  /** With its path as typed; `expandPath()` makes it absolute. */
-  readonly replica: SupportedReplicaUrl;
-  /** As typed. */
-  readonly outputPath: string;
+  /** From where. */
+  readonly source: SourceRequest;
+  /** As typed; absent: the path of the database in the configuration. */
+  readonly outputPath?: string | undefined;
   readonly generation?: string | undefined;
   readonly index?: number | undefined;
   /** Restore the state at this moment. */
@@ -37,6 +41,7 @@ export interface RestoreRequest {
 }
 
 const FLAGS = {
+  ...CONFIGURATION_FLAGS,
   "o": { kind: "string" },
   "replica": { kind: "string" },
   "generation": { kind: "value", parse: parseGenerationFlag },
@@ -45,8 +50,6 @@ const FLAGS = {
   "parallelism": { kind: "integer" },
   "if-db-not-exists": { kind: "boolean" },
   "if-replica-exists": { kind: "boolean" },
-  "config": { kind: "string" },
-  "no-expand-env": { kind: "boolean" },
   "mode": { kind: "value", parse: parseModeFlag },
   "owner": { kind: "value", parse: parseOwnerFlag },
   // Old help texts listed it, and old scripts pass it.
@@ -59,16 +62,24 @@ has, or the one at a WAL index or a moment.
 
 Usage:
 
+    walbrook restore [flags] DB_PATH
+
     walbrook restore [flags] -o PATH REPLICA_URL
 
-REPLICA_URL is a folder, a file:// or an s3:// URL. Credentials for S3 come from where AWS's own
+The first form takes a database of the configuration file, and its replicas. REPLICA_URL is a folder, a file:// or an s3:// URL. Credentials for S3 come from where AWS's own
 tools look: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, shared files, or the machine's role.
 
 Arguments:
 
     -o PATH
         Where the database is written. It must not exist; missing folders are made.
+        Default: DB_PATH
 
+    -replica NAME
+        Restore from this replica of the database.
+        Default: the one with the newest data.
+
+${CONFIGURATION_USAGE}
     -generation NAME
         Restore from this generation.
         Default: the one with the newest data.
@@ -97,10 +108,13 @@ Arguments:
     -owner UID[:GID]
         Owner of the restored file, in numbers. Default: who runs the command.
 
-    -replica NAME, -no-expand-env, -v
-        Accepted for scripts that pass them, without effect.
+    -v
+        Accepted for scripts that pass it, without effect.
 
 Examples:
+
+    # A database of the configuration file, to where it was.
+    $ walbrook restore /data/app.db
 
     # The newest state of a replica in a folder.
     $ walbrook restore -o /data/app.db /backup/app
@@ -120,36 +134,36 @@ Examples:
  */
 export function parseRestoreArguments(args: readonly string[]): RestoreRequest {
   const { flags, positional } = parseFlags(args, FLAGS);
-  const [source, ...extra] = positional;
-  if (source === undefined || source === "") throw new UsageError("database path or replica URL required");
-  if (extra.length > 0) throw new UsageError("too many arguments");
-  if (flags.config !== undefined) {
-    throw new UsageError(
-      isReplicaUrl(source)
-        ? "cannot specify a replica URL and the -config flag"
-        : "-config: configuration files are not supported yet: give the replica's folder or URL",
-    );
+  const [argument, ...extra] = positional;
+  if (argument === undefined || argument === "") {
+    throw new UsageError("database path or replica URL required");
   }
-  const replica = parseSupportedReplicaUrl(source);
-  if (flags.o === undefined || flags.o === "") throw new UsageError("output path required");
+  if (extra.length > 0) throw new UsageError("too many arguments");
+  const isUrl = isReplicaUrl(argument);
+  const outputPath = flags.o || undefined;
+  const source: SourceRequest = {
+    ...configurationRequest(flags),
+    argument,
+    // A URL is one replica by itself.
+    replicaName: isUrl ? undefined : flags.replica || undefined,
+    // Without an output, the database itself is what is restored.
+    takesFolder: outputPath !== undefined,
+  };
+  checkSource(source);
+  if (isUrl && outputPath === undefined) throw new UsageError("output path required");
   const timestamp = flags.timestamp === undefined || flags.timestamp === ""
     ? undefined
     : parseTimestamp(flags.timestamp);
   if (flags.index !== undefined && timestamp !== undefined) {
     throw new UsageError("cannot specify index & timestamp to restore");
   }
-  const parallelism = flags.parallelism ?? DEFAULT_PARALLELISM;
-  if (parallelism > MAX_PARALLELISM) {
-    throw new UsageError(`invalid -parallelism ${parallelism}, at most ${MAX_PARALLELISM}`);
-  }
   return {
-    replica,
-    outputPath: flags.o,
+    source,
+    outputPath,
     generation: flags.generation,
     index: flags.index,
     timestamp,
-    // Zero and less always meant one at a time.
-    parallelism: Math.max(1, parallelism),
+    parallelism: checkParallelism(flags.parallelism),
     ifDatabaseNotExists: flags["if-db-not-exists"] ?? false,
     ifReplicaExists: flags["if-replica-exists"] ?? false,
     mode: flags.mode,
@@ -157,7 +171,17 @@ export function parseRestoreArguments(args: readonly string[]): RestoreRequest {
   };
 }
 
-function parseGenerationFlag(text: string): string | undefined {
+/** @throws {UsageError} for more than is good */
+export function checkParallelism(parallelism: number = DEFAULT_PARALLELISM): number {
+  if (parallelism > MAX_PARALLELISM) {
+    throw new UsageError(`invalid -parallelism ${parallelism}, at most ${MAX_PARALLELISM}`);
+  }
+  // Zero and less always meant one at a time.
+  return Math.max(1, parallelism);
+}
+
+/** A generation, or empty for none. */
+export function parseGenerationFlag(text: string): string | undefined {
   if (text === "") return undefined;
   if (!isGeneration(text)) throw new Error("a generation is 16 lowercase hex digits");
   return text;
@@ -191,7 +215,7 @@ function parseOwnerFlag(text: string): OwnerRequest {
  *
  * @throws {UsageError} for anything else, and for a day or an hour that doesn't exist
  */
-export function parseTimestamp(text: string): Date {
+export function parseTimestamp(text: string, { flag = "timestamp" }: { flag?: string } = {}): Date {
   const match = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:[.,](\d+))?(?:Z|([-+])(\d\d):(\d\d))$/.exec(text);
   const [, day, time, fraction = "", sign, zoneHours = "00", zoneMinutes = "00"] = match ?? [];
   const written = `${day}T${time}.${fraction.slice(0, 3).padEnd(3, "0")}Z`;
@@ -201,7 +225,7 @@ export function parseTimestamp(text: string): Date {
     Number(zoneHours) < 24 && Number(zoneMinutes) < 60;
   if (!isReal) {
     throw new UsageError(
-      "invalid -timestamp, must specify in ISO 8601 format (e.g. 2000-01-01T00:00:00Z)",
+      `invalid -${flag}, must specify in ISO 8601 format (e.g. 2000-01-01T00:00:00Z)`,
     );
   }
   const zoneMs = (Number(zoneHours) * 60 + Number(zoneMinutes)) * 60_000;

@@ -39,8 +39,8 @@ export interface DatabaseConfig {
   /** 0: never. */
   readonly truncatePageCount: number;
   readonly replicas: readonly ReplicaConfig[];
-  /** Where in the file it stands. */
-  readonly at: Location;
+  /** Where in the file it stands; absent when a command line named it. */
+  readonly at?: Location | undefined;
 }
 
 /** What every destination has. */
@@ -56,14 +56,16 @@ export interface CommonReplicaConfig {
   readonly snapshotIntervalMs: number;
   /** 0: never. */
   readonly validationIntervalMs: number;
+  /** 0: never. */
+  readonly drillIntervalMs: number;
   /** X25519 secret keys, one each; empty without encryption. */
   readonly identities: readonly string[];
   /** X25519 public keys, one each; empty without encryption. */
   readonly recipients: readonly string[];
   /** Bytes a second; absent without a limit. */
   readonly uploadBandwidth?: number | undefined;
-  /** Where in the file it stands. */
-  readonly at: Location;
+  /** Where in the file it stands; absent when a command line named it. */
+  readonly at?: Location | undefined;
 }
 
 /** A folder. */

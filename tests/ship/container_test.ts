@@ -136,7 +136,7 @@ test("compose.yaml: commands that walbrook understands, one volume for the datab
   const [replicate, ...replicateWords] = walbrook.command;
   assert.equal(replicate, "replicate");
   const request = parseReplicateArguments(replicateWords);
-  assert.equal(request.databasePath, "/data/app.db");
+  assert.equal(request.database?.path, "/data/app.db");
   // The same words, in a folder of ours: there is no replica yet, and nothing is what it does.
   using folder = temporaryFolder();
   const [restoreName, ...restoreWords] = restore.command;
