@@ -21,6 +21,7 @@ const PROGRAMS: readonly Program[] = [
   { debianPackage: "shellcheck", probe: ["shellcheck", "--version"] },
   { debianPackage: "systemd", probe: ["systemd-analyze", "--version"] },
   { debianPackage: "util-linux", probe: ["unshare", "--version"] },
+  { debianPackage: "tini", probe: ["tini", "--version"] },
 ];
 
 function succeeds([program, ...args]: readonly [string, ...string[]]): boolean {
