@@ -1,9 +1,10 @@
 /** Builds the objects of a run from its configuration; the only file that knows concrete stores. */
 import { Semaphore } from "../async.ts";
-import type { DatabaseConfig, ReplicaConfig } from "../config/configuration.ts";
+import type { DatabaseConfig, ReplicaConfig, S3ReplicaConfig } from "../config/configuration.ts";
 import { UsageError } from "../errors.ts";
 import { LiveDatabase } from "../database/database.ts";
-import type { Logger } from "../logger.ts";
+import type { LogFields, Logger } from "../logger.ts";
+import { databaseOptions, replicaPace, replicatorLimits } from "./run_options.ts";
 import type { ReplicaOptions } from "../replicate/replica_loop.ts";
 import { Replicator, type ReplicatorReplica } from "../replicate/replicator.ts";
 import { type Files, type FileStat, systemFiles } from "../runtime/files.ts";
@@ -12,6 +13,7 @@ import { environment } from "../runtime/process.ts";
 import { FileStore } from "../storage/file_store.ts";
 import type { FilePermissions } from "../storage/file_root.ts";
 import type { ObjectStore } from "../storage/object_store.ts";
+import { PacedStore } from "../storage/paced_store.ts";
 import { ReplicaClient } from "../storage/replica_client.ts";
 import { sharesDevice } from "../storage/shares_device.ts";
 
@@ -38,8 +40,11 @@ export interface ReplicaParts {
  * @throws {UsageError} for a type that is still to come, or settings that can't be used
  */
 export async function openReplica(config: ReplicaConfig, parts: ReplicaParts): Promise<ReplicaClient> {
-  const { identities, recipients, name } = config;
-  const store = await openStore(config, parts);
+  const { identities, recipients, name, uploadBandwidth } = config;
+  const bare = await openStore(config, parts);
+  const store = uploadBandwidth === undefined
+    ? bare
+    : new PacedStore(bare, { bytesPerSecond: uploadBandwidth });
   if (identities.length === 0 && recipients.length === 0) return new ReplicaClient(store, name);
   const { createAgeCipher } = await import("../codec/age.ts");
   return new ReplicaClient(store, name, { cipher: createAgeCipher({ identities, recipients }) });
@@ -129,52 +134,38 @@ async function assembleReplicator(
   { logger, snapshots, onSnapshotProgress }: RunParts & { snapshots: Semaphore },
 ): Promise<Replicator> {
   const { path } = config;
-  const database = new LiveDatabase({
-    path,
-    metaPath: config.metaPath,
-    monitorIntervalMs: config.monitorIntervalMs,
-    limits: {
-      minPages: config.minCheckpointPageCount,
-      maxPages: config.maxCheckpointPageCount,
-      truncatePages: config.truncatePageCount,
-      intervalMs: config.checkpointIntervalMs,
-    },
-    logger,
-  });
+  const database = new LiveDatabase({ ...databaseOptions(config), logger });
   logger.info("initialized db", { path });
   const replicas: ReplicatorReplica[] = [];
   for (const replica of config.replicas) {
     const client = await openReplica(replica, { databasePath: path, logger });
-    logReplica(replica, { client, logger });
-    // A snapshot on its way to a server would hold the WAL for as long as the upload takes.
-    const stagePath = replica.type === "file" ? undefined : database.meta.path;
-    replicas.push({ client, logger, snapshots, onSnapshotProgress, stagePath, ...paceOf(replica) });
+    await logReplica(replica, { client, logger });
+    // A snapshot that is slow on its way would hold the WAL for as long as the upload takes.
+    const isFast = replica.type === "file" && replica.uploadBandwidth === undefined;
+    const stagePath = isFast ? undefined : database.meta.path;
+    replicas.push({ client, logger, snapshots, onSnapshotProgress, stagePath, ...replicaPace(replica) });
     await warnOfSharedDevice(client, { path, logger });
   }
-  return new Replicator({ database, replicas, logger });
+  return new Replicator({ database, replicas, ...replicatorLimits(config), logger });
 }
 
-function paceOf(replica: ReplicaConfig): Pick<ReplicatorReplica, "syncIntervalMs" | "duties"> {
-  return {
-    syncIntervalMs: replica.syncIntervalMs,
-    duties: {
-      retention: { retentionMs: replica.retentionMs, checkIntervalMs: replica.retentionCheckIntervalMs },
-      snapshotIntervalMs: replica.snapshotIntervalMs,
-      validation: { intervalMs: replica.validationIntervalMs },
-    },
-  };
-}
-
-function logReplica(
+async function logReplica(
   config: ReplicaConfig,
   { client, logger }: { client: ReplicaClient; logger: Logger },
-): void {
-  logger.info("replicating to", {
-    name: config.name,
-    type: config.type,
-    "sync-interval": { durationMs: config.syncIntervalMs },
-    path: client.store.place,
-  });
+): Promise<void> {
+  const { name, type, syncIntervalMs } = config;
+  const place = config.type === "s3" ? await s3Place(config) : { path: client.store.place };
+  logger.info("replicating to", { name, type, "sync-interval": { durationMs: syncIntervalMs }, ...place });
+}
+
+/** As the URL or the keys say it. */
+async function s3Place(
+  { urlHost, bucket, path, region, endpoint, forcePathStyle }: S3ReplicaConfig,
+): Promise<LogFields> {
+  if (urlHost === undefined) return { bucket, path, region, endpoint };
+  const { locateReplica } = await import("../storage/s3/providers.ts");
+  const place = locateReplica({ host: urlHost, path }, { region, endpoint, forcePathStyle });
+  return { bucket: place.bucket, path: place.path, region: place.region, endpoint: place.endpoint };
 }
 
 async function warnOfSharedDevice(

@@ -14,8 +14,8 @@ import { describeError } from "../errors.ts";
 /** How long PASSIVE is tried again behind a barrier: the application may be checkpointing itself. */
 const BARRIER_TRY_MS = 25;
 
-/** Attempts to get the write lock for a barrier, without ever waiting for it inside SQLite. */
-const BARRIER_ATTEMPTS = 400;
+/** How long the write lock is tried for unless told otherwise. */
+const BUSY_TIMEOUT_MS = 1000;
 
 /** What a checkpoint came to. */
 export interface CheckpointOutcome {
@@ -29,9 +29,15 @@ export class Writers implements Disposable {
   readonly #path: string;
   #checkpointer: SqliteConnection | undefined;
   #barrier: SqliteConnection | undefined;
+  /** How long the write lock is tried for, without ever waiting for it inside SQLite. */
+  readonly busyTimeoutMs: number;
 
-  constructor(path: string) {
+  constructor(
+    path: string,
+    { busyTimeoutMs = BUSY_TIMEOUT_MS }: { busyTimeoutMs?: number | undefined } = {},
+  ) {
     this.#path = path;
+    this.busyTimeoutMs = busyTimeoutMs;
   }
 
   /** Runs checkpoints; never holds a transaction. */
@@ -103,11 +109,13 @@ export async function behindBarrier<T>(
   act: () => T,
   { signal }: { signal?: AbortSignal | undefined } = {},
 ): Promise<T | undefined> {
-  for (let attempt = 0; attempt < BARRIER_ATTEMPTS; attempt++) {
+  const until = performance.now() + writers.busyTimeoutMs;
+  for (;;) {
     signal?.throwIfAborted();
     await follower.catchUp();
     const barrier = writers.barrier;
     if (!beginImmediate(barrier)) {
+      if (performance.now() >= until) return undefined;
       await sleep(1, { signal });
       continue;
     }
@@ -118,7 +126,6 @@ export async function behindBarrier<T>(
       barrier.exec("ROLLBACK");
     }
   }
-  return undefined;
 }
 
 /** Behind a barrier: move all frames into the database file, and the reader to mark 0. */

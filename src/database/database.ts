@@ -163,7 +163,8 @@ export class LiveDatabase implements AsyncDisposable {
       if (!this.#lock.isHeld) this.#lock.take();
       const follower = openFollower({ live, meta, clock: this.#clock });
       this.#source.forget();
-      this.#opened = { live, follower, writers: new Writers(this.path) };
+      const { busyTimeoutMs } = this.#options;
+      this.#opened = { live, follower, writers: new Writers(this.path, { busyTimeoutMs }) };
       await this.#chooseGeneration(follower).catch((error) => {
         throw explainMetaError(meta, error);
       });
