@@ -40,6 +40,10 @@ const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, CommandEntry
     summary: "list the snapshots of a database or a replica",
     load: async () => (await import("./snapshots.ts")).snapshotsCommand,
   }],
+  ["verify", {
+    summary: "prove that a replica can be restored, without the database",
+    load: async () => (await import("./verify.ts")).verifyCommand,
+  }],
   ["version", {
     summary: "print the versions of walbrook, its runtime and SQLite",
     load: async (build) => (await import("./version.ts")).versionCommand(build),
@@ -82,7 +86,7 @@ export interface MainOptions {
 /**
  * Carry out what `args` ask for.
  *
- * @returns the exit code: 0 when it was done or help was asked for, 1 otherwise
+ * @returns the exit code: 0 when it was done or help was asked for, 1 otherwise, unless the command says more
  */
 export async function main(args: readonly string[], options: MainOptions = {}): Promise<number> {
   const { output = systemOutput, build } = options;
@@ -119,7 +123,7 @@ async function runCommand(
     }
     output.writeError(`walbrook ${name}: ${describeError(error)}\n`);
     if (error instanceof FlagError) output.writeOutput(command.usage);
-    return 1;
+    return command.failureCode ?? 1;
   }
 }
 

@@ -32,6 +32,7 @@ export function replicaPace(config: ReplicaConfig): Pick<ReplicatorReplica, "syn
       retention: { retentionMs: config.retentionMs, checkIntervalMs: config.retentionCheckIntervalMs },
       snapshotIntervalMs: config.snapshotIntervalMs,
       validation: { intervalMs: config.validationIntervalMs },
+      drill: { intervalMs: config.drillIntervalMs },
     },
   };
 }

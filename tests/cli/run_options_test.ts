@@ -32,6 +32,7 @@ const REPLICA_KEYS: Readonly<Record<string, (text: string) => [unknown, unknown]
   ],
   "sync-interval: 33ms": (text) => [replicaPace(replica(text)).syncIntervalMs, 33],
   "snapshot-interval: 34ms": (text) => [replicaPace(replica(text)).duties!.snapshotIntervalMs, 34],
+  "drill-interval: 36ms": (text) => [replicaPace(replica(text)).duties!.drill!.intervalMs, 36],
   "validation-interval: 35ms": (text) => [replicaPace(replica(text)).duties!.validation!.intervalMs, 35],
 };
 
