@@ -4,6 +4,7 @@ import { Semaphore } from "../async.ts";
 import type { DatabaseConfig, ReplicaConfig } from "../config/configuration.ts";
 import { UsageError } from "../errors.ts";
 import { LiveDatabase } from "../database/database.ts";
+import { databaseOptions, replicaPace, replicatorLimits } from "./run_options.ts";
 import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics.ts";
 import type { ReplicaOptions } from "../replicate/replica_options.ts";
@@ -14,6 +15,7 @@ import { environment } from "../runtime/process.ts";
 import { FileStore } from "../storage/file_store.ts";
 import type { FilePermissions } from "../storage/file_root.ts";
 import type { ObjectStore } from "../storage/object_store.ts";
+import { PacedStore } from "../storage/paced_store.ts";
 import { ReplicaClient } from "../storage/replica_client.ts";
 import { sharesDevice } from "../storage/shares_device.ts";
 
@@ -42,8 +44,11 @@ export interface ReplicaParts {
  * @throws {UsageError} for a type that is still to come, or settings that can't be used
  */
 export async function openReplica(config: ReplicaConfig, parts: ReplicaParts): Promise<ReplicaClient> {
-  const { identities, recipients, name } = config;
-  const store = await openStore(config, parts);
+  const { identities, recipients, name, uploadBandwidth } = config;
+  const bare = await openStore(config, parts);
+  const store = uploadBandwidth === undefined
+    ? bare
+    : new PacedStore(bare, { bytesPerSecond: uploadBandwidth });
   if (identities.length === 0 && recipients.length === 0) return new ReplicaClient(store, name);
   const { createAgeCipher } = await import("../codec/age.ts");
   return new ReplicaClient(store, name, { cipher: createAgeCipher({ identities, recipients }) });
@@ -133,42 +138,20 @@ async function assembleReplicator(
   { logger, metrics, snapshots, onSnapshotProgress }: RunParts & { snapshots: Semaphore },
 ): Promise<Replicator> {
   const { path } = config;
-  const database = new LiveDatabase({
-    path,
-    metaPath: config.metaPath,
-    monitorIntervalMs: config.monitorIntervalMs,
-    limits: {
-      minPages: config.minCheckpointPageCount,
-      maxPages: config.maxCheckpointPageCount,
-      truncatePages: config.truncatePageCount,
-      intervalMs: config.checkpointIntervalMs,
-    },
-    logger,
-    metrics,
-  });
+  const database = new LiveDatabase({ ...databaseOptions(config), logger, metrics });
   logger.info("initialized db", { path });
   const replicas: ReplicatorReplica[] = [];
   for (const replica of config.replicas) {
     const client = await openReplica(replica, { databasePath: path, logger, metrics });
     logger.info("replicating to", await replicaFields(replica));
-    // A snapshot on its way to a server would hold the WAL for as long as the upload takes.
-    const stagePath = replica.type === "file" ? undefined : database.meta.path;
-    replicas.push({ client, logger, metrics, snapshots, onSnapshotProgress, stagePath, ...paceOf(replica) });
+    // A snapshot that is slow on its way would hold the WAL for as long as the upload takes.
+    const isFast = replica.type === "file" && replica.uploadBandwidth === undefined;
+    const stagePath = isFast ? undefined : database.meta.path;
+    const pace = replicaPace(replica);
+    replicas.push({ client, logger, metrics, snapshots, onSnapshotProgress, stagePath, ...pace });
     await warnOfSharedDevice(client, { path, logger });
   }
-  return new Replicator({ database, replicas, logger });
-}
-
-function paceOf(replica: ReplicaConfig): Pick<ReplicatorReplica, "syncIntervalMs" | "duties"> {
-  return {
-    syncIntervalMs: replica.syncIntervalMs,
-    duties: {
-      retention: { retentionMs: replica.retentionMs, checkIntervalMs: replica.retentionCheckIntervalMs },
-      snapshotIntervalMs: replica.snapshotIntervalMs,
-      validation: { intervalMs: replica.validationIntervalMs },
-      drill: { intervalMs: replica.drillIntervalMs },
-    },
-  };
+  return new Replicator({ database, replicas, ...replicatorLimits(config), logger });
 }
 
 async function warnOfSharedDevice(

@@ -34,7 +34,7 @@ export interface KeyFact {
   readonly kind: KeyKind;
   /** Milliseconds of a duration, bytes of a size; `undefined` when nothing is set without the key. */
   readonly default?: string | number | boolean;
-  /** What docs show where `default` is absent or says too little. */
+  /** What docs show where `default` is absent or says it badly. */
   readonly defaultText?: string;
   /** The types of replica it has an effect on; all when absent. */
   readonly types?: readonly ReplicaType[];
@@ -103,7 +103,7 @@ const DATABASE: readonly KeyFact[] = [
   }),
   own("database", "busy-timeout", "duration", {
     default: SECOND_MS,
-    meaning: "How long a connection waits for a lock",
+    meaning: "How long the write lock is tried for when the WAL must be checkpointed; 0: once",
   }),
   key("database", "min-checkpoint-page-count", "count", {
     default: 1000,
@@ -116,6 +116,12 @@ const DATABASE: readonly KeyFact[] = [
   own("database", "truncate-page-count", "count", {
     default: 500000,
     meaning: "Pages in the WAL from which on to make its file smaller again; 0: never",
+  }),
+  own("database", "max-shadow-size", "size", {
+    default: 10 * 2 ** 30,
+    defaultText: "`10Gi`",
+    meaning:
+      "Most bytes of WAL kept for a dead replica, which then starts a new generation when it is back; 0: all",
   }),
   key("database", "replicas", "sections", { meaning: "Where the database is replicated to" }),
 ];
@@ -174,6 +180,15 @@ const REPLICA: readonly KeyFact[] = [
     types: ["s3"],
     meaning: "File that holds `secret-access-key`",
   }),
+  own("replica", "session-token", "text", {
+    types: ["s3"],
+    isSecret: true,
+    meaning: "Token that belongs to a temporary pair of keys",
+  }),
+  own("replica", "session-token-file", "text", {
+    types: ["s3"],
+    meaning: "File that holds `session-token`",
+  }),
   own("replica", "profile", "text", { types: ["s3"], meaning: "Profile of the shared AWS credentials file" }),
   key("replica", "region", "text", {
     types: ["s3"],
@@ -206,6 +221,11 @@ const REPLICA: readonly KeyFact[] = [
     types: ["s3"],
     defaultText: "chosen by the store",
     meaning: "Parts of one upload sent at once",
+  }),
+  own("replica", "storage-class", "text", {
+    types: ["s3"],
+    defaultText: "the bucket's",
+    meaning: "Storage class of new objects, such as `STANDARD_IA`",
   }),
   key("replica", "account-name", "text", { types: ["abs"], meaning: "Storage account" }),
   key("replica", "account-key", "text", {

@@ -15,8 +15,8 @@ import { describeError } from "../errors.ts";
 /** How long PASSIVE is tried again behind a barrier: the application may be checkpointing itself. */
 const BARRIER_TRY_MS = 25;
 
-/** Attempts to get the write lock for a barrier, without ever waiting for it inside SQLite. */
-const BARRIER_ATTEMPTS = 400;
+/** How long the write lock is tried for unless told otherwise. */
+const BUSY_TIMEOUT_MS = 1000;
 
 /** What a checkpoint came to. */
 export interface CheckpointOutcome {
@@ -31,10 +31,19 @@ export class Writers implements Disposable {
   readonly #meter: DatabaseMeter | undefined;
   #checkpointer: SqliteConnection | undefined;
   #barrier: SqliteConnection | undefined;
+  /** How long the write lock is tried for, without ever waiting for it inside SQLite. */
+  readonly busyTimeoutMs: number;
 
-  constructor(path: string, meter?: DatabaseMeter) {
+  constructor(
+    path: string,
+    { busyTimeoutMs = BUSY_TIMEOUT_MS, meter }: {
+      busyTimeoutMs?: number | undefined;
+      meter?: DatabaseMeter | undefined;
+    } = {},
+  ) {
     this.#path = path;
     this.#meter = meter;
+    this.busyTimeoutMs = busyTimeoutMs;
   }
 
   /** Run a checkpoint, on a connection that never holds a transaction; a busy one is an answer, not an error. */
@@ -114,11 +123,13 @@ export async function behindBarrier<T>(
   act: () => T,
   { signal }: { signal?: AbortSignal | undefined } = {},
 ): Promise<T | undefined> {
-  for (let attempt = 0; attempt < BARRIER_ATTEMPTS; attempt++) {
+  const until = performance.now() + writers.busyTimeoutMs;
+  for (;;) {
     signal?.throwIfAborted();
     await follower.catchUp();
     const barrier = writers.barrier;
     if (!beginImmediate(barrier)) {
+      if (performance.now() >= until) return undefined;
       await sleep(1, { signal });
       continue;
     }
@@ -129,7 +140,6 @@ export async function behindBarrier<T>(
       barrier.exec("ROLLBACK");
     }
   }
-  return undefined;
 }
 
 /** Behind a barrier: move all frames into the database file, and the reader to mark 0. */

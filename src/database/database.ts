@@ -184,7 +184,9 @@ export class LiveDatabase implements AsyncDisposable {
       if (!this.#lock.isHeld) this.#lock.take();
       const follower = openFollower({ live, meta, clock: this.#clock });
       this.#source.forget();
-      this.#opened = { live, follower, writers: new Writers(this.path, this.#meter) };
+      const { busyTimeoutMs } = this.#options;
+      const writers = new Writers(this.path, { busyTimeoutMs, meter: this.#meter });
+      this.#opened = { live, follower, writers };
       await this.#chooseGeneration(follower).catch((error) => {
         throw explainMetaError(meta, error);
       });

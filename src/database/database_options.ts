@@ -13,6 +13,8 @@ export interface DatabaseOptions {
   readonly metaPath?: string | undefined;
   /** How long the slow look of the safety net takes. Default 1000. */
   readonly monitorIntervalMs?: number | undefined;
+  /** How long the write lock is tried for when the WAL must be checkpointed; 0: once. Default 1000. */
+  readonly busyTimeoutMs?: number | undefined;
   readonly limits?: Partial<CheckpointLimits> | undefined;
   readonly files?: Files;
   readonly clock?: Clock;

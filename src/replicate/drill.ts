@@ -5,7 +5,7 @@
  */
 import { Backoff, type BackoffOptions } from "./backoff.ts";
 import type { DutyParts } from "./duty.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../runtime/pause.ts";
 import { type Proof, Validator, type ValidatorOptions } from "./validator.ts";
 import { formatPosition } from "../position.ts";
 import { checkIntegrity } from "../runtime/sqlite.ts";

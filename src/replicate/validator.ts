@@ -10,7 +10,6 @@
  */
 import type { DutyParts } from "./duty.ts";
 import { checksumFile, checksumSource, type PageChecksums } from "./page_checksums.ts";
-import { pause } from "./pause.ts";
 import { orAbort, type Semaphore } from "../async.ts";
 import { type Crc64, crc64, formatCrc64 } from "../crc64.ts";
 import { BrokenHistoryError, DamagedObjectError, describeError, NotFoundError } from "../errors.ts";
@@ -19,6 +18,7 @@ import { restore } from "../restore/restore.ts";
 import { type Files, systemFiles } from "../runtime/files.ts";
 import { segmentKey } from "../storage/keys.ts";
 import { join, temporaryFolderPath } from "../runtime/paths.ts";
+import { pause } from "../runtime/pause.ts";
 
 /** How a replica is validated. */
 export interface ValidatorOptions {

@@ -36,6 +36,7 @@ test("parseConfiguration() fills in every default", () => {
       busyTimeoutMs: 1_000,
       minCheckpointPageCount: 1_000,
       maxCheckpointPageCount: 10_000,
+      maxShadowSize: 10 * 2 ** 30,
       truncatePageCount: 500_000,
       at: { line: 1, column: 7 },
       replicas: [{

@@ -449,3 +449,24 @@ test("LiveDatabase keeps a killed writer's unpublished frames out and goes on (S
   assert.deepEqual(stage.logged("warn"), []);
   assert.equal(readFileSync(`${database.meta.path}/generation`, "utf8").trim(), snapshot.generation);
 });
+
+test("LiveDatabase tries for the write lock as long as the busy timeout says", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  const neighbour = new DatabaseSync(stage.path);
+  try {
+    neighbour.exec("BEGIN IMMEDIATE");
+    {
+      await using impatient = await stage.follow({ busyTimeoutMs: 0 });
+      assert.equal(await impatient.quiesce(() => "held"), undefined);
+    }
+    const patient = await stage.follow({ busyTimeoutMs: 60_000 });
+    const held = patient.quiesce(() => "held");
+    // Longer than a hundred tries: nothing but the lock's end may end it.
+    await Promise.race([held, new Promise((resolve) => setTimeout(resolve, 150))]);
+    neighbour.exec("ROLLBACK");
+    assert.equal(await held, "held");
+  } finally {
+    neighbour.close();
+  }
+});
