@@ -48,7 +48,7 @@ interface SegmentEnd {
 }
 
 /**
- * Read where `generation` stands in a replica: two listings, and one download: of the last segment unless it is
+ * Read where `generation` stands in a replica: one listing, or two of a long history, and one download: of the last segment unless it is
  * `known`, or, when there is none, of the first bytes of the last snapshot. Without keys to read with, of no more
  * than the first bytes of either.
  *
@@ -57,18 +57,19 @@ interface SegmentEnd {
  */
 export async function readRemoteState(
   client: ReplicaClient,
-  { generation, pageSize, known, tried, signal }: {
+  { generation, pageSize, fromIndex = 0, known, tried, signal }: {
     generation: string;
     pageSize: number;
+    /** The oldest index that can still be sent: the newest segment is looked for from there first. */
+    fromIndex?: number | undefined;
     known?: KnownSegment | undefined;
     /** A segment whose upload failed, as far as we know. */
     tried?: IndexOffset | undefined;
     signal?: AbortSignal | undefined;
   },
 ): Promise<RemoteState> {
-  const snapshot = (await client.snapshots(generation, { signal })).at(-1);
+  const { snapshot, segment: last } = await client.newest(generation, { fromIndex, signal });
   const snapshotIndex = snapshot?.index;
-  const last = (await client.segments(generation, { signal })).at(-1);
   const none = {
     snapshotIndex,
     checksum: undefined,

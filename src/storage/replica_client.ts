@@ -1,6 +1,6 @@
 /** A replica in the layout of 0.3 on any object store: lists and keys; what the bytes mean is the codec's. */
 import type { Cipher } from "../cipher.ts";
-import { comparePositions, isGeneration } from "../position.ts";
+import { comparePositions, formatIndex, isGeneration } from "../position.ts";
 import {
   generationPrefix,
   GENERATIONS_PREFIX,
@@ -23,6 +23,9 @@ export interface SegmentInfo extends ObjectInfo {
   readonly index: number;
   readonly offset: number;
 }
+
+/** Objects that a server lists in one answer. */
+const PAGE_COUNT = 1000;
 
 /** One destination of one database. */
 export class ReplicaClient {
@@ -69,15 +72,56 @@ export class ReplicaClient {
     return found.sort((left, right) => left.index - right.index);
   }
 
-  /** The WAL segments of a generation by rising index and offset. */
-  async segments(generation: string, options: StoreOptions = {}): Promise<SegmentInfo[]> {
+  /** The WAL segments of a generation by rising index and offset; none of an index below `fromIndex`. */
+  async segments(
+    generation: string,
+    { fromIndex = 0, ...options }: StoreOptions & { fromIndex?: number } = {},
+  ): Promise<SegmentInfo[]> {
     const found: SegmentInfo[] = [];
     const prefix = segmentsPrefix(generation);
-    for await (const object of this.store.list(prefix, options)) {
+    const after = fromIndex === 0 ? {} : { after: `${prefix}${formatIndex(fromIndex)}` };
+    for await (const object of this.store.list(prefix, { ...options, ...after })) {
       const at = parseSegmentName(object.key.slice(prefix.length));
-      if (at !== undefined) found.push({ ...object, generation, ...at });
+      if (at !== undefined && at.index >= fromIndex) found.push({ ...object, generation, ...at });
     }
     return found.sort(comparePositions);
+  }
+
+  /**
+   * The newest snapshot and the newest segment of a generation, with the fewest requests: one for a short history,
+   * two for a long one whose newest index is known.
+   *
+   * @param options.fromIndex where the newest segment is looked for first
+   */
+  async newest(
+    generation: string,
+    { fromIndex, ...options }: StoreOptions & { fromIndex: number },
+  ): Promise<{ snapshot: SnapshotInfo | undefined; segment: SegmentInfo | undefined }> {
+    const keys: string[] = [];
+    const snapshots: SnapshotInfo[] = [];
+    const segments: SegmentInfo[] = [];
+    const [snapshotStart, segmentStart] = [snapshotsPrefix(generation), segmentsPrefix(generation)];
+    for await (const object of this.store.list(generationPrefix(generation), options)) {
+      const index = parseSnapshotName(object.key.slice(snapshotStart.length));
+      const at = parseSegmentName(object.key.slice(segmentStart.length));
+      if (object.key.startsWith(segmentStart) && at !== undefined) {
+        segments.push({ ...object, generation, ...at });
+      } else if (object.key.startsWith(snapshotStart) && index !== undefined) {
+        snapshots.push({ ...object, generation, index });
+      }
+      if (keys.push(object.key) === PAGE_COUNT) break;
+    }
+    if (keys.length === PAGE_COUNT) {
+      // Stores that list by name have given all snapshots by now.
+      const isSorted = keys.every((key, at) => at === 0 || keys[at - 1]! < key);
+      if (!isSorted || segments.length === 0) {
+        snapshots.splice(0, Infinity, ...await this.snapshots(generation, options));
+      }
+      const late = await this.segments(generation, { ...options, fromIndex });
+      segments.splice(0, Infinity, ...late.length > 0 ? late : await this.segments(generation, options));
+    }
+    const snapshot = snapshots.toSorted((left, right) => left.index - right.index).at(-1);
+    return { snapshot, segment: segments.toSorted(comparePositions).at(-1) };
   }
 
   /** Delete a generation with all its objects. */
