@@ -56,28 +56,29 @@ interface SegmentEnd {
 }
 
 /**
- * Read where `generation` stands in a replica: two listings, and one download: of the last segment unless it is
- * `known`, or, when there is none, of the first bytes of the last snapshot. Without keys to read with, of no more
- * than the first bytes of either.
+ * Read where `generation` stands in a replica: one listing, or two of a long history, and one download: of the last
+ * segment unless it is `known`, or, when there is none, of the first bytes of the last snapshot. Without keys to
+ * read with, of no more than the first bytes of either.
  *
  * @throws {EncryptionError} when the replica is encrypted otherwise than its keys say, or can't be read with them;
  * {Error} what the store fails with; a segment that comes but can't be decoded is no failure
  */
 export async function readRemoteState(
   client: ReplicaClient,
-  { generation, pageSize, known, tried, signal }: {
+  { generation, pageSize, fromIndex = 0, known, tried, signal }: {
     generation: string;
     pageSize: number;
+    /** The oldest index that can still be sent: the newest segment is looked for from there first. */
+    fromIndex?: number | undefined;
     known?: KnownSegment | undefined;
     /** A segment whose upload failed, as far as we know. */
     tried?: IndexOffset | undefined;
     signal?: AbortSignal | undefined;
   },
 ): Promise<RemoteState> {
-  const snapshot = (await client.snapshots(generation, { signal })).at(-1);
-  const snapshotIndex = snapshot?.index;
-  const segments = await client.segments(generation, { signal });
+  const { snapshot, segments, isWhole } = await client.newest(generation, { fromIndex, signal });
   const last = segments.at(-1);
+  const snapshotIndex = snapshot?.index;
   const none = {
     snapshotIndex,
     snapshotAt: snapshot?.createdAt,
@@ -87,7 +88,7 @@ export async function readRemoteState(
     damaged: undefined,
     unreadable: undefined,
     newest: undefined,
-    missingKey: snapshot && missingBehind(snapshot, segments),
+    missingKey: snapshot && missingBehind(snapshot, { segments, isWhole }),
   };
   if (last === undefined || (snapshotIndex !== undefined && last.index < snapshotIndex)) {
     if (snapshot !== undefined) await requireSealOf(client, snapshot, { signal });
@@ -120,10 +121,17 @@ function later(left: Date | undefined, right: Date | undefined): Date | undefine
   return left > right ? left : right;
 }
 
-/** The first object that is missing between a snapshot and the index that is written now. */
-function missingBehind(snapshot: SnapshotInfo, segments: readonly SegmentInfo[]): string | undefined {
-  let previous: SnapshotInfo | SegmentInfo = snapshot;
-  for (const segment of segments.filter(({ index }) => index >= snapshot.index)) {
+/**
+ * The first object that is missing between a snapshot and the index that is written now; of a history that isn't
+ * whole, between the first listed segment and that index.
+ */
+function missingBehind(
+  snapshot: SnapshotInfo,
+  { segments, isWhole }: { segments: readonly SegmentInfo[]; isWhole: boolean },
+): string | undefined {
+  const behind = segments.filter(({ index }) => index >= snapshot.index);
+  let previous: SnapshotInfo | SegmentInfo = isWhole ? snapshot : behind.shift() ?? snapshot;
+  for (const segment of behind) {
     try {
       checkOrder(previous, segment);
     } catch (error) {

@@ -3,6 +3,7 @@
  * snapshot where there is none. Replicas don't wait for one another.
  */
 import { Backoff } from "./backoff.ts";
+import { removeLeftovers } from "./leftovers.ts";
 import { ReplicaProgress } from "./progress.ts";
 import { type KnownSegment, readRemoteState } from "./remote_position.ts";
 import { type ReplicaOptions, SEGMENT_BYTES } from "./replica_options.ts";
@@ -55,6 +56,8 @@ export class ReplicaLoop {
   #newestCommitAt = 0;
   #lastUploadMs = -Infinity;
   #loop: Promise<void> | undefined;
+  /** What an earlier run left half-written goes, once the replica answers. */
+  #cleaning: Promise<void> | undefined;
   #snapshot: SnapshotTask | undefined;
   /** The newest snapshot that was stored since `start`. */
   latestSnapshot: StoredSnapshot | undefined;
@@ -255,6 +258,7 @@ export class ReplicaLoop {
     const remote = await readRemoteState(this.client, {
       generation,
       pageSize: this.#database.pageSize,
+      fromIndex: this.#database.meta.shadowFiles(generation)[0]?.index,
       known: this.#newest ?? remembered,
       tried: tried?.generation === generation ? tried : undefined,
       signal: this.#aborting.signal,
@@ -288,6 +292,7 @@ export class ReplicaLoop {
     });
     this.#isLocated = true;
     this.isAbandoned = false;
+    this.#cleaning ??= removeLeftovers(this.client, { logger: this.#logger, signal: this.#aborting.signal });
     this.progressed.notify();
     this.#logger.debug("replica sync: calc new pos", { position: formatPosition(position) });
   }
@@ -370,6 +375,7 @@ export class ReplicaLoop {
       const stopped = new Error("stopped");
       this.#aborting.abort(stopped);
       await this.#snapshot?.cancel(stopped);
+      await this.#cleaning;
     }
   }
 
