@@ -114,8 +114,7 @@ const JOBS: Readonly<Record<string, (setup: Setup) => Promise<void>>> = {
   },
   async idle(setup) {
     for (const program of [setup.ours, litestream]) {
-      const { folder, isQuick } = setup;
-      await measureIdle(program, { folder, seconds: isQuick ? 10 : 60, isQuick });
+      await measureIdle(program, { folder: setup.folder, seconds: setup.isQuick ? 10 : 60 });
     }
   },
 };

@@ -99,7 +99,8 @@ const DATABASE: readonly KeyFact[] = [
   }),
   key("database", "checkpoint-interval", "duration", {
     default: MINUTE_MS,
-    meaning: "Longest time without a checkpoint while there is something to copy back; 0: no such limit",
+    meaning:
+      "Longest time without a checkpoint while there is something to copy back (4 s once nothing is written any more); 0: no such limit",
   }),
   own("database", "busy-timeout", "duration", {
     default: SECOND_MS,

@@ -17,12 +17,6 @@ const ARMED_AFTER_MS = 10;
 /** While our reader stands on a mark that others may come to wait for: a backfill makes no notice in the `-wal`. */
 const GUARD_MS = 16;
 
-/** The same after a long quiet: each 16 ms would cost a third of a percent of a core, in timers alone. */
-const CALM_GUARD_MS = 64;
-
-/** Quiet for this long, a checkpoint of somebody else's is no longer to be expected at any moment. */
-const CALM_AFTER_MS = 2_000;
-
 /** What attention is paid to. */
 export interface AttentionOptions {
   /** The `-wal`; see `watchFile` for why not the main file. */
@@ -84,23 +78,9 @@ export class Attention implements Disposable {
       this.#turnMs = Math.min(this.#turnMs * 2, LONGEST_TURN_MS);
     } else {
       if (this.#watch === undefined) this.#arm();
-      if (this.#options.isInTheWay()) this.#keepGuard();
+      if (this.#options.isInTheWay()) this.#guard ??= clock.every(GUARD_MS, () => this.tick());
     }
     return promise;
-  }
-
-  #keepGuard(): void {
-    const { clock } = this.#options;
-    const isCalmNow = () => clock.monotonicMs() - this.#lastChangeMs >= CALM_AFTER_MS;
-    const isCalm = isCalmNow();
-    // One timer that comes again costs Deno half of what a new one each time does.
-    this.#guard = clock.every(isCalm ? CALM_GUARD_MS : GUARD_MS, () => {
-      if (!isCalm && isCalmNow()) {
-        this.#guard?.[Symbol.dispose]();
-        this.#keepGuard();
-      }
-      this.tick();
-    });
   }
 
   #arm(): void {

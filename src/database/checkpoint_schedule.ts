@@ -6,7 +6,13 @@ import {
   checkpointPolitely,
   truncateWal,
 } from "./checkpoint.ts";
-import { type CheckpointChoice, type CheckpointLimits, chooseCheckpoint } from "./decide.ts";
+import {
+  type CheckpointChoice,
+  type CheckpointFacts,
+  type CheckpointLimits,
+  chooseCheckpoint,
+  isTimeToCheckpoint,
+} from "./decide.ts";
 import type { Logger } from "../logger.ts";
 import { walSize } from "../position.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -34,26 +40,29 @@ export class CheckpointSchedule {
     this.#lastTry = { frameCount: 0, backfilledCount: 0, atMs: this.#options.clock.monotonicMs() };
   }
 
-  /** Whether the interval calls for a try; the other reasons come with commits, which are looked at anyway. */
-  isIntervalOver(index: WalIndex): boolean {
-    const { intervalMs } = this.#options.limits;
-    return index.mxFrame > index.backfilledCount && intervalMs > 0 &&
-      this.#options.clock.monotonicMs() - this.#lastTry.atMs >= intervalMs;
+  /** Whether time calls for a try; the other reasons come with commits, which are looked at anyway. */
+  isTime(index: WalIndex, { quietMs }: { quietMs: number }): boolean {
+    return isTimeToCheckpoint(this.#facts(index, quietMs));
   }
 
-  /** Checkpoint if it is time to; returns whether it was. */
-  async run(parts: CheckpointParts): Promise<boolean> {
-    const index = parts.follower.live.look();
-    if (index === undefined) return false;
-    if (index.mxFrame < this.#lastTry.frameCount) this.reset();
-    const choice = chooseCheckpoint({
+  #facts(index: WalIndex, quietMs: number): CheckpointFacts {
+    return {
       frameCount: index.mxFrame,
       backfilledCount: index.backfilledCount,
       triedFrameCount: this.#lastTry.frameCount,
       triedBackfilledCount: this.#lastTry.backfilledCount,
       sinceLastTryMs: this.#options.clock.monotonicMs() - this.#lastTry.atMs,
+      quietMs,
       limits: this.#options.limits,
-    });
+    };
+  }
+
+  /** Checkpoint if it is time to; returns whether it was. */
+  async run(parts: CheckpointParts, { quietMs }: { quietMs: number }): Promise<boolean> {
+    const index = parts.follower.live.look();
+    if (index === undefined) return false;
+    if (index.mxFrame < this.#lastTry.frameCount) this.reset();
+    const choice = chooseCheckpoint(this.#facts(index, quietMs));
     if (choice === "none") return false;
     try {
       await this.#checkpoint(choice, parts);

@@ -71,6 +71,7 @@ export class LiveDatabase implements AsyncDisposable {
   #closing: Promise<void> | undefined;
   #reasonToRestart: string | undefined;
   #lastCheckMs = -Infinity;
+  /** Or taken up. */
   #lastCopyMs = -Infinity;
   #lastSeen = "";
   /** False while a new generation begins, which nobody may see before it is written down. */
@@ -198,6 +199,7 @@ export class LiveDatabase implements AsyncDisposable {
       throw error;
     }
     this.#lastSeen = "";
+    this.#lastCopyMs = this.#clock.monotonicMs();
     this.#holder.set({ kind: "live" });
     this.#attention.noteChange();
   }
@@ -238,7 +240,9 @@ export class LiveDatabase implements AsyncDisposable {
       this.#attention.noteChange();
       this.changed.notify();
     }
-    if (this.#snapshots.isEmpty && await this.#schedule.run(this.#opened!)) this.changed.notify();
+    if (this.#snapshots.isEmpty && await this.#schedule.run(this.#opened!, this.#quiet)) {
+      this.changed.notify();
+    }
     this.#closeIdle();
     this.#meter.sync({ follower, elapsedMs: this.#clock.monotonicMs() - startMs, copiedBytes });
   }
@@ -268,14 +272,18 @@ export class LiveDatabase implements AsyncDisposable {
     const seen = `${index.change} ${index.mxFrame} ${index.backfilledCount} ${index.salts}`;
     const isNew = seen !== this.#lastSeen;
     this.#lastSeen = seen;
-    return isNew || this.lastError !== "" || this.#schedule.isIntervalOver(index) ||
+    return isNew || this.lastError !== "" || this.#schedule.isTime(index, this.#quiet) ||
       shouldMove(index, this.#opened!.follower.readers.standing!) ||
       now - this.#lastCheckMs >= 5 * CHECK_MS;
   }
 
+  get #quiet(): { quietMs: number } {
+    return { quietMs: this.#clock.monotonicMs() - this.#lastCopyMs };
+  }
+
   /** A quiet database keeps one connection. */
   #closeIdle(): void {
-    if (this.#clock.monotonicMs() - this.#lastCopyMs < IDLE_MS) return;
+    if (this.#quiet.quietMs < IDLE_MS) return;
     this.#opened!.writers.close();
     this.#opened!.follower.readers.closeIdle();
   }

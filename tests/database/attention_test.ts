@@ -67,7 +67,7 @@ test("Attention looks once more after its watch stands, and then waits", async (
   assert.equal(clock.nextMs, undefined);
 });
 
-test("Attention guards closely while others may come to wait, less so after a long quiet, else not at all", async () => {
+test("Attention guards closely while others may come to wait, else not at all", async () => {
   using folder = temporaryFolder();
   const walPath = join(folder.path, "app.db-wal");
   const clock = new StoppedClock();
@@ -78,15 +78,9 @@ test("Attention guards closely while others may come to wait, less so after a lo
     return false;
   };
   using attention = new Attention({ walPath, clock, peek, isInTheWay: () => isInTheWay });
-  attention.noteChange();
-  await clock.advance(500);
   const waiting = attention.next();
   await clock.advance(1000);
-  assert.ok(peekCount >= 1000 / 20, `${peekCount} looks in the first second`);
-  await clock.advance(9_000);
-  peekCount = 0;
-  await clock.advance(10_000);
-  assert.ok(peekCount >= 10_000 / 80 && peekCount <= 10_000 / 50, `${peekCount} looks in ten seconds`);
+  assert.ok(peekCount >= 1000 / 20, `${peekCount} looks in a second`);
   attention.poke();
   await waiting;
   isInTheWay = false;

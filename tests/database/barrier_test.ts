@@ -8,6 +8,7 @@ import { backfill, checkpointBehindBarrier, Writers } from "../../src/database/c
 import { SqliteConnection } from "../../src/runtime/sqlite.ts";
 import { equalPair } from "../../src/wal/header.ts";
 import { hookStatements } from "../doubles/hooked_statements.ts";
+import { SkippingClock } from "../doubles/moved_clock.ts";
 
 test("checkpointBehindBarrier() copies and backfills first, and holds the application up only after that", async () => {
   await using stage = new Stage();
@@ -147,6 +148,24 @@ test("LiveDatabase keeps the -wal when the application left and its own writers 
   await database.close();
   assert.ok(statSync(`${stage.path}-wal`).size > 0);
   assert.equal((await stage.follow()).position!.generation, generation);
+});
+
+test("LiveDatabase backfills what is left soon after the last commit, and stands in nobody's way", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  const clock = new SkippingClock();
+  await stage.follow({ clock });
+  stage.insert();
+  const index = () => lookAt(stage.path);
+  await until(() => index().mxFrame > 1, { what: "the commit" });
+  assert.ok(index().backfilledCount < index().mxFrame);
+  clock.skip(5000);
+  await until(() => index().backfilledCount === index().mxFrame, { what: "it is backfilled" });
+  const neighbour = stage.neighbour();
+  await neighbour.sql("PRAGMA busy_timeout = 0");
+  await until(async () => !(await neighbour.checkpoint("RESTART")).isBusy, {
+    what: "our reader is out of the way",
+  });
 });
 
 test("Writers never checkpoint by themselves", async () => {

@@ -88,6 +88,7 @@ test("executable holds no path of the machine that made it", () => {
   assert.equal(readFileSync(executable()).indexOf(root), -1);
 });
 
+// A worker made of text, `new Worker(source, …)`, works everywhere; the suites of verify run one.
 test("executable needs no file beside it: src loads nothing by its path", () => {
   const loaders = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".ts"))
