@@ -23,6 +23,11 @@ export class DamagedObjectError extends Error {
 /** Stored objects are missing among those that are there: what is left can't be restored as a whole. */
 export class BrokenHistoryError extends Error {
   override readonly name = "BrokenHistoryError";
+
+  /** @param key of the object that is missing or in the way */
+  constructor(message: string, readonly key: string) {
+    super(`${message}: ${key}`);
+  }
 }
 
 /** The age keys at hand don't fit a stored object, or are not enough to write one; this says nothing against it. */
@@ -65,6 +70,14 @@ export class StoreError extends Error {
     this.isTransient = isTransient;
     this.isDenied = isDenied;
   }
+}
+
+/** Whether `error`, or what caused it, is a store's refusal to let these credentials do something. */
+export function isDenied(error: unknown): boolean {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if (at instanceof StoreError && at.isDenied) return true;
+  }
+  return false;
 }
 
 /** `error.message`, then the messages of its causes, outermost first, joined as `outer: inner`. */

@@ -59,14 +59,22 @@ export interface PrefetchOptions {
   readonly onBytes?: ((count: number) => void) | undefined;
 }
 
-/** Fetches `objects` of a replica in order; ask for each with `next()`, and read it to its end before the next one. */
+/** A piece on its way. */
+interface RunningPiece {
+  readonly object: ObjectInfo;
+  readonly fetched: Promise<FetchedPiece>;
+  /** What it takes of the parallelism. */
+  readonly share: number;
+}
+
+/** Fetches `objects` of a replica in order; ask for each with `next()`. */
 export class Prefetcher implements AsyncDisposable {
   readonly #client: ReplicaClient;
   readonly #pieces: Iterator<Piece>;
   readonly #options: PrefetchOptions;
   readonly #abort = new AbortController();
   readonly #signal: AbortSignal;
-  readonly #running: { readonly fetched: Promise<FetchedPiece>; readonly share: number }[] = [];
+  readonly #running: RunningPiece[] = [];
   /** Of the parallelism, how much is under way. */
   #share = 0;
   readonly #isFar: boolean;
@@ -83,8 +91,12 @@ export class Prefetcher implements AsyncDisposable {
     this.#signal = signal === undefined ? this.#abort.signal : AbortSignal.any([signal, this.#abort.signal]);
   }
 
-  /** The next object; `object` is the one of the list whose turn it is. */
+  /** The next object; `object` is the one of the list whose turn it is. What was left unread of others is dropped. */
   async next(object: ObjectInfo): Promise<FetchedObject> {
+    for (this.#fill(); this.#running[0] !== undefined && this.#running[0].object !== object;) {
+      // One that was given up may fail on.
+      await this.#nextPiece().catch(() => this.#signal.throwIfAborted());
+    }
     if (object.size <= PIECE_SIZE) {
       const whole = await this.#nextPiece();
       return { whole, stream: () => chunkStream(() => Promise.resolve(undefined), whole) };
@@ -105,8 +117,7 @@ export class Prefetcher implements AsyncDisposable {
     this.#shown = undefined;
     this.#fill();
     const { fetched, share } = this.#running.shift()!;
-    const { bytes, storedSize, buffer } = await fetched;
-    this.#share -= share;
+    const { bytes, storedSize, buffer } = await fetched.finally(() => this.#share -= share);
     this.#shown = buffer;
     this.#fill();
     this.#options.onBytes?.(storedSize);
@@ -126,7 +137,7 @@ export class Prefetcher implements AsyncDisposable {
       const fetched = this.#fetch(next.value);
       // Its failure counts when its turn comes.
       fetched.catch(() => {});
-      this.#running.push({ fetched, share });
+      this.#running.push({ object: next.value.object, fetched, share });
       this.#share += share;
     }
   }
