@@ -72,6 +72,14 @@ export class StoreError extends Error {
   }
 }
 
+/** Whether `error`, or what caused it, is a store's refusal to let these credentials do something. */
+export function isDenied(error: unknown): boolean {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if (at instanceof StoreError && at.isDenied) return true;
+  }
+  return false;
+}
+
 /** `error.message`, then the messages of its causes, outermost first, joined as `outer: inner`. */
 export function describeError(error: unknown): string {
   const parts: string[] = [];

@@ -63,7 +63,7 @@ export interface PrefetchOptions {
 interface RunningPiece {
   readonly object: ObjectInfo;
   readonly fetched: Promise<FetchedPiece>;
-  /** Of the parallelism, how much it takes. */
+  /** What it takes of the parallelism. */
   readonly share: number;
 }
 
@@ -117,8 +117,7 @@ export class Prefetcher implements AsyncDisposable {
     this.#shown = undefined;
     this.#fill();
     const { fetched, share } = this.#running.shift()!;
-    const { bytes, storedSize, buffer } = await fetched;
-    this.#share -= share;
+    const { bytes, storedSize, buffer } = await fetched.finally(() => this.#share -= share);
     this.#shown = buffer;
     this.#fill();
     this.#options.onBytes?.(storedSize);
