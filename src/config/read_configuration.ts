@@ -125,13 +125,18 @@ export function parseConfiguration(
   return judge({ configuration, findings, strict: options.strict ?? configuration.strict });
 }
 
+/** Whether `strict: true` makes an error of this warning. */
+export function isRefusedWhenStrict({ kind }: Finding): boolean {
+  return kind !== "permissions" && kind !== "doubtful";
+}
+
 function judge(
   { configuration, findings, strict }: { configuration: Configuration; findings: Findings; strict: boolean },
 ): LoadedConfiguration {
   const list = findings.list();
   const wrong = list.filter(({ kind }) => kind === "wrong");
   if (wrong.length > 0) throw new ConfigurationError(wrong);
-  const refused = strict ? list.filter(({ kind }) => kind !== "permissions" && kind !== "doubtful") : [];
+  const refused = strict ? list.filter(isRefusedWhenStrict) : [];
   if (refused.length > 0) throw new ConfigurationError(refused);
   return { configuration, warnings: list };
 }

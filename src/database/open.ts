@@ -135,6 +135,22 @@ function ensureWalMode(path: string): void {
   if (mode !== "wal") throw new WaitError(`WAL mode can't be set, the journal mode stays "${mode}"`);
 }
 
+/**
+ * Read the schema, as any reader does. Nothing is written, but SQLite makes `-wal` and `-shm` where a database in WAL
+ * mode lacks them.
+ *
+ * @throws {WaitError} while the application keeps everybody out, or before it has undone what it left half-done
+ */
+export function readSchema(path: string, { busyTimeoutMs }: { busyTimeoutMs: number }): void {
+  try {
+    using reader = new SqliteConnection(path, { access: "read-only", busyTimeoutMs });
+    reader.value("SELECT count(*) FROM sqlite_schema");
+  } catch (error) {
+    if (classifySqliteError(error) !== "read-only") throw explain(path, error);
+    throw new WaitError("an application that was killed has left a rollback journal: replicate undoes it");
+  }
+}
+
 /** What a failure to write into the meta directory means: wait, or let the user mend it. */
 export function explainMetaError(meta: MetaDirectory, error: unknown): unknown {
   const code = systemCode(error);
