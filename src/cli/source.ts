@@ -12,7 +12,7 @@ import { isReplicaUrl, parseSupportedReplicaUrl, type SupportedReplicaUrl } from
 
 /** What was found. */
 export interface Source {
-  /** At least one; a single one for a URL or a folder. */
+  /** At least one, if the request needs one; a single one for a URL or a folder. */
   readonly replicas: readonly ReplicaConfig[];
   /** Absent for a URL or a folder. */
   readonly database?: DatabaseConfig | undefined;
@@ -54,12 +54,14 @@ function replicaSource(url: SupportedReplicaUrl, output: Output): Source {
 
 function databaseSource(
   database: DatabaseConfig,
-  { request: { replicaName }, logger }: { request: SourceRequest; logger: Logger },
+  { request: { replicaName, needsReplica = true }, logger }: { request: SourceRequest; logger: Logger },
 ): Source {
   const replicas = database.replicas.filter(({ name }) => replicaName === undefined || name === replicaName);
   if (replicaName !== undefined && replicas.length === 0) {
     throw new UsageError(`replica "${replicaName}" not found for database "${database.path}"`);
   }
-  if (replicas.length === 0) throw new UsageError(`database ${database.path} has no replicas in the config`);
+  if (needsReplica && replicas.length === 0) {
+    throw new UsageError(`database ${database.path} has no replicas in the config`);
+  }
   return { replicas, database, logger };
 }

@@ -152,7 +152,7 @@ class RestoreRun {
     await this.#cut(output);
     signal?.throwIfAborted();
     await this.#checkIntegrity(output);
-    logger.info("renaming database from temporary location");
+    if (plan.segments.length > 0) logger.info("renaming database from temporary location");
     await output.finish();
     this.#warn();
     return undefined;
