@@ -1,8 +1,8 @@
 /**
  * Runs the whole suite on Deno and on Bun and compares what both ran: `deno task test`.
  *
- * `deno task test [--only deno|bun] [--parallel] [PATH…]`: one runtime, both at once, or only some files or
- * folders. With `--only` or a path the runtimes are not compared and the smallest count doesn't apply.
+ * `deno task test [--only deno|bun] [--parallel] [--full] [PATH…]`: one runtime, both at once, or only some files or
+ * folders; `--full` has each fault of a server last a minute and takes rclone as another one. With `--only` or a path the runtimes are not compared and the smallest count doesn't apply.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
@@ -15,6 +15,7 @@ import { runTests, type TimedRun } from "./runner/execute.ts";
 import { ensurePrograms } from "./runner/programs.ts";
 import { filesToTryAgain, withSecondTry } from "./runner/second_try.ts";
 import { judge } from "./runner/verdict.ts";
+import { FULL_RUN_VARIABLE } from "./servers/full_run.ts";
 import { ensureServers } from "./servers/install.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
@@ -25,6 +26,7 @@ const LIMIT_MS = 40 * 60_000;
 interface Arguments {
   readonly runtimes: readonly RuntimeName[];
   readonly parallel: boolean;
+  readonly isFull: boolean;
   readonly paths: readonly string[];
 }
 
@@ -32,9 +34,11 @@ function parseArguments(args: readonly string[]): Arguments {
   const paths: string[] = [];
   let runtimes: readonly RuntimeName[] = ["deno", "bun"];
   let parallel = false;
+  let isFull = false;
   for (let at = 0; at < args.length; at++) {
     const argument = args[at]!;
     if (argument === "--parallel") parallel = true;
+    else if (argument === "--full") isFull = true;
     else if (argument === "--only") {
       const name = args[++at];
       if (name !== "deno" && name !== "bun") throw new Error("--only takes deno or bun");
@@ -42,7 +46,7 @@ function parseArguments(args: readonly string[]): Arguments {
     } else if (argument.startsWith("-")) throw new Error(`${argument}: unknown option`);
     else paths.push(argument);
   }
-  return { runtimes, parallel, paths };
+  return { runtimes, parallel, isFull, paths };
 }
 
 function testFiles(path: string): string[] {
@@ -82,7 +86,7 @@ function printFigures(runtimes: readonly RuntimeName[]): void {
   for (const [name, values] of table) console.log(`${name}: ${values.join(", ")}`);
 }
 
-async function run({ runtimes, parallel, paths }: Arguments): Promise<boolean> {
+async function run({ runtimes, parallel, isFull, paths }: Arguments): Promise<boolean> {
   const files = [
     ...new Set((paths.length > 0 ? paths : [`${root}/tests`]).flatMap((path) => testFiles(resolve(path)))),
   ];
@@ -90,7 +94,10 @@ async function run({ runtimes, parallel, paths }: Arguments): Promise<boolean> {
   ensurePrograms();
   ensurePackages();
   // Only for those who use them: the installation takes minutes when nothing is cached.
-  if (files.some((file) => readFileSync(`${root}/${file}`, "utf8").includes("/servers/"))) ensureServers();
+  if (files.some((file) => readFileSync(`${root}/${file}`, "utf8").includes("/servers/"))) {
+    ensureServers({ full: isFull });
+  }
+  if (isFull) process.env[FULL_RUN_VARIABLE] = "1";
   mkdirSync(`${root}/.cache`, { recursive: true });
   runtimes.forEach(clearFigures);
   const deadline = performance.now() + LIMIT_MS;
