@@ -7,9 +7,11 @@ import type { LogFields, Logger } from "../logger.ts";
 import { databaseOptions, replicaPace, replicatorLimits } from "./run_options.ts";
 import type { ReplicaOptions } from "../replicate/replica_loop.ts";
 import { Replicator, type ReplicatorReplica } from "../replicate/replicator.ts";
+import { type Clock, systemClock } from "../runtime/clock.ts";
 import { type Files, type FileStat, systemFiles } from "../runtime/files.ts";
 import { parentFolder } from "../runtime/paths.ts";
 import { environment } from "../runtime/process.ts";
+import { SharedTicks } from "../runtime/shared_ticks.ts";
 import { FileStore } from "../storage/file_store.ts";
 import type { FilePermissions } from "../storage/file_root.ts";
 import type { ObjectStore } from "../storage/object_store.ts";
@@ -124,17 +126,20 @@ export async function assembleReplicators(
   parts: RunParts,
 ): Promise<Replicator[]> {
   const snapshots = new Semaphore(SNAPSHOT_COUNT);
+  const clock = new SharedTicks(systemClock);
   const replicators: Replicator[] = [];
-  for (const config of databases) replicators.push(await assembleReplicator(config, { ...parts, snapshots }));
+  for (const config of databases) {
+    replicators.push(await assembleReplicator(config, { ...parts, snapshots, clock }));
+  }
   return replicators;
 }
 
 async function assembleReplicator(
   config: DatabaseConfig,
-  { logger, snapshots, onSnapshotProgress }: RunParts & { snapshots: Semaphore },
+  { logger, snapshots, clock, onSnapshotProgress }: RunParts & { snapshots: Semaphore; clock: Clock },
 ): Promise<Replicator> {
   const { path } = config;
-  const database = new LiveDatabase({ ...databaseOptions(config), logger });
+  const database = new LiveDatabase({ ...databaseOptions(config), clock, logger });
   logger.info("initialized db", { path });
   const replicas: ReplicatorReplica[] = [];
   for (const replica of config.replicas) {
