@@ -9,9 +9,11 @@ import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics.ts";
 import type { ReplicaOptions } from "../replicate/replica_options.ts";
 import { Replicator, type ReplicatorReplica } from "../replicate/replicator.ts";
+import { type Clock, systemClock } from "../runtime/clock.ts";
 import { type Files, type FileStat, systemFiles } from "../runtime/files.ts";
 import { parentFolder } from "../runtime/paths.ts";
 import { environment } from "../runtime/process.ts";
+import { SharedTicks } from "../runtime/shared_ticks.ts";
 import { FileStore } from "../storage/file_store.ts";
 import type { FilePermissions } from "../storage/file_root.ts";
 import type { ObjectStore } from "../storage/object_store.ts";
@@ -128,17 +130,23 @@ export async function assembleReplicators(
   parts: RunParts,
 ): Promise<Replicator[]> {
   const snapshots = new Semaphore(SNAPSHOT_COUNT);
+  const clock = new SharedTicks(systemClock);
   const replicators: Replicator[] = [];
-  for (const config of databases) replicators.push(await assembleReplicator(config, { ...parts, snapshots }));
+  for (const config of databases) {
+    replicators.push(await assembleReplicator(config, { ...parts, snapshots, clock }));
+  }
   return replicators;
 }
 
 async function assembleReplicator(
   config: DatabaseConfig,
-  { logger, metrics, snapshots, onSnapshotProgress }: RunParts & { snapshots: Semaphore },
+  { logger, metrics, snapshots, clock, onSnapshotProgress }: RunParts & {
+    snapshots: Semaphore;
+    clock: Clock;
+  },
 ): Promise<Replicator> {
   const { path } = config;
-  const database = new LiveDatabase({ ...databaseOptions(config), logger, metrics });
+  const database = new LiveDatabase({ ...databaseOptions(config), clock, logger, metrics });
   logger.info("initialized db", { path });
   const replicas: ReplicatorReplica[] = [];
   for (const replica of config.replicas) {

@@ -84,7 +84,8 @@ Examples:
     $ walbrook replicate /data/app.db /backup/app
 
     # In a container: bring the database back, run the application, end with it.
-    $ walbrook replicate -restore-if-db-not-exists -exec "/app/server -port 80" /data/app.db s3://bucket/app
+    $ walbrook replicate -restore-if-db-not-exists -exec "/app/server -port 80" \\
+        /data/app.db s3://bucket/app
 
     # Each hour, by cron.
     $ walbrook replicate -once

@@ -93,7 +93,7 @@ test("walbrook restore takes a database of the file to its own path", async () =
   assert.deepEqual(rowsIn(target), ["one"]);
 });
 
-test("walbrook restore says which database or replica the file doesn't have", async () => {
+test("walbrook restore says which database or replica the file doesn't have (105)", async () => {
   using ground = new Ground();
   const cases: [string[], string][] = [
     [
@@ -112,7 +112,7 @@ test("walbrook restore says which database or replica the file doesn't have", as
   }
 });
 
-test("walbrook names the place of what is wrong in its configuration, and starts nothing", async () => {
+test("walbrook names the place of what is wrong in its configuration, and starts nothing (105)", async () => {
   using ground = new Ground("addres: x\nstrict: true");
   const { code, stderr, stdout } = await Walbrook.run("replicate", "-config", ground.configPath);
   assert.equal(code, 1);

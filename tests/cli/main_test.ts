@@ -23,7 +23,7 @@ function spawnProgram(...args: string[]) {
   return spawnSync(process.execPath, [...command, ...args], { encoding: "utf8" });
 }
 
-test("main() shows the general usage: 1 without arguments, 0 when asked for", async () => {
+test("main() shows the general usage: 1 without arguments, 0 when asked for (101)", async () => {
   const cases: [string[], number][] = [
     [[], 1],
     [["-x"], 1],
@@ -41,7 +41,7 @@ test("main() shows the general usage: 1 without arguments, 0 when asked for", as
   }
 });
 
-test("main() refuses an unknown command", async () => {
+test("main() refuses an unknown command (101)", async () => {
   for (const name of ["x", "constructor", ""]) {
     const expected = { exitCode: 1, output: "", error: `walbrook ${name}: unknown command\n` };
     assert.deepEqual(await run(name), expected);
@@ -58,7 +58,7 @@ test("main() shows a command's usage", async () => {
   assert.match((await run("version", "-h")).output, /^\nThe version command /);
 });
 
-test("main() says in one line what is wrong, with the usage after a flag that can't be read", async () => {
+test("main() says in one line what is wrong, with the usage after a flag that can't be read (102, 104)", async () => {
   const flag = await run("restore", "-if-db-not-exists=maybe", "-o", "x", "/backup");
   assert.equal(flag.exitCode, 1);
   assert.equal(
@@ -71,7 +71,7 @@ test("main() says in one line what is wrong, with the usage after a flag that ca
   assert.deepEqual(order, { exitCode: 1, output: "", error: "walbrook restore: too many arguments\n" });
 });
 
-test("main() prints the versions", async () => {
+test("main() prints the versions (101)", async () => {
   const { exitCode, output, error } = await run("version");
   assert.deepEqual({ exitCode, error }, { exitCode: 0, error: "" });
   const list = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {

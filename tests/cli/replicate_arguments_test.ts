@@ -40,7 +40,7 @@ test("parseReplicateArguments() takes a program; an empty one is none", () => {
   assert.deepEqual(parseReplicateArguments(["-exec", ""]), NOTHING_ASKED);
 });
 
-test("parseReplicateArguments() refuses what can't be done", () => {
+test("parseReplicateArguments() refuses what can't be done (106)", () => {
   const cases: [string[], string][] = [
     [["", "/b"], "database path required"],
     [["/data/app.db"], "must specify at least one replica URL for /data/app.db"],

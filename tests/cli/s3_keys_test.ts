@@ -4,11 +4,12 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { openReplica } from "../../src/cli/assemble.ts";
+import { assembleReplicators, openReplica } from "../../src/cli/assemble.ts";
 import { silentLogger } from "../../src/logger.ts";
 import type { ReplicaClient } from "../../src/storage/replica_client.ts";
 import { parsed } from "../config/parsed.ts";
 import { pattern } from "../contract/object_store.ts";
+import { recordLogs } from "../doubles/recording_logger.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 import { makeCertificate } from "../servers/certificates.ts";
 import { type SeenRequest, startFaultProxy } from "../servers/fault_proxy.ts";
@@ -131,4 +132,36 @@ test("openReplica() trusts ca-cert, or anybody with skip-verify", async () => {
   const client = await clientOf(common);
   await using _ = client.store;
   assert.match((await failureOf(client.put(KEY, pattern(10, 1)))).text, /certificate/i);
+});
+
+test("assembleReplicators() logs where each URL leads (97)", async () => {
+  const cases: [string, Record<string, unknown>][] = [
+    ["s3://foo/bar", { bucket: "foo", path: "bar", region: undefined, endpoint: undefined }],
+    ["s3://foo.localhost:9000/bar", {
+      bucket: "foo",
+      path: "bar",
+      region: "us-east-1",
+      endpoint: "http://localhost:9000",
+    }],
+    ["s3://foo.s3.us-west-000.backblazeb2.com/bar", {
+      bucket: "foo",
+      path: "bar",
+      region: "us-west-000",
+      endpoint: "https://s3.us-west-000.backblazeb2.com",
+    }],
+  ];
+  const replicas = cases.map(([url], at) => `{ name: r${at}, url: "${url}", sync-interval: 2s }`);
+  const { databases } = parsed(`dbs: [{ path: ${folder.path}/a, replicas: [${replicas.join(", ")}] }]`);
+  const { logger, records } = recordLogs();
+  await assembleReplicators(databases, { logger });
+  const told = records.filter(({ message }) => message === "replicating to").map(({ fields }) => fields);
+  assert.deepEqual(
+    told,
+    cases.map(([, place], at) => ({
+      name: `r${at}`,
+      type: "s3",
+      "sync-interval": { durationMs: 2000 },
+      ...place,
+    })),
+  );
 });

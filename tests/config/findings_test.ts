@@ -77,6 +77,10 @@ test("parseConfiguration() refuses impossible values at their place", () => {
     ["path: /b, age: {identities: ^x}", "identities must be a list, found something else"],
     ["path: /b, age: {recipients: [^[x]]}", "recipients must be a list of texts, found a list"],
     [
+      "url: 's3://b', session-token: ^x",
+      "session-token is set and its keys are not: write access-key-id and secret-access-key too",
+    ],
+    [
       "url: 's3://b', access-key-id: ^x",
       "access-key-id is set and secret-access-key is not: write both, or set AWS_SECRET_ACCESS_KEY in the environment",
     ],
@@ -92,7 +96,7 @@ test("parseConfiguration() refuses impossible values at their place", () => {
   }
 });
 
-test("parseConfiguration() refuses impossible databases", () => {
+test("parseConfiguration() refuses impossible databases (case 43)", () => {
   const cases: [string, string][] = [
     ["dbs: x", '1:6: dbs must be a list, found "x"'],
     ["dbs: {path: x}", "1:6: dbs must be a list, found a mapping"],
@@ -129,7 +133,7 @@ test("parseConfiguration() refuses impossible databases", () => {
   for (const [text, expected] of cases) assert.deepEqual(errorsOf(text), [expected], text);
 });
 
-test("parseConfiguration() refuses what stands in the way of another", () => {
+test("parseConfiguration() refuses what stands in the way of another (case 43)", () => {
   const two = (first: string, second: string) => `dbs:\n- {path: /a, ${first}}\n- {path: /b, ${second}}`;
   const replicas = (one: string, other: string) =>
     `dbs:\n- path: /a\n  replicas:\n  - {name: x, ${one}}\n  - {name: y, ${other}}`;

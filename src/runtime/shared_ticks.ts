@@ -1,0 +1,50 @@
+/** One timer for all who want to be called equally often: a hundred quiet databases wake the process once, not each. */
+import type { Clock } from "./clock.ts";
+
+/** Passes everything on to another clock; calls of `every` with the same time share a timer of it. */
+export class SharedTicks implements Clock {
+  readonly #clock: Clock;
+  readonly #byMs = new Map<number, { readonly acts: Set<() => void>; readonly timer: Disposable }>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  now(): number {
+    return this.#clock.now();
+  }
+
+  monotonicMs(): number {
+    return this.#clock.monotonicMs();
+  }
+
+  after(ms: number, act: () => void): Disposable {
+    return this.#clock.after(ms, act);
+  }
+
+  /** The first call may come sooner than after `ms`, where others tick already. */
+  every(ms: number, act: () => void): Disposable {
+    const shared = this.#byMs.get(ms) ?? this.#begin(ms);
+    // A function of its own, so that the same `act` can be there twice.
+    const own = () => act();
+    shared.acts.add(own);
+    return {
+      [Symbol.dispose]: () => {
+        if (!shared.acts.delete(own) || shared.acts.size > 0) return;
+        shared.timer[Symbol.dispose]();
+        this.#byMs.delete(ms);
+      },
+    };
+  }
+
+  #begin(ms: number) {
+    const acts = new Set<() => void>();
+    const timer = this.#clock.every(ms, () => {
+      // Who is disposed of meanwhile isn't called any more, and who comes in waits for the next time.
+      for (const act of [...acts]) if (acts.has(act)) act();
+    });
+    const shared = { acts, timer };
+    this.#byMs.set(ms, shared);
+    return shared;
+  }
+}
