@@ -52,7 +52,7 @@ test("parseConfiguration() refuses replicas with the texts of 0.3, in its order 
   }
 });
 
-test("parseConfiguration() refuses impossible values at their place", () => {
+test("parseConfiguration() refuses impossible values at their place (case 43)", () => {
   // The caret stands where the finding must, and isn't part of the file.
   const cases: [string, string][] = [
     ["path: /b, sync-interval: ^0", "sync-interval must be more than 0: 1s is the usual"],
@@ -128,7 +128,7 @@ test("parseConfiguration() refuses impossible databases", () => {
   for (const [text, expected] of cases) assert.deepEqual(errorsOf(text), [expected], text);
 });
 
-test("parseConfiguration() refuses what stands in the way of another", () => {
+test("parseConfiguration() refuses what stands in the way of another (case 43)", () => {
   const two = (first: string, second: string) => `dbs:\n- {path: /a, ${first}}\n- {path: /b, ${second}}`;
   const replicas = (one: string, other: string) =>
     `dbs:\n- path: /a\n  replicas:\n  - {name: x, ${one}}\n  - {name: y, ${other}}`;

@@ -33,7 +33,7 @@ const HOSTS: [string, string, string | undefined, string | undefined][] = [
   ["b.s3.eu-west-1.amazonaws.com", "b", "eu-west-1", "https://s3.eu-west-1.amazonaws.com"],
 ];
 for (const [host, bucket, region, endpoint] of HOSTS) {
-  test(`parseS3Host() knows ${host}`, () => {
+  test(`parseS3Host() knows ${host} (case 97)`, () => {
     const wanted: S3Location = {
       bucket,
       ...(region === undefined ? {} : { region }),
