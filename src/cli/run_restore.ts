@@ -1,5 +1,5 @@
 /** What `walbrook restore` does. */
-import { openReplica } from "./assemble.ts";
+import { openReplicas } from "./assemble.ts";
 import type { Output } from "./command.ts";
 import { type RestoreRequest, STANDARD_OUTPUT } from "./restore.ts";
 import { formatPlan, planJson, skippedJson, summaryJson } from "./restore_text.ts";
@@ -48,14 +48,8 @@ export async function runRestore(request: RestoreRequest, output: Output): Promi
     if (++signalCount > 1) exitProcess(1);
     aborting.abort(new Error(`stopped by ${signal}, nothing was restored`));
   });
-  await using opened = new AsyncDisposableStack();
-  const clients: ReplicaClient[] = [];
-  for (const replica of replicas) {
-    const client = await openReplica(replica, { logger });
-    clients.push(client);
-    opened.use(client.store);
-  }
-  const run: Run = { request, clients, logger, output, signal: aborting.signal };
+  await using opened = await openReplicas(replicas, { logger });
+  const run: Run = { request, clients: opened.clients, logger, output, signal: aborting.signal };
   try {
     if (isDryRun) await printPlan(run, path);
     else if (path === undefined) await restoreToOutput(run);

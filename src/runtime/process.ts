@@ -1,7 +1,7 @@
 /** The process: its words, environment, outputs, signals and end. */
 import { isatty } from "node:tty";
 import { write, writeSync } from "node:fs";
-import { homedir, userInfo } from "node:os";
+import { constants, homedir, userInfo } from "node:os";
 import { resolve } from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
@@ -21,6 +21,11 @@ export function environment(): Readonly<Record<string, string | undefined>> {
 /** The value of an environment variable; `undefined` when it isn't there at all. */
 export function environmentVariable(name: string): string | undefined {
   return process.env[name];
+}
+
+/** Set an environment variable for ourselves and the programs that we start. */
+export function setEnvironmentVariable(name: string, value: string): void {
+  process.env[name] = value;
 }
 
 /** End at once, without running what is pending. Output written before is out. */
@@ -105,6 +110,11 @@ export function errorTerminalColumns(): number | undefined {
 
 /** Signals that ask us to end. */
 export type EndSignal = "SIGINT" | "SIGTERM";
+
+/** The number of a signal such as `SIGKILL`; 0 for a name that the system doesn't know. */
+export function signalNumber(name: string): number {
+  return (constants.signals as Readonly<Record<string, number | undefined>>)[name] ?? 0;
+}
 
 /** Have `handler` called at each of `signals`, instead of their ending us, until disposed of. */
 export function onSignal(signals: readonly EndSignal[], handler: (signal: EndSignal) => void): Disposable {

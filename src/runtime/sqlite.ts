@@ -4,6 +4,7 @@
  * Deno gives an error's text but not its code, so errors are told apart by SQLite's own messages. A database is
  * opened by a `file:` URL with a mode, since a plain open of a missing path makes an empty file.
  */
+import { existsSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 
 /** What went wrong in SQLite, as far as a caller can act on it. */
@@ -61,7 +62,10 @@ export class SqliteConnection implements Disposable {
 
   /** @throws {Error} SQLite's own, see `classifySqliteError` */
   constructor(readonly path: string, { access, busyTimeoutMs = 0 }: ConnectionOptions) {
-    this.#database = new DatabaseSync(databaseUrl(path, access), { timeout: busyTimeoutMs });
+    const timeout = busyTimeoutMs;
+    this.#database = takesUrls()
+      ? new DatabaseSync(databaseUrl(path, access), { timeout })
+      : openByPath(path, { access, timeout });
   }
 
   /** Run statements; rows are dropped. */
@@ -117,6 +121,25 @@ export function requireSafeSqlite(version: string = sqliteVersion()): void {
     `SQLite ${version} of this runtime can corrupt a database in WAL mode (fixed in ` +
       `${OLDEST_SAFE_VERSION.join(".")}): use a newer Deno or Bun`,
   );
+}
+
+/**
+ * Whether a database may be opened by a URL. Deno takes it for the name of a file in the working folder when it looks
+ * whether that may be read, unless everything may be.
+ */
+function takesUrls(): boolean {
+  const { Deno } = globalThis as { Deno?: { permissions: { querySync(wanted: object): { state: string } } } };
+  return Deno === undefined ||
+    ["read", "write"].every((name) => Deno.permissions.querySync({ name }).state === "granted");
+}
+
+/** A file that goes away just before SQLite opens it to write would be made anew, empty: URLs are the better way. */
+function openByPath(
+  path: string,
+  { access, timeout }: { access: ConnectionOptions["access"]; timeout: number },
+): DatabaseSync {
+  if (access === "read-write" && !existsSync(path)) throw new Error("unable to open database file");
+  return new DatabaseSync(path, { timeout, readOnly: access === "read-only" });
 }
 
 function databaseUrl(path: string, access: ConnectionOptions["access"]): string {
