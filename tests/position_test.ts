@@ -12,7 +12,7 @@ import {
   walSize,
 } from "../src/position.ts";
 
-test("formatPosition() writes the index in hex and the offset in decimal", () => {
+test("formatPosition() writes the index in hex and the offset in decimal (case 8)", () => {
   assert.equal(formatPosition(undefined), "");
   const generation = "d3fec2d6d6dfa285";
   assert.equal(formatPosition({ generation, index: 1, offset: 568 }), `${generation}/00000001:568`);
@@ -32,7 +32,7 @@ test("formatIndex() writes eight digits or more", () => {
   for (const [index, text] of cases) assert.equal(formatIndex(index), text);
 });
 
-test("isGeneration() takes 16 lowercase hex digits", () => {
+test("isGeneration() takes 16 lowercase hex digits (case 7)", () => {
   const cases: [string, boolean][] = [
     ["0123456789abcdef", true],
     ["0123456789ABCDEF", false],
@@ -51,7 +51,7 @@ test("newGeneration() gives another generation each time", () => {
   for (const name of names) assert.ok(isGeneration(name), name);
 });
 
-test("alignToFrame() goes down to a frame boundary", () => {
+test("alignToFrame() goes down to a frame boundary (case 9)", () => {
   for (const pageSize of [512, 4096, 65536]) {
     const frame = frameSize(pageSize);
     assert.equal(frame, pageSize + 24);

@@ -24,8 +24,12 @@ export function runGenerations(request: ListingRequest, output: Output): Promise
   });
 }
 
-/** When the database or its WAL was last written, whichever is later. */
-function databaseChangedAt(path: string): Date {
+/**
+ * When the database or its WAL was last written, whichever is later.
+ *
+ * @throws {UsageError} when there is no database
+ */
+export function databaseChangedAt(path: string): Date {
   const stat = systemFiles.statSync(path);
   if (stat === undefined) throw new UsageError(`stat ${path}: no such file or directory`);
   const wal = systemFiles.statSync(`${path}-wal`);

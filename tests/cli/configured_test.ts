@@ -123,7 +123,7 @@ test("walbrook names the place of what is wrong in its configuration, and starts
   assert.equal(missing.stderr, `walbrook replicate: config file not found: ${ground.path("none.yml")}\n`);
 });
 
-test("walbrook replicate logs to standard output in the form that its configuration asks for", async () => {
+test("walbrook replicate logs to standard output in the form that its configuration asks for (case 111)", async () => {
   using ground = new Ground("logging: { type: json, level: error }");
   mkdirSync(ground.path("empty"));
   const config = ground.path("empty", "c.yml");

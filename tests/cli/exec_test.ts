@@ -57,7 +57,7 @@ function rowsIn(path: string): unknown[] {
   return database.prepare("SELECT x FROM t ORDER BY rowid").all().map((row) => row["x"]);
 }
 
-test("walbrook replicate -exec ends as its child ends, with its exit code, and all is in the replica (107)", async () => {
+test("walbrook replicate -exec ends as its child ends, with its exit code, and all is in the replica (case 107)", async () => {
   for (const [exec, expected, messages] of [["true", 0, []], ["exit 3", 3, ["exit status 3"]]] as const) {
     using ground = new Ground();
     using _ = ground.open();
@@ -99,7 +99,7 @@ test("walbrook replicate -exec keeps what a child that makes the database commit
   assert.deepEqual(await ground.restored(), ["of the child"]);
 });
 
-test("walbrook replicate -exec passes each signal on, waits for the child and sends what it commits last (107)", async () => {
+test("walbrook replicate -exec passes each signal on, waits for the child and sends what it commits last (case 107)", async () => {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     using ground = new Ground();
     using database = ground.open();
@@ -125,7 +125,7 @@ test("walbrook replicate -exec passes each signal on, waits for the child and se
   }
 });
 
-test("walbrook replicate -exec is fine with a child that dies of the signal (107)", async () => {
+test("walbrook replicate -exec is fine with a child that dies of the signal (case 107)", async () => {
   using ground = new Ground();
   using _ = ground.open();
   await using walbrook = ground.start(ground.script("echo ready; exec sleep 60"));
@@ -180,7 +180,7 @@ test("walbrook replicate -exec fails when the last commits can't be sent, though
   );
 });
 
-test("walbrook replicate -exec says what can't be run, and leaves nothing behind (108)", async () => {
+test("walbrook replicate -exec says what can't be run, and leaves nothing behind (case 108)", async () => {
   using ground = new Ground();
   using _ = ground.open();
   for (
@@ -197,7 +197,7 @@ test("walbrook replicate -exec says what can't be run, and leaves nothing behind
   }
 });
 
-test("walbrook replicate -exec runs only what stands before && (108)", async () => {
+test("walbrook replicate -exec runs only what stands before && (case 108)", async () => {
   using ground = new Ground();
   using _ = ground.open();
   const exec = `${ground.script("echo $# arguments: $1")} 'one word' && touch ${ground.path("second")}`;

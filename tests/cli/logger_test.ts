@@ -23,13 +23,13 @@ function textOf(value: unknown): string {
   return /^2026\/11\/22 20:36:08 INFO m key=(.*)\n$/s.exec(lines[0]!)![1]!;
 }
 
-test("createLogger() writes the default format (111)", () => {
+test("createLogger() writes the default format (case 111)", () => {
   const { lines, logger } = collect();
   logger.error("failed to run", { error: new Error("outer", { cause: new Error("inner\nnext") }), n: 3 });
   assert.deepEqual(lines, ['2026/11/22 20:36:08 ERROR failed to run error="outer: inner next" n=3\n']);
 });
 
-test("createLogger() writes the text format (111)", () => {
+test("createLogger() writes the text format (case 111)", () => {
   const { lines, logger } = collect({ type: "text" });
   logger.warn("sync: new generation", { db: "/data/app.db", reason: "" });
   assert.deepEqual(lines, [
@@ -37,7 +37,7 @@ test("createLogger() writes the text format (111)", () => {
   ]);
 });
 
-test("createLogger() writes the JSON format (111)", () => {
+test("createLogger() writes the JSON format (case 111)", () => {
   const { lines, logger } = collect({ type: "json" });
   logger.info("wal segment written", {
     position: "a/0:1",
@@ -95,7 +95,7 @@ test("createLogger() quotes values as Go does", () => {
   for (const [value, text] of cases) assert.equal(textOf(value), text);
 });
 
-test("createLogger() drops what is below its level", () => {
+test("createLogger() drops what is below its level (case 111)", () => {
   const { lines, logger } = collect({ level: "warn" });
   logger.debug("a");
   logger.info("b");

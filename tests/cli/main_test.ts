@@ -23,7 +23,7 @@ function spawnProgram(...args: string[]) {
   return spawnSync(process.execPath, [...command, ...args], { encoding: "utf8" });
 }
 
-test("main() shows the general usage: 1 without arguments, 0 when asked for (101)", async () => {
+test("main() shows the general usage: 1 without arguments, 0 when asked for (case 101)", async () => {
   const cases: [string[], number][] = [
     [[], 1],
     [["-x"], 1],
@@ -41,7 +41,7 @@ test("main() shows the general usage: 1 without arguments, 0 when asked for (101
   }
 });
 
-test("main() refuses an unknown command (101)", async () => {
+test("main() refuses an unknown command (case 101)", async () => {
   for (const name of ["x", "constructor", ""]) {
     const expected = { exitCode: 1, output: "", error: `walbrook ${name}: unknown command\n` };
     assert.deepEqual(await run(name), expected);

@@ -86,7 +86,7 @@ function seriesOf({ values }: Exposition, name: string): string[] {
   return [...values.keys()].filter((key) => key.startsWith(`${name}{`));
 }
 
-test("walbrook replicate serves all metrics of Litestream, with their labels and types (110)", async () => {
+test("walbrook replicate serves all metrics of Litestream, with their labels and types (case 110)", async () => {
   const { endpoint } = await minio();
   using ground = new Ground({ endpoint });
   await using walbrook = Walbrook.start("replicate", "-config", ground.configPath);
@@ -154,7 +154,7 @@ test("walbrook replicate answers 503 and says so when a replica doesn't advance,
   await walbrook.says("the replica advances again");
 });
 
-test("walbrook replicate refuses an addr without a port, before anything starts (109)", async () => {
+test("walbrook replicate refuses an addr without a port, before anything starts (case 109)", async () => {
   using ground = new Ground({ top: { addr: "9090" } });
   const { code, stderr } = await Walbrook.run("replicate", "-config", ground.configPath);
   assert.equal(code, 1);

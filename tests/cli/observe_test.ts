@@ -13,7 +13,7 @@ test("observe() counts nothing without an addr", async () => {
   }
 });
 
-test("observe() refuses an addr without a port before anything is made (109)", async () => {
+test("observe() refuses an addr without a port before anything is made (case 109)", async () => {
   await assert.rejects(observe({ addr: "localhost", logger: silentLogger }), { name: "UsageError" });
 });
 

@@ -20,7 +20,7 @@ async function restoredRows(replica: string, output: string): Promise<unknown> {
   return database.prepare("SELECT count(*) AS n FROM t").get()!["n"];
 }
 
-test("walbrook replicate -once sends what there is and ends, and nothing the next time (42)", async () => {
+test("walbrook replicate -once sends what there is and ends, and nothing the next time (case 42)", async () => {
   using folder = temporaryFolder();
   const [path, replica] = [join(folder.path, "app.db"), join(folder.path, "backup")];
   using database = openDatabase(path);

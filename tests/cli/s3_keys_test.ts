@@ -67,7 +67,7 @@ async function seenOf(
 
 const KEYS = "access-key-id: id1, secret-access-key: secret1";
 
-test("openReplica() signs with the keys of the replica, its files or the top of the file (94)", async () => {
+test("openReplica() signs with the keys of the replica, its files or the top of the file (case 94)", async () => {
   const cases: [string, string, string][] = [
     ["", KEYS, "id1"],
     [

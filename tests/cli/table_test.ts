@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { formatLag } from "../../src/cli/run_generations.ts";
 import { formatJson, formatTable, formatTime } from "../../src/cli/table.ts";
 
-test("formatTable() pads all columns but the last", () => {
+test("formatTable() pads all columns but the last (case 103)", () => {
   assert.equal(formatTable(["a", "name"], []), "a  name\n");
   assert.equal(formatTable(["a", "name"], [["long", "x"], ["", ""]]), "a     name\nlong  x\n      \n");
 });
@@ -17,7 +17,7 @@ test("formatJson() writes an array that a program reads back", () => {
   assert.deepEqual(JSON.parse(formatJson([{ a: 1 }, { a: 2 }])), [{ a: 1 }, { a: 2 }]);
 });
 
-test("formatLag() cuts what doesn't matter at its size (103)", () => {
+test("formatLag() cuts what doesn't matter at its size (case 103)", () => {
   const cases: [number, string][] = [
     [0, "0s"],
     [0.0005, "0s"],

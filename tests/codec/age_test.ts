@@ -201,7 +201,7 @@ test("a cipher without recipients refuses to encrypt and says what to add", asyn
   }
 });
 
-test("an encrypted object is one age file around note and LZ4 frame: age -d, lz4 -d", async () => {
+test("an encrypted object is one age file around note and LZ4 frame: age -d, lz4 -d (case 69)", async () => {
   const raw = pages(5 * MIB, 3);
   const stored = await readAll(
     CIPHER.encrypt(encodeObject(pieces(raw, 100_000), { note: SEGMENT_NOTE })),

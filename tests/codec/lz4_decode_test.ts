@@ -87,7 +87,7 @@ test("decodeObject() streams take turns without touching each other", async () =
   });
 });
 
-test("decodeObject() reads every legal header made by hand", async () => {
+test("decodeObject() reads every legal header made by hand (case 67)", async () => {
   const raw = text(150 * KIB, 1);
   const blocks = [
     raw.subarray(0, 64 * KIB),
@@ -255,7 +255,7 @@ function strictContent(): Uint8Array {
   return concatBytes([twice, noise(20, 2), twice, noise(20, 3)]);
 }
 
-test("decodeObject() refuses a truncation at every byte", async () => {
+test("decodeObject() refuses a truncation at every byte (case 66)", async () => {
   for (const note of [undefined, SNAPSHOT_NOTE]) {
     for (const raw of [new Uint8Array(0), strictContent(), text(700, 1)]) {
       const stored = encodeObjectBytes(raw, { note });
@@ -272,7 +272,7 @@ test("decodeObject() refuses a truncation at every byte", async () => {
   }
 });
 
-test("decodeObject() refuses every flip of every byte of a data frame", async () => {
+test("decodeObject() refuses every flip of every byte of a data frame (case 67)", async () => {
   for (const raw of [new Uint8Array(0), Uint8Array.of(7), strictContent()]) {
     const stored = encodeObjectBytes(raw);
     assert.ok(raw.length < 100 || stored.length < raw.length, "the sample has a match");

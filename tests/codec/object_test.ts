@@ -34,7 +34,7 @@ async function decodeStream(stored: ReadableStream<Uint8Array>): Promise<Uint8Ar
   return await readAll((await decodeObject(stored)).raw, LIMIT);
 }
 
-test("decodeObjectBytes() decodes the golden objects to the given lengths", () => {
+test("decodeObjectBytes() decodes the golden objects to the given lengths (case 63)", () => {
   const cases: [string, number, number][] = [
     ["snapshots/00000001.snapshot.lz4", 277, 2048],
     ["wal/00000001_00000000.wal.lz4", 105, 568],
@@ -61,7 +61,7 @@ test("decodeObjectBytes() gives the golden database once its WAL is applied by h
   assert.equal(hash, "d5d4455532507ead5c3f81591b5a26184d773626d91905a4ca56b9fee7a1b80c");
 });
 
-test("encodeObjectBytes() writes the golden frames of hello and of nothing", async () => {
+test("encodeObjectBytes() writes the golden frames of hello and of nothing (case 64)", async () => {
   const hello = new TextEncoder().encode("hello");
   assert.equal(toHex(encodeObjectBytes(hello)), "04224d186470b90500008068656c6c6f00000000f97700fb");
   assert.equal(toHex(encodeObjectBytes(new Uint8Array(0))), "04224d186470b900000000055dcc02");
@@ -69,7 +69,7 @@ test("encodeObjectBytes() writes the golden frames of hello and of nothing", asy
   assert.equal(toHex(await readAll(encodeObject(streamOf()), LIMIT)), "04224d186470b900000000055dcc02");
 });
 
-test("decodeObjectBytes() takes the zero-length block that ends a snapshot of whole blocks", async () => {
+test("decodeObjectBytes() takes the zero-length block that ends a snapshot of whole blocks (cases 64, 65)", async () => {
   const empty = fromHex("04224d186470b9 00000080 00000000 055dcc02");
   assert.equal(decodeObjectBytes(empty).raw.length, 0);
   assert.equal((await decodeStream(pieces(empty, 1))).length, 0);
@@ -89,7 +89,7 @@ test("encodeObject() writes Litestream's header, end mark and checksum", () => {
   }
 });
 
-test("encodeObject() cuts blocks of exactly 4 MiB and stores what does not shrink", async () => {
+test("encodeObject() cuts blocks of exactly 4 MiB and stores what does not shrink (cases 65, 68)", async () => {
   const raw = concatBytes([noise(4 * MIB, 1), new Uint8Array(4 * MIB), noise(100, 2)]);
   const stored = await readAll(encodeObject(pieces(raw, 65_000)), LIMIT);
   const view = viewOf(stored);

@@ -52,7 +52,7 @@ test("parseConfiguration() refuses replicas with the texts of 0.3, in its order 
   }
 });
 
-test("parseConfiguration() refuses impossible values at their place", () => {
+test("parseConfiguration() refuses impossible values at their place (case 43)", () => {
   // The caret stands where the finding must, and isn't part of the file.
   const cases: [string, string][] = [
     ["path: /b, sync-interval: ^0", "sync-interval must be more than 0: 1s is the usual"],

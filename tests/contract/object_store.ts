@@ -62,7 +62,7 @@ function roundTrips(
 ) {
   const sizes = [0, 1, 64 * 1024, 5 * MIB - 1, 5 * MIB, 12 * MIB].filter((size) => size <= largestSize);
   for (const size of sizes) {
-    contractTest(`put() and get() carry ${size} bytes from an array`, async (store) => {
+    contractTest(`put() and get() carry ${size} bytes from an array (cases 58, 62)`, async (store) => {
       const bytes = pattern(size, 1);
       assert.equal((await store.put(KEY, bytes)).size, size);
       await assertHolds(store, KEY, bytes);
@@ -93,7 +93,7 @@ function roundTrips(
     }
     assert.equal((await listed(store, "")).length, 1);
   });
-  contractTest("put() says what list() says: key, size and a time about now", async (store) => {
+  contractTest("put() says what list() says: key, size and a time about now (case 57)", async (store) => {
     const before = Date.now();
     const put = await store.put(KEY, pattern(777, 6));
     const after = Date.now();
@@ -136,7 +136,7 @@ function ranges(contractTest: ContractTest) {
 }
 
 function missingObjects(contractTest: ContractTest) {
-  contractTest("get() of a missing object throws NotFoundError", async (store) => {
+  contractTest("get() of a missing object throws NotFoundError (case 58)", async (store) => {
     await assert.rejects(store.get(KEY), NotFoundError);
     await store.put(KEY, pattern(10, 8));
     const other = segmentKey({ generation: GENERATION, index: 2, offset: 0 });
@@ -147,7 +147,7 @@ function missingObjects(contractTest: ContractTest) {
     await store.put(KEY, pattern(10, 8));
     await assert.rejects(store.get(segmentsPrefix(GENERATION).slice(0, -1)), NotFoundError);
   });
-  contractTest("delete() passes over what is gone", async (store) => {
+  contractTest("delete() passes over what is gone (case 59)", async (store) => {
     await store.delete([]);
     await store.delete([KEY]);
     await store.put(KEY, pattern(10, 9));
@@ -205,18 +205,24 @@ function listings(contractTest: ContractTest, { manyCount = 2500 }: ContractOpti
     assert.deepEqual(await listedKeys(store, ""), [...foreign, KEY].sort());
     assert.deepEqual((await store.listFolders("generations/")).sort(), [GENERATION, "not-ours"].sort());
   });
-  contractTest("listFolders() gives the folders directly under its prefix, once each", async (store) => {
-    await store.put(snapshotKey({ generation: OTHER_GENERATION, index: 0 }), pattern(5, 16));
-    for (const offset of [0, 4152, 8272]) {
-      await store.put(segmentKey({ generation: GENERATION, index: 0, offset }), pattern(5, 16));
-    }
-    assert.deepEqual(await store.listFolders(""), ["generations"]);
-    assert.deepEqual((await store.listFolders("generations/")).sort(), [GENERATION, OTHER_GENERATION].sort());
-    assert.deepEqual(await store.listFolders(`generations/${GENERATION}/`), ["wal"]);
-    assert.deepEqual(await store.listFolders(segmentsPrefix(GENERATION)), []);
-  });
   contractTest(
-    `list() gives each of ${manyCount} objects once and delete() takes them all`,
+    "listFolders() gives the folders directly under its prefix, once each (case 56)",
+    async (store) => {
+      await store.put(snapshotKey({ generation: OTHER_GENERATION, index: 0 }), pattern(5, 16));
+      for (const offset of [0, 4152, 8272]) {
+        await store.put(segmentKey({ generation: GENERATION, index: 0, offset }), pattern(5, 16));
+      }
+      assert.deepEqual(await store.listFolders(""), ["generations"]);
+      assert.deepEqual(
+        (await store.listFolders("generations/")).sort(),
+        [GENERATION, OTHER_GENERATION].sort(),
+      );
+      assert.deepEqual(await store.listFolders(`generations/${GENERATION}/`), ["wal"]);
+      assert.deepEqual(await store.listFolders(segmentsPrefix(GENERATION)), []);
+    },
+  );
+  contractTest(
+    `list() gives each of ${manyCount} objects once and delete() takes them all (case 61)`,
     async (store) => {
       const keys = Array.from(
         { length: manyCount },

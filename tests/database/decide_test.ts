@@ -168,7 +168,7 @@ test("reasonForNewGeneration() goes on only where nothing can have been lost", (
   }
 });
 
-test("chooseCheckpoint() is polite first, then firm, and never busy for nothing", () => {
+test("chooseCheckpoint() is polite first, then firm, and never busy for nothing (case 31)", () => {
   const base: CheckpointFacts = {
     frameCount: 0,
     backfilledCount: 0,

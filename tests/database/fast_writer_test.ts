@@ -6,7 +6,7 @@ import { assertNothingLost, keepSnapshot, Stage } from "./stage.ts";
 
 const mb = (bytes: number) => Math.round(bytes / 1e6);
 
-test("LiveDatabase keeps up with a fast writer and its WAL stays bounded (44)", async () => {
+test("LiveDatabase keeps up with a fast writer and its WAL stays bounded (case 44)", async () => {
   await using stage = new Stage();
   stage.insert();
   const database = await stage.follow({ limits: { minPages: 100, maxPages: 1000 } });

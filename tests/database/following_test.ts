@@ -38,7 +38,7 @@ async function reopenAfter(
   return { before, after: second.position!, stage };
 }
 
-test("LiveDatabase waits for a missing database and makes nothing beside it (18)", async () => {
+test("LiveDatabase waits for a missing database and makes nothing beside it (case 18)", async () => {
   await using stage = new Stage();
   const database = stage.database();
   await database.start();
@@ -64,7 +64,7 @@ test("LiveDatabase waits for a database of no bytes until its application has ma
   await until(() => database.state.kind === "live", { what: "the database is taken up" });
 });
 
-test("LiveDatabase begins a generation at the end of the real WAL (19)", async () => {
+test("LiveDatabase begins a generation at the end of the real WAL (case 19)", async () => {
   await using stage = new Stage();
   stage.insert();
   const database = await stage.follow();
@@ -75,7 +75,7 @@ test("LiveDatabase begins a generation at the end of the real WAL (19)", async (
   assert.deepEqual(readFileSync(shadowFile(database)), readFileSync(`${stage.path}-wal`));
 });
 
-test("LiveDatabase copies one frame for one row (20)", async () => {
+test("LiveDatabase copies one frame for one row (case 20)", async () => {
   await using stage = new Stage();
   stage.insert();
   const database = await stage.follow();
@@ -98,7 +98,7 @@ test("LiveDatabase copies by itself soon after a commit", async () => {
   assert.ok(performance.now() - startMs < 1000);
 });
 
-test("LiveDatabase begins a generation when the WAL was emptied while it was away (21)", async () => {
+test("LiveDatabase begins a generation when the WAL was emptied while it was away (case 21)", async () => {
   const { before, after, stage } = await reopenAfter((stage) => {
     stage.application.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     stage.closeApplication();
@@ -110,7 +110,7 @@ test("LiveDatabase begins a generation when the WAL was emptied while it was awa
   assert.equal(after.index, 0);
 });
 
-test("LiveDatabase begins a generation when the application closed and wrote while it was away (22)", async () => {
+test("LiveDatabase begins a generation when the application closed and wrote while it was away (case 22)", async () => {
   const { before, after, stage } = await reopenAfter((stage) => {
     stage.closeApplication();
     for (let count = 0; count < 100; count++) stage.insert();
@@ -136,7 +136,7 @@ test("LiveDatabase goes on when the application wrote to the same WAL while it w
   await assertNothingLost(second, { snapshot, neighbour });
 });
 
-test("LiveDatabase goes on where nothing changed, and keeps what is there (42)", async () => {
+test("LiveDatabase goes on where nothing changed, and keeps what is there (case 42)", async () => {
   const { before, after, stage } = await reopenAfter(() => {});
   await using _ = stage;
   assert.deepEqual(after, before);
@@ -155,18 +155,18 @@ test("LiveDatabase keeps the -wal when the application left before it", async ()
 });
 
 const DAMAGES: readonly (readonly [string, (path: string) => void, "same" | "new"])[] = [
-  ["header with a broken checksum (23)", (path) => {
+  ["header with a broken checksum (case 23)", (path) => {
     const bytes = readFileSync(path).subarray(0, 32);
     bytes[28]! ^= 1;
     writeFileSync(path, bytes);
   }, "new"],
-  ["31 bytes (24)", (path) => truncateSync(path, 31), "new"],
+  ["31 bytes (case 24)", (path) => truncateSync(path, 31), "new"],
   ["0 bytes", (path) => truncateSync(path, 0), "new"],
-  ["one byte less (25)", (path) => truncateSync(path, statSync(path).size - 1), "same"],
+  ["one byte less (case 25)", (path) => truncateSync(path, statSync(path).size - 1), "same"],
   ["32 bytes", (path) => truncateSync(path, 32), "same"],
-  ["33 bytes (26)", (path) => truncateSync(path, 33), "same"],
-  ["one byte less than a frame (26)", (path) => truncateSync(path, 32 + 4120 - 1), "same"],
-  ["no file (27)", (path) => rmSync(path), "new"],
+  ["33 bytes (case 26)", (path) => truncateSync(path, 33), "same"],
+  ["one byte less than a frame (case 26)", (path) => truncateSync(path, 32 + 4120 - 1), "same"],
+  ["no file (case 27)", (path) => rmSync(path), "new"],
   ["a flipped bit in the last frame", (path) => {
     const bytes = readFileSync(path);
     bytes[bytes.length - 5]! ^= 1;
@@ -190,7 +190,7 @@ for (const [what, damage, outcome] of DAMAGES) {
 }
 
 for (const content of ["0123456789abcde", "", "garbage of another length", "0123456789ABCDEF"]) {
-  test(`LiveDatabase begins a generation when the generation file holds "${content}" (28)`, async () => {
+  test(`LiveDatabase begins a generation when the generation file holds "${content}" (case 28)`, async () => {
     const { before, after, stage } = await reopenAfter((_, path) => {
       writeFileSync(`${path.slice(0, path.indexOf("/generations/"))}/generation`, content);
     });
@@ -207,7 +207,7 @@ test("LiveDatabase begins a generation when the meta directory is gone", async (
   assert.notEqual(after.generation, before.generation);
 });
 
-test("LiveDatabase gets to index 1 by a thousand commits (29)", async () => {
+test("LiveDatabase gets to index 1 by a thousand commits (case 29)", async () => {
   await using stage = new Stage();
   stage.insert();
   const database = await stage.follow();
@@ -222,7 +222,7 @@ test("LiveDatabase gets to index 1 by a thousand commits (29)", async () => {
   }, { what: "index 1" });
 });
 
-test("LiveDatabase checkpoints after the interval and the next commit begins an index (30)", async () => {
+test("LiveDatabase checkpoints after the interval and the next commit begins an index (case 30)", async () => {
   await using stage = new Stage();
   stage.insert();
   const database = await stage.follow({ limits: { intervalMs: 1 } });
@@ -233,7 +233,7 @@ test("LiveDatabase checkpoints after the interval and the next commit begins an 
   }, { what: "index 1" });
 });
 
-test("LiveDatabase ends a generation at the largest index (36)", async () => {
+test("LiveDatabase ends a generation at the largest index (case 36)", async () => {
   const { before, after, stage } = await reopenAfter((_, path) => {
     copyFileSync(path, path.replace("00000000.wal", "7fffffff.wal"));
   });
@@ -242,7 +242,7 @@ test("LiveDatabase ends a generation at the largest index (36)", async () => {
   assert.match(stage.logged("warn").join(), /max index exceeded/);
 });
 
-test("LiveDatabase sees a -wal that lost its end while it was away (37)", async () => {
+test("LiveDatabase sees a -wal that lost its end while it was away (case 37)", async () => {
   const { before, after, stage } = await reopenAfter((stage) => {
     // A copy of an older moment: same header, fewer frames. The application left without its WAL.
     const wal = readFileSync(`${stage.path}-wal`);
@@ -254,7 +254,7 @@ test("LiveDatabase sees a -wal that lost its end while it was away (37)", async 
   assert.match(stage.logged("warn").join(), /wal truncated by another process/);
 });
 
-test("LiveDatabase sees another last frame in the same -wal (38)", async () => {
+test("LiveDatabase sees another last frame in the same -wal (case 38)", async () => {
   await using stage = new Stage();
   for (let count = 0; count < 3; count++) stage.insert();
   const wal = readFileSync(`${stage.path}-wal`);
@@ -271,7 +271,7 @@ test("LiveDatabase sees another last frame in the same -wal (38)", async () => {
   assert.notEqual(second.position!.generation, before.generation);
 });
 
-test("LiveDatabase removes temporary files below the meta directory and nothing else (39)", async () => {
+test("LiveDatabase removes temporary files below the meta directory and nothing else (case 39)", async () => {
   const names = ["x.tmp", "generation.tmp", "keep.txt"];
   let meta = "";
   const { stage } = await reopenAfter((stage) => {
@@ -282,7 +282,7 @@ test("LiveDatabase removes temporary files below the meta directory and nothing 
   assert.deepEqual(names.map((name) => existsSync(`${meta}/${name}`)), [false, false, true]);
 });
 
-test("LiveDatabase keeps one generation and the shadow files that replicas need (40)", async () => {
+test("LiveDatabase keeps one generation and the shadow files that replicas need (case 40)", async () => {
   await using stage = new Stage();
   stage.insert();
   const database = await stage.follow();
@@ -308,7 +308,7 @@ test("LiveDatabase keeps one generation and the shadow files that replicas need 
   assert.deepEqual(readdirSync(`${database.meta.path}/generations`), [database.position!.generation]);
 });
 
-test("LiveDatabase follows a database of each page size (17)", async () => {
+test("LiveDatabase follows a database of each page size (case 17)", async () => {
   for (const pageSize of [512, 4096, 65536]) {
     await using stage = new Stage();
     new DatabaseSync(stage.path).exec(

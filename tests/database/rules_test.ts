@@ -11,7 +11,7 @@ import { walChecksum } from "../../src/wal/checksum.ts";
 import { parseWalIndex } from "../../src/wal/wal_index.ts";
 import { hookFiles } from "../doubles/hooked_files.ts";
 
-test("LiveDatabase loses nothing when a commit and a full checkpoint fall between copy and move", async () => {
+test("LiveDatabase loses nothing when a commit and a full checkpoint fall between copy and move (cases 34, 35)", async () => {
   await using stage = new Stage();
   stage.insert();
   // It runs in this thread, where our reader can't move while it waits.
@@ -142,7 +142,7 @@ test("Readers take turns: there is no moment in which the WAL could be truncated
   assert.deepEqual(stage.logged("warn"), []);
 });
 
-test("LiveDatabase begins an index only with a published commit: a spilled transaction that rolls back is no index", async () => {
+test("LiveDatabase begins an index only with a published commit: a spilled transaction that rolls back is no index (case 16)", async () => {
   await using stage = new Stage();
   stage.insert();
   const database = await stage.follow();
@@ -171,7 +171,7 @@ test("LiveDatabase begins an index only with a published commit: a spilled trans
   assert.deepEqual(stage.logged("warn"), []);
 });
 
-test("LiveDatabase copies nothing of a spilled transaction before its commit, and all of it after", async () => {
+test("LiveDatabase copies nothing of a spilled transaction before its commit, and all of it after (case 15)", async () => {
   await using stage = new Stage();
   stage.insert();
   const database = await stage.follow();
@@ -296,7 +296,7 @@ test("Follower.step() keeps the standing reader when the wal-index is broken", a
   assert.equal(follower.shadow.frameCount, lookAt(stage.path).mxFrame);
 });
 
-test("LiveDatabase does not keep an idle neighbour's TRUNCATE waiting (33)", async () => {
+test("LiveDatabase does not keep an idle neighbour's TRUNCATE waiting (case 33)", async () => {
   await using stage = new Stage();
   const neighbour = stage.neighbour();
   for (let round = 0; round < 50; round++) stage.insert();
@@ -351,7 +351,7 @@ test("LiveDatabase follows through salts that jump: repeated TRUNCATE and fresh 
   assert.deepEqual(stage.logged("warn"), []);
 });
 
-test("LiveDatabase checkpoints past a long reader only when it ends, and never fails for it (32)", async () => {
+test("LiveDatabase checkpoints past a long reader only when it ends, and never fails for it (case 32)", async () => {
   await using stage = new Stage();
   stage.insert();
   const database = await stage.follow({ limits: { minPages: 20, maxPages: 60 } });

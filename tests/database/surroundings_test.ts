@@ -144,7 +144,7 @@ test("LiveDatabase is refused when this process has the database already, and th
   assert.equal(first.position!.index, index);
 });
 
-test("LiveDatabase says so and waits while an application keeps everybody out", async () => {
+test("LiveDatabase says so and waits while an application keeps everybody out (case 45)", async () => {
   await using stage = new Stage();
   stage.insert();
   stage.closeApplication();
@@ -333,7 +333,7 @@ test("LiveDatabase writes nothing while nothing happens", async () => {
   assert.equal(look(), before);
 });
 
-test("LiveDatabase gives files and folders the database's mode (41)", async () => {
+test("LiveDatabase gives files and folders the database's mode (case 41)", async () => {
   await using stage = new Stage();
   stage.insert();
   chmodSync(stage.path, 0o640);

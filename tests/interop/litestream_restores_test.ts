@@ -52,7 +52,7 @@ async function replicated(folder: string, options: Omit<WorkloadOptions, "path">
 
 for (const options of CASES) {
   const { pageSize } = options;
-  test(`Litestream restores what walbrook wrote: page size ${pageSize}`, async () => {
+  test(`Litestream restores what walbrook wrote: page size ${pageSize} (case 87)`, async () => {
     const seed = randomInt(2 ** 31);
     using folder = temporaryFolder();
     try {

@@ -46,9 +46,10 @@ async function differencesOf(one: SideBySide): Promise<Partial<Record<Facet, unk
 for (const one of SIDE_BY_SIDE) {
   test(`side by side: ${one.name}`, async () => {
     const found = await differencesOf(one);
-    const { differs = {} } = one;
+    const { differs = {}, unsteady = [] } = one;
     const ids = differenceIds();
     for (const facet of FACETS) {
+      if (unsteady.includes(facet)) continue;
       const id = differs[facet];
       const shown = JSON.stringify(found[facet]);
       if (id === undefined) {

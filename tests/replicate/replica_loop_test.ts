@@ -12,7 +12,7 @@ import { SkippingClock } from "../doubles/moved_clock.ts";
 import { until } from "../doubles/until.ts";
 import { Bench } from "./bench_of_one.ts";
 
-test("ReplicaLoop begins a generation with one snapshot and the WAL's own bytes", async () => {
+test("ReplicaLoop begins a generation with one snapshot and the WAL's own bytes (case 46)", async () => {
   await using bench = new Bench();
   bench.insert();
   await bench.run();
@@ -30,7 +30,7 @@ test("ReplicaLoop begins a generation with one snapshot and the WAL's own bytes"
   assert.deepEqual(bytes, new Uint8Array(readFileSync(`${bench.path}-wal`)).slice(0, offset));
 });
 
-test("ReplicaLoop: a WAL that restarts becomes the next index, byte for byte, with the end of the one before", async () => {
+test("ReplicaLoop: a WAL that restarts becomes the next index, byte for byte, with the end of the one before (case 46)", async () => {
   await using bench = new Bench();
   bench.insert();
   await bench.run();
@@ -49,7 +49,25 @@ test("ReplicaLoop: a WAL that restarts becomes the next index, byte for byte, wi
   await bench.assertRestores();
 });
 
-test("ReplicaLoop waits without a request or an error while there is no database", async () => {
+test("ReplicaLoop.snapshot() labels each snapshot with the index of its time, and there are no others (case 49)", async () => {
+  await using bench = new Bench();
+  bench.insert();
+  await bench.run();
+  await bench.current();
+  const { generation, index } = bench.database.position!;
+  const indexes = [index];
+  for (let round = 0; round < 2; round++) {
+    await bench.restartWal((now) => now > indexes.at(-1)!);
+    const taken = await bench.loop.snapshot({ signal: new AbortController().signal });
+    indexes.push(taken!.position.index);
+  }
+  const listed = await bench.replica.direct.snapshots(generation);
+  assert.deepEqual(listed.map((snapshot) => snapshot.index), indexes);
+  assert.equal(new Set(indexes).size, 3);
+  await bench.assertRestores();
+});
+
+test("ReplicaLoop waits without a request or an error while there is no database (case 47)", async () => {
   await using bench = new Bench({ isEmpty: true });
   await bench.run();
   await bench.database.settle();
@@ -63,7 +81,7 @@ test("ReplicaLoop waits without a request or an error while there is no database
   await bench.assertRestores();
 });
 
-test("ReplicaLoop goes on where the last segment ends, and stores nothing twice", async () => {
+test("ReplicaLoop goes on where the last segment ends, and stores nothing twice (case 48)", async () => {
   await using bench = new Bench();
   bench.insert();
   await bench.run();
@@ -85,7 +103,7 @@ test("ReplicaLoop goes on where the last segment ends, and stores nothing twice"
   await bench.assertRestores();
 });
 
-test("ReplicaLoop lists once at the start of a generation and never again", async () => {
+test("ReplicaLoop lists once at the start of a generation and never again (case 55)", async () => {
   await using bench = new Bench();
   await bench.run();
   await bench.current();
@@ -100,7 +118,7 @@ test("ReplicaLoop lists once at the start of a generation and never again", asyn
   assert.equal(bench.store.of("get").length, 0);
 });
 
-test("ReplicaLoop makes no request while nothing changes", async () => {
+test("ReplicaLoop makes no request while nothing changes (case 55)", async () => {
   await using bench = new Bench();
   await bench.run();
   await bench.current();
@@ -146,7 +164,7 @@ test("ReplicaLoop sends the first change at once, then once an interval", async 
   await bench.assertRestores();
 });
 
-test("ReplicaLoop tries a failed upload again without a change, says so once, and leaves no gap", async () => {
+test("ReplicaLoop tries a failed upload again without a change, says so once, and leaves no gap (case 50)", async () => {
   await using bench = new Bench();
   await bench.run();
   await bench.current();
@@ -201,7 +219,7 @@ test("ReplicaLoop: a lost answer of a PUT makes neither a gap nor other bytes un
   await bench.assertRestores();
 });
 
-test("ReplicaLoop: an upload that breaks off in the middle shows nothing under its name", async () => {
+test("ReplicaLoop: an upload that breaks off in the middle shows nothing under its name (case 51)", async () => {
   await using bench = new Bench();
   await bench.run();
   await bench.current();
@@ -215,7 +233,7 @@ test("ReplicaLoop: an upload that breaks off in the middle shows nothing under i
   await bench.assertRestores();
 });
 
-test("ReplicaLoop stores the newest segment again when it is truncated", async () => {
+test("ReplicaLoop stores the newest segment again when it is truncated (case 52)", async () => {
   await using bench = new Bench();
   await bench.run();
   await bench.current();
@@ -255,7 +273,7 @@ test("ReplicaLoop: a connection that breaks while the newest segment is read doe
   assert.equal(bench.logged("the newest segment can't be read, it is stored again"), 0);
 });
 
-test("ReplicaLoop goes on after a segment that holds the header only", async () => {
+test("ReplicaLoop goes on after a segment that holds the header only (case 53)", async () => {
   await using bench = new Bench();
   bench.insert();
   bench.store.rules = [{ method: "put", times: Infinity }];
@@ -339,7 +357,7 @@ function damageShadow(bench: Bench, back: number): string {
 }
 
 for (const [what, back] of [["page", 100], ["salt", 4096 + 24 - 9], ["checksum", 4096 + 24 - 20]] as const) {
-  test(`ReplicaLoop never shows a segment of a damaged shadow file: a ${what}`, async () => {
+  test(`ReplicaLoop never shows a segment of a damaged shadow file: a ${what} (case 54)`, async () => {
     await using bench = new Bench();
     await bench.run();
     await bench.current();

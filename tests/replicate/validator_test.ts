@@ -230,7 +230,7 @@ test("Validator begins with both counters at 0, validates each interval, and rem
   assert.deepEqual(readdirSync(temporaryPath), ["walbrook-validation-of-somebody-else"]);
 });
 
-test("checksumFile() gives the checksum of the whole file from its pages", async () => {
+test("checksumFile() gives the checksum of the whole file from its pages (case 113)", async () => {
   await using bench = new Bench();
   for (let row = 0; row < 50; row++) bench.insert("x".repeat(1000));
   bench.application!.exec("PRAGMA wal_checkpoint(TRUNCATE)");

@@ -84,7 +84,7 @@ async function pagesOf(options: Omit<RestoreOptions, "outputPath">): Promise<num
   return (await restore({ ...options, outputPath: join(folder.path, "out.db") })).pageCount;
 }
 
-test("restore() takes the generation that reaches farthest, or the one that is named", async () => {
+test("restore() takes the generation that reaches farthest, or the one that is named (case 77)", async () => {
   using folder = temporaryFolder();
   const store = new FileStore({ root: folder.path });
   await putSnapshot(store, NEWER);
@@ -96,7 +96,7 @@ test("restore() takes the generation that reaches farthest, or the one that is n
   await assert.rejects(pagesOf({ clients, generation: "00000000000000ff" }), NoBackupsError);
 });
 
-test("restore() takes the replica that reaches farthest", async () => {
+test("restore() takes the replica that reaches farthest (case 78)", async () => {
   using folder = temporaryFolder();
   const stores = ["a", "b"].map((name) => new FileStore({ root: join(folder.path, name) }));
   await putSnapshot(stores[0]!, NEWER);
@@ -106,7 +106,7 @@ test("restore() takes the replica that reaches farthest", async () => {
   assert.equal(await pagesOf({ clients: clients.toReversed() }), 2);
 });
 
-test("restore() passes over a replica that can't be read while another has something", async () => {
+test("restore() passes over a replica that can't be read while another has something (case 78)", async () => {
   using folder = temporaryFolder();
   const good = new FileStore({ root: join(folder.path, "good") });
   await putSnapshot(good, OLDER);
@@ -120,7 +120,7 @@ test("restore() passes over a replica that can't be read while another has somet
   await assert.rejects(pagesOf({ clients: [bad, empty] }), (error) => !(error instanceof NoBackupsError));
 });
 
-test("restore() finds no backups in a replica that is empty or not there", async () => {
+test("restore() finds no backups in a replica that is empty or not there (case 74)", async () => {
   using folder = temporaryFolder();
   const clients = [new ReplicaClient(new FileStore({ root: join(folder.path, "nothing") }))];
   await assert.rejects(pagesOf({ clients }), {

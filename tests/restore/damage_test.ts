@@ -152,7 +152,7 @@ async function damagePairs(patient: Patient): Promise<number> {
   return caseCount;
 }
 
-test("restore() refuses each object that is missing, cut or flipped and names it", async () => {
+test("restore() refuses each object that is missing, cut or flipped and names it (cases 79, 80)", async () => {
   recordFigure("damage: missing, cut, flipped", await withPatient({}, damageAlone));
 });
 
@@ -230,7 +230,7 @@ test("restore() passes over damage of only a note, says so once and restores the
   });
 });
 
-test("restore() needs nothing that comes before its snapshot", async () => {
+test("restore() needs nothing that comes before its snapshot (case 81)", async () => {
   using folder = temporaryFolder();
   const healthy = await buildReplica({ folder: folder.path, snapshotIndexes: [2] });
   const patient = new Patient(healthy, folder.path);

@@ -153,7 +153,7 @@ async function replicas(): Promise<Bench> {
   return bench;
 }
 
-test("restore() names keys that don't fit, and leaves nothing at the output", async () => {
+test("restore() names keys that don't fit, and leaves nothing at the output (case 69)", async () => {
   await using bench = await replicas();
   const [encrypted, plain] = bench.replicas;
   const cases: [FileStore, Cipher | undefined, RegExp][] = [

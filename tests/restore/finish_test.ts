@@ -46,7 +46,7 @@ async function messageOf(promise: Promise<unknown>): Promise<string> {
   return "it succeeded";
 }
 
-test("restore() leaves one file that only its owner can read", async () => {
+test("restore() leaves one file that only its owner can read (case 70)", async () => {
   await withTarget(async ({ replica, target, outputPath, run }) => {
     await run();
     assert.deepEqual(readdirSync(target), ["out.db"]);
@@ -65,7 +65,7 @@ test("restore() gives the file the mode and owner that are asked for", async () 
   });
 });
 
-test("restore() refuses an output path that exists and leaves it alone", async () => {
+test("restore() refuses an output path that exists and leaves it alone (case 73)", async () => {
   await withTarget(async ({ target, outputPath, run }) => {
     writeFileSync(outputPath, "mine");
     assert.equal(await messageOf(run()), `cannot restore, output path already exists: ${outputPath}`);
@@ -74,7 +74,7 @@ test("restore() refuses an output path that exists and leaves it alone", async (
   });
 });
 
-test("restore() makes missing folders and removes them when it fails", async () => {
+test("restore() makes missing folders and removes them when it fails (case 72)", async () => {
   await withTarget(async ({ target, run }) => {
     const outputPath = join(target, "a", "b", "out.db");
     const { files } = failFiles(systemFiles, [{ kind: "sync", code: "EIO" }]);
@@ -85,7 +85,7 @@ test("restore() makes missing folders and removes them when it fails", async () 
   });
 });
 
-test("restore() overwrites the temporary file of an earlier run", async () => {
+test("restore() overwrites the temporary file of an earlier run (case 84)", async () => {
   await withTarget(async ({ replica, target, outputPath, run }) => {
     writeFileSync(`${outputPath}.tmp`, new Uint8Array(1_000_000).fill(7));
     await run();
@@ -94,7 +94,7 @@ test("restore() overwrites the temporary file of an earlier run", async () => {
   });
 });
 
-test("restore() removes orphaned side files before the rename", async () => {
+test("restore() removes orphaned side files before the rename (case 83)", async () => {
   await withTarget(async ({ replica, target, outputPath, run }) => {
     for (const suffix of ["-wal", "-shm", "-journal"]) writeFileSync(outputPath + suffix, "orphan");
     const { files, calls } = recordFiles(systemFiles, { kinds: ["sync", "remove", "rename", "sync-folder"] });
@@ -179,7 +179,7 @@ test("restore() gives way to one that took over its temporary name unseen", asyn
   });
 });
 
-test("restore() leaves nothing behind on a full disk, a failed rename, a failed write", async () => {
+test("restore() leaves nothing behind on a full disk, a failed rename, a failed write (case 84)", async () => {
   await withTarget(async ({ target, outputPath, run }) => {
     for (const kind of ["write", "truncate", "sync", "rename", "open"] as const) {
       const rules = [{ kind, code: "ENOSPC", path: /target/ }];

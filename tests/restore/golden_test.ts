@@ -10,7 +10,7 @@ import { temporaryFolder } from "../doubles/temporary_folder.ts";
 
 const root = fileURLToPath(new URL("../golden/seed_512", import.meta.url));
 
-test("restore() brings the golden replica back to the given bytes", async () => {
+test("restore() brings the golden replica back to the given bytes (case 63)", async () => {
   using folder = temporaryFolder();
   const outputPath = join(folder.path, "out.db");
   const client = new ReplicaClient(new FileStore({ root }));

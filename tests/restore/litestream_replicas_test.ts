@@ -104,7 +104,7 @@ const CASES: readonly Pick<WorkloadOptions, "pageSize" | "autoVacuum">[] = [
 
 for (const options of CASES) {
   const { pageSize } = options;
-  test(`restore() equals Litestream's own and the live database: page size ${pageSize}`, async () => {
+  test(`restore() equals Litestream's own and the live database: page size ${pageSize} (cases 70, 87)`, async () => {
     const seed = randomInt(2 ** 31);
     using folder = temporaryFolder();
     try {

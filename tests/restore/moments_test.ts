@@ -58,7 +58,7 @@ test("restore() to a moment goes by the store's times where there are no notes",
   }
 });
 
-test("restore() to a moment before the first snapshot finds nothing, after the last commit finds all", async () => {
+test("restore() to a moment before the first snapshot finds nothing, after the last commit finds all (case 76)", async () => {
   using folder = temporaryFolder();
   const replica = await buildReplica({ folder: folder.path });
   const before = new Date(BUILT_FROM.getTime() - 1);

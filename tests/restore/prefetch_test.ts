@@ -122,7 +122,7 @@ test("Prefetcher drops what was left unread of an object, also where that fails"
   }
 });
 
-test("Prefetcher names an object that went away or grew, and passes on that one became shorter", async () => {
+test("Prefetcher names an object that went away or grew, and passes on that one became shorter (case 86)", async () => {
   using folder = temporaryFolder();
   const { store, objects } = await storeOf(folder.path);
   const third = objects[2]!;

@@ -118,7 +118,7 @@ test("WalReplay takes checksums of either byte order", async () => {
   }
 });
 
-test("WalReplay drops a last transaction that is not complete", async () => {
+test("WalReplay drops a last transaction that is not complete (case 85)", async () => {
   const wal = walOf([change(2, 0xb2), change(1, 0xb1, 0), change(3, 0xb3, 0)]);
   for (const arenaPages of [1, 2, 4]) {
     const { pages, position } = await restored([[0, 0, wal]], { arenaPages });

@@ -2,7 +2,7 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { parseBindAddress, serverUrl } from "../../src/serve/bind_address.ts";
 
-test("parseBindAddress() takes host and port, and serverUrl() shows them (109)", () => {
+test("parseBindAddress() takes host and port, and serverUrl() shows them (case 109)", () => {
   const cases: [string, string, string][] = [
     [":9090", "", "http://localhost:9090/metrics"],
     ["0.0.0.0:9090", "0.0.0.0", "http://0.0.0.0:9090/metrics"],
@@ -17,7 +17,7 @@ test("parseBindAddress() takes host and port, and serverUrl() shows them (109)",
   }
 });
 
-test("parseBindAddress() refuses an address without a port (109)", () => {
+test("parseBindAddress() refuses an address without a port (case 109)", () => {
   for (const addr of ["9090", "localhost", "localhost:", ":", "::1", "[::1]", "a:b:1", "[::1]x:1"]) {
     assert.throws(() => parseBindAddress(addr), {
       name: "UsageError",

@@ -131,7 +131,7 @@ test("serve() has nothing else: 404, and 405 for other methods", async () => {
   await post.body?.cancel();
 });
 
-test("serve() says where, on all interfaces for an empty host, shown as localhost (109)", async () => {
+test("serve() says where, on all interfaces for an empty host, shown as localhost (case 109)", async () => {
   const { server, records, base } = await served(":0");
   await using _ = server;
   const port = new URL(base).port;

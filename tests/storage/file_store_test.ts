@@ -67,7 +67,7 @@ async function failureOf(promise: Promise<unknown>): Promise<string> {
   return text;
 }
 
-test("FileStore refuses an empty and a relative root", () => {
+test("FileStore refuses an empty and a relative root (case 4)", () => {
   assert.throws(() => new FileStore({ root: "" }), {
     name: "UsageError",
     message: "file replica path required",

@@ -14,7 +14,7 @@ import {
 
 const GENERATION = "0123456701234567";
 
-test("snapshotKey() and segmentKey() write index and offset in eight hex digits", () => {
+test("snapshotKey() and segmentKey() write index and offset in eight hex digits (case 1)", () => {
   const prefix = `generations/${GENERATION}`;
   assert.equal(
     snapshotKey({ generation: GENERATION, index: 1000 }),
@@ -30,13 +30,13 @@ test("snapshotKey() and segmentKey() write index and offset in eight hex digits"
   );
 });
 
-test("generationPrefix(), snapshotsPrefix() and segmentsPrefix() end in a slash", () => {
+test("generationPrefix(), snapshotsPrefix() and segmentsPrefix() end in a slash (case 2)", () => {
   assert.equal(generationPrefix(GENERATION), `generations/${GENERATION}/`);
   assert.equal(snapshotsPrefix(GENERATION), `generations/${GENERATION}/snapshots/`);
   assert.equal(segmentsPrefix(GENERATION), `generations/${GENERATION}/wal/`);
 });
 
-test("every key function asks for a generation in the words that scripts know", () => {
+test("every key function asks for a generation in the words that scripts know (case 3)", () => {
   const cases: [() => string, string][] = [
     [() => generationPrefix(""), "cannot determine generation path: generation required"],
     [() => snapshotsPrefix(""), "cannot determine snapshots path: generation required"],
@@ -61,7 +61,7 @@ test("snapshotKey() and segmentKey() never write a name that no reader takes bac
   }
 });
 
-test("parseSnapshotName() takes its own pattern and nothing else", () => {
+test("parseSnapshotName() takes its own pattern and nothing else (case 5)", () => {
   const cases: [string, number | undefined][] = [
     ["000003e8.snapshot.lz4", 1000],
     ["7fffffff.snapshot.lz4", MAX_INDEX],
@@ -79,7 +79,7 @@ test("parseSnapshotName() takes its own pattern and nothing else", () => {
   for (const [name, index] of cases) assert.equal(parseSnapshotName(name), index, name);
 });
 
-test("parseSegmentName() takes its own pattern and nothing else", () => {
+test("parseSegmentName() takes its own pattern and nothing else (cases 5, 6)", () => {
   const cases: [string, { index: number; offset: number } | undefined][] = [
     ["000003e8_000003e9.wal.lz4", { index: 1000, offset: 1001 }],
     ["000000ff_123456789.wal.lz4", { index: 255, offset: 0x123456789 }],

@@ -19,7 +19,7 @@ async function fill(client: ReplicaClient, keys: string[]): Promise<void> {
   for (const [size, key] of keys.entries()) await client.store.put(key, new Uint8Array(size + 1));
 }
 
-test("ReplicaClient.generations() sorts them and passes over what is none", async () => {
+test("ReplicaClient.generations() sorts them and passes over what is none (case 56)", async () => {
   using folder = temporaryFolder();
   const client = new ReplicaClient(new FileStore({ root: folder.path }));
   assert.deepEqual(await client.generations(), []);
@@ -30,7 +30,7 @@ test("ReplicaClient.generations() sorts them and passes over what is none", asyn
   assert.deepEqual(await client.generations(), [A, B, C]);
 });
 
-test("ReplicaClient.snapshots() gives index, stored size and time by rising index", async () => {
+test("ReplicaClient.snapshots() gives index, stored size and time by rising index (case 57)", async () => {
   using folder = temporaryFolder();
   const client = new ReplicaClient(new FileStore({ root: folder.path }));
   await fill(client, [
@@ -50,7 +50,7 @@ test("ReplicaClient.snapshots() gives index, stored size and time by rising inde
   assert.deepEqual(await client.snapshots(C), []);
 });
 
-test("ReplicaClient.segments() sorts by index, then by offset as a number", async () => {
+test("ReplicaClient.segments() sorts by index, then by offset as a number (case 82)", async () => {
   using folder = temporaryFolder();
   const client = new ReplicaClient(new FileStore({ root: folder.path }));
   const positions = [[2, 0], [0, 0x123456789], [0, 0xfffffff0], [1, 4152], [0, 0], [1, 32]] as const;
@@ -76,7 +76,7 @@ test("ReplicaClient.snapshots() and segments() refuse an empty generation", asyn
   });
 });
 
-test("a snapshot and a segment come back byte for byte through the store", async () => {
+test("a snapshot and a segment come back byte for byte through the store (case 58)", async () => {
   using folder = temporaryFolder();
   const { store } = new ReplicaClient(new FileStore({ root: folder.path }));
   const keys = [snapshotKey({ generation: A, index: 0 }), segmentKey({ generation: A, index: 0, offset: 0 })];
@@ -87,7 +87,7 @@ test("a snapshot and a segment come back byte for byte through the store", async
   }
 });
 
-test("segments of two generations are deleted in one call, missing ones too", async () => {
+test("segments of two generations are deleted in one call, missing ones too (case 59)", async () => {
   using folder = temporaryFolder();
   const client = new ReplicaClient(new FileStore({ root: folder.path }));
   const keys = [A, B].flatMap((generation) =>
@@ -118,7 +118,7 @@ test("ReplicaClient.deleteGeneration() takes one generation whole and leaves the
   await client.deleteGeneration(C);
 });
 
-test("ReplicaClient is named after its store's type unless told otherwise", () => {
+test("ReplicaClient is named after its store's type unless told otherwise (case 114)", () => {
   const store = new FileStore({ root: "/backup" });
   assert.equal(new ReplicaClient(store).name, "file");
   assert.equal(new ReplicaClient(store, "second").name, "second");

@@ -21,7 +21,7 @@ function swapped(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return turned;
 }
 
-test("walChecksum() gives the published sums of a header and a frame", () => {
+test("walChecksum() gives the published sums of a header and a frame (case 11)", () => {
   const header = walChecksum(HEADER, { bigEndian: false });
   assert.deepEqual(header, AFTER_HEADER);
   assert.deepEqual(walChecksum(FRAME, { bigEndian: false, seed: header }), AFTER_FRAME);
@@ -34,7 +34,7 @@ test("walChecksum() over big-endian words is that of the bytes turned round", ()
   assert.notDeepEqual(walChecksum(HEADER, { bigEndian: true }), AFTER_HEADER);
 });
 
-test("RunningChecksum gives the same in steps of every length", () => {
+test("RunningChecksum gives the same in steps of every length (case 11)", () => {
   for (const bigEndian of [false, true]) {
     const whole = walChecksum(FRAME, { bigEndian, seed: AFTER_HEADER });
     for (const step of [2, 4, 6, 64, 1024]) {

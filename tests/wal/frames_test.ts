@@ -25,7 +25,7 @@ function summary(bytes: Uint8Array, chain: WalChain) {
   return { frameCount, committedCount, commitCount, pageCount, stop };
 }
 
-test("scanFrames() counts frames and commits in both byte orders and every page size", () => {
+test("scanFrames() counts frames and commits in both byte orders and every page size (case 12)", () => {
   for (const bigEndian of [false, true]) {
     for (let pageSize = 512; pageSize <= 65536; pageSize *= 2) {
       const { frames, chain } = made({ pageSize, bigEndian });
@@ -55,7 +55,7 @@ test("scanFrames() goes on from where another scan ended", () => {
   }
 });
 
-test("scanFrames() counts nothing of a transaction without its commit frame", () => {
+test("scanFrames() counts nothing of a transaction without its commit frame (case 15)", () => {
   const { frames, chain } = made({ frames: [{ pageNumber: 1 }, { pageNumber: 2 }] });
   const scan = scanFrames(frames, chain);
   assert.equal(scan.frameCount, 2);
@@ -64,7 +64,7 @@ test("scanFrames() counts nothing of a transaction without its commit frame", ()
   assert.deepEqual(scan.committedChecksum, chain.checksum);
 });
 
-test("scanFrames() stops before a frame with other salts", () => {
+test("scanFrames() stops before a frame with other salts (case 13)", () => {
   for (const salts of [[MADE_SALTS[0] + 1, MADE_SALTS[1]], [MADE_SALTS[0], MADE_SALTS[1] ^ 1]] as const) {
     const { frames, chain } = made({
       frames: FRAMES.map((frame, at) => at === 3 ? { ...frame, salts } : frame),
@@ -79,7 +79,7 @@ test("scanFrames() stops before a frame with other salts", () => {
   }
 });
 
-test("scanFrames() stops before the frame that any flipped bit is in", () => {
+test("scanFrames() stops before the frame that any flipped bit is in (case 14)", () => {
   const { frames, chain } = made();
   const size = frameSize(512);
   for (let byte = 3 * size; byte < 4 * size; byte++) {

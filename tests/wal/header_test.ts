@@ -41,7 +41,7 @@ test("parseWalHeader() refuses every flipped bit", () => {
   parseWalHeader(bytes);
 });
 
-test("parseWalHeader() says what is wrong", () => {
+test("parseWalHeader() says what is wrong (case 12)", () => {
   assert.throws(() => parseWalHeader(new Uint8Array(31)), /wal header has 31 bytes, not 32/);
   assert.throws(() => parseWalHeader(withField(0, 0x377f0684)), /invalid wal header magic: 377f0684/);
   assert.throws(() => parseWalHeader(withField(4, 3007001)), /unknown wal format version: 3007001/);

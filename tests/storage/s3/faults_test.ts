@@ -324,7 +324,7 @@ test("S3Store.delete() falls back to single deletes for good where the server ha
   assert.equal(proxy.seen.filter(({ method }) => method === "DELETE").length, 6);
 });
 
-test("S3Store.delete() tries again what failed in passing and throws the first refusal after trying all", async () => {
+test("S3Store.delete() tries again what failed in passing and throws the first refusal after trying all (case 60)", async () => {
   await using opened = await proxied(await minio());
   const { store, proxy, path } = opened;
   const keys = [1, 2, 3].map((index) => segmentKey({ generation: "0123456789abcdef", index, offset: 0 }));

@@ -133,6 +133,20 @@ test("S3Store asks for nothing when nothing is asked of it, and once for each sm
   assert.equal(proxy.counts().PUT, 5 + 1 + 4 + 1, "begin, four parts, end");
 });
 
+test("S3Store.delete() takes 2500 objects with three requests, of a thousand at most (case 60)", async () => {
+  await using opened = await proxied(await minio());
+  const { store, proxy } = opened;
+  const keys = Array.from(
+    { length: 2500 },
+    (_, index) => segmentKey({ generation: "0123456789abcdef", index, offset: 0 }),
+  );
+  await store.put(keys[2499]!, pattern(10, 1));
+  proxy.seen.length = 0;
+  await store.delete(keys);
+  assert.equal(proxy.counts().DELETE, 3);
+  assert.deepEqual(await keysOf(store), []);
+});
+
 test("S3Store counts its requests under Litestream's names", async () => {
   const counted: string[] = [];
   const metrics = {
