@@ -34,6 +34,8 @@ export type Fault =
   | { readonly act: "silence" }
   /** The connection is closed before anything is sent on. */
   | { readonly act: "drop" }
+  /** Passed on so much later. */
+  | { readonly act: "delay"; readonly ms: number }
   /** The answer's body stops after so many bytes: closed, or silent for good. */
   | { readonly act: "cut"; readonly after: number; readonly how: "close" | "stall" }
   /** A byte of the body that goes up or comes down is another one. */
@@ -91,6 +93,7 @@ export async function startFaultProxy({ upstreamPort }: { upstreamPort: number }
     }
     if (fault?.act === "silence") return;
     if (fault?.act === "drop") return void incoming.socket.destroy();
+    if (fault?.act === "delay") await new Promise((resolve) => setTimeout(resolve, fault.ms));
     if (fault?.act === "corrupt" && fault.which === "request" && body.length > 0) {
       body[body.length >> 1]! ^= 1;
     }
