@@ -72,6 +72,14 @@ export class Walbrook implements AsyncDisposable {
     );
   }
 
+  /** Wait for `text` on standard output. */
+  async prints(text: string): Promise<void> {
+    await until(
+      () => this.#stdout.includes(text),
+      () => `walbrook to print "${text}"; it printed:\n${this.#stdout}`,
+    );
+  }
+
   get isRunning(): boolean {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }

@@ -1,53 +1,70 @@
-/** Builds the objects of a run from what was asked for; the only file that knows concrete stores. */
-import type { ReplicateRequest } from "./replicate.ts";
+/** Builds the objects of a run from its configuration; the only file that knows concrete stores. */
 import { Semaphore } from "../async.ts";
+import type { DatabaseConfig, ReplicaConfig } from "../config/configuration.ts";
 import { UsageError } from "../errors.ts";
 import { LiveDatabase } from "../database/database.ts";
 import type { Logger } from "../logger.ts";
 import type { ReplicaOptions } from "../replicate/replica_loop.ts";
-import { Replicator } from "../replicate/replicator.ts";
+import { Replicator, type ReplicatorReplica } from "../replicate/replicator.ts";
 import { type Files, type FileStat, systemFiles } from "../runtime/files.ts";
 import { parentFolder } from "../runtime/paths.ts";
-import { environment, expandPath } from "../runtime/process.ts";
+import { environment } from "../runtime/process.ts";
 import { FileStore } from "../storage/file_store.ts";
 import type { FilePermissions } from "../storage/file_root.ts";
 import type { ObjectStore } from "../storage/object_store.ts";
 import { ReplicaClient } from "../storage/replica_client.ts";
-import type { SupportedReplicaUrl } from "../storage/replica_url.ts";
 import { sharesDevice } from "../storage/shares_device.ts";
 
 /** Snapshots of all databases that run at once: each holds its WAL and compresses on the same cores. */
 const SNAPSHOT_COUNT = 2;
 
-/** What a run takes beside the request. */
+/** What a run takes beside its configuration. */
 export interface RunParts {
   readonly logger: Logger;
   readonly onSnapshotProgress?: ReplicaOptions["onSnapshotProgress"];
 }
 
-/** What a store takes beside its address. */
-interface StoreParts {
+/** What a replica takes beside its configuration. */
+export interface ReplicaParts {
   /** Whose mode and owner new files take. */
   readonly databasePath?: string | undefined;
   readonly files?: Files;
   readonly logger: Logger;
 }
 
-/** The store that a replica's address names; credentials come from where AWS's own tools look for them. */
-export async function openStore(
-  address: SupportedReplicaUrl,
-  { databasePath, files = systemFiles, logger }: StoreParts,
+/**
+ * A client of the replica, with the keys that its objects are encrypted with. Nothing is sent yet.
+ *
+ * @throws {UsageError} for a type that is still to come, or settings that can't be used
+ */
+export async function openReplica(config: ReplicaConfig, parts: ReplicaParts): Promise<ReplicaClient> {
+  const { identities, recipients, name } = config;
+  const store = await openStore(config, parts);
+  if (identities.length === 0 && recipients.length === 0) return new ReplicaClient(store, name);
+  const { createAgeCipher } = await import("../codec/age.ts");
+  return new ReplicaClient(store, name, { cipher: createAgeCipher({ identities, recipients }) });
+}
+
+/** The store of a replica; credentials that the configuration lacks come from where AWS's own tools look for them. */
+async function openStore(
+  config: ReplicaConfig,
+  { databasePath, files = systemFiles, logger }: ReplicaParts,
 ): Promise<ObjectStore> {
-  if (address.type === "s3") {
+  if (config.type === "s3") {
     const { openS3Store } = await import("../storage/s3/open.ts");
-    const { host, path } = address;
-    return openS3Store({ urlHost: host, path }, { env: environment(), files, logger });
+    return openS3Store(config, { env: environment(), files, logger });
   }
-  return new FileStore({
-    root: expandPath(address.path),
-    files,
-    permissions: databasePath === undefined ? () => undefined : () => permissionsOf(databasePath, files),
-  });
+  if (config.type === "file") {
+    return new FileStore({
+      root: config.path,
+      files,
+      mustExist: config.mustExist,
+      permissions: databasePath === undefined ? () => undefined : () => permissionsOf(databasePath, files),
+    });
+  }
+  throw new UsageError(
+    `replica ${config.name}: type ${config.type} is not in this version yet: it replicates to folders and to S3`,
+  );
 }
 
 /** New objects are as readable as the database, new folders as the database's folder. */
@@ -67,39 +84,72 @@ function ownerOf({ uid, gid }: FileStat): { uid: number; gid: number } {
   return { uid, gid };
 }
 
-/** One database with the replicas of a `replicate` command line. */
-export async function assembleReplicator(request: ReplicateRequest, parts: RunParts): Promise<Replicator> {
-  const { logger } = parts;
-  const path = expandPath(request.databasePath);
-  refuseRepeated(request);
-  const database = new LiveDatabase({ path, logger });
-  logger.info("initialized db", { path });
+/**
+ * All databases of a run with their replicas; what they share they share over the whole run.
+ *
+ * @throws {UsageError} as `openReplica()`
+ */
+export async function assembleReplicators(
+  databases: readonly DatabaseConfig[],
+  parts: RunParts,
+): Promise<Replicator[]> {
   const snapshots = new Semaphore(SNAPSHOT_COUNT);
-  const replicas = await Promise.all(request.replicas.map(async ({ name, address }) => {
-    const client = new ReplicaClient(await openStore(address, { databasePath: path, logger }), name);
-    logger.info("replicating to", {
-      name,
-      type: client.store.type,
-      "sync-interval": "1s",
-      path: client.store.place,
-    });
-    const { onSnapshotProgress } = parts;
+  const replicators: Replicator[] = [];
+  for (const config of databases) replicators.push(await assembleReplicator(config, { ...parts, snapshots }));
+  return replicators;
+}
+
+async function assembleReplicator(
+  config: DatabaseConfig,
+  { logger, snapshots, onSnapshotProgress }: RunParts & { snapshots: Semaphore },
+): Promise<Replicator> {
+  const { path } = config;
+  const database = new LiveDatabase({
+    path,
+    metaPath: config.metaPath,
+    monitorIntervalMs: config.monitorIntervalMs,
+    limits: {
+      minPages: config.minCheckpointPageCount,
+      maxPages: config.maxCheckpointPageCount,
+      truncatePages: config.truncatePageCount,
+      intervalMs: config.checkpointIntervalMs,
+    },
+    logger,
+  });
+  logger.info("initialized db", { path });
+  const replicas: ReplicatorReplica[] = [];
+  for (const replica of config.replicas) {
+    const client = await openReplica(replica, { databasePath: path, logger });
+    logReplica(replica, { client, logger });
     // A snapshot on its way to a server would hold the WAL for as long as the upload takes.
-    const stagePath = client.store.type === "file" ? undefined : database.meta.path;
-    return { client, logger, snapshots, onSnapshotProgress, stagePath };
-  }));
-  for (const { client } of replicas) await warnOfSharedDevice(client, { path, logger });
+    const stagePath = replica.type === "file" ? undefined : database.meta.path;
+    replicas.push({ client, logger, snapshots, onSnapshotProgress, stagePath, ...paceOf(replica) });
+    await warnOfSharedDevice(client, { path, logger });
+  }
   return new Replicator({ database, replicas, logger });
 }
 
-/** Two loops on one place would each take the other's objects for their own. */
-function refuseRepeated({ replicas }: ReplicateRequest): void {
-  const places = replicas.map(({ address }) =>
-    address.type === "file" ? expandPath(address.path) : `${address.type}://${address.host}/${address.path}`
-  );
-  const repeated = places.find((place, at) => places.indexOf(place) !== at);
-  if (repeated === undefined) return;
-  throw new UsageError(`replica ${repeated} is given twice: give each replica a place of its own`);
+function paceOf(replica: ReplicaConfig): Pick<ReplicatorReplica, "syncIntervalMs" | "duties"> {
+  return {
+    syncIntervalMs: replica.syncIntervalMs,
+    duties: {
+      retention: { retentionMs: replica.retentionMs, checkIntervalMs: replica.retentionCheckIntervalMs },
+      snapshotIntervalMs: replica.snapshotIntervalMs,
+      validation: { intervalMs: replica.validationIntervalMs },
+    },
+  };
+}
+
+function logReplica(
+  config: ReplicaConfig,
+  { client, logger }: { client: ReplicaClient; logger: Logger },
+): void {
+  logger.info("replicating to", {
+    name: config.name,
+    type: config.type,
+    "sync-interval": { durationMs: config.syncIntervalMs },
+    path: client.store.place,
+  });
 }
 
 async function warnOfSharedDevice(

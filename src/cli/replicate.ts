@@ -3,6 +3,11 @@ import { UsageError } from "../errors.ts";
 import { parseSupportedReplicaUrl, type SupportedReplicaUrl } from "../storage/replica_url.ts";
 import type { Command } from "./command.ts";
 import { parseFlags } from "./flags.ts";
+import {
+  CONFIGURATION_FLAGS,
+  type ConfigurationRequest,
+  configurationRequest,
+} from "./configuration_flags.ts";
 
 /** One destination and the name it goes by in logs. */
 export interface NamedReplica {
@@ -10,18 +15,23 @@ export interface NamedReplica {
   readonly address: SupportedReplicaUrl;
 }
 
-/** What `replicate` is to do. */
-export interface ReplicateRequest {
+/** A database that the command line names. */
+export interface NamedDatabase {
   /** As typed. */
-  readonly databasePath: string;
+  readonly path: string;
   /** At least one, with names of their own. */
   readonly replicas: readonly NamedReplica[];
 }
 
+/** What `replicate` is to do. */
+export interface ReplicateRequest extends ConfigurationRequest {
+  /** Absent: the databases of the configuration file. */
+  readonly database?: NamedDatabase | undefined;
+}
+
 const FLAGS = {
-  "config": { kind: "string" },
+  ...CONFIGURATION_FLAGS,
   "exec": { kind: "string" },
-  "no-expand-env": { kind: "boolean" },
 } as const;
 
 const USAGE = `
@@ -30,18 +40,27 @@ replicas, until it is told to end by SIGINT or SIGTERM. What is missing is sent 
 
 Usage:
 
+    walbrook replicate [-config PATH] [-no-expand-env]
+
     walbrook replicate DB_PATH REPLICA_URL...
 
-DB_PATH may come to be later. REPLICA_URL is a folder, a file:// or an s3:// URL. Credentials
+The first form takes databases and replicas from the configuration file. DB_PATH may come to be later. REPLICA_URL is a folder, a file:// or an s3:// URL. Credentials
 for S3 come from where AWS's own tools look: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, shared
 files, or the machine's role.
 
 Arguments:
 
+    -config PATH
+        The configuration file.
+        Default: WALBROOK_CONFIG, LITESTREAM_CONFIG, /etc/walbrook.yml or /etc/litestream.yml
+
     -no-expand-env
-        Accepted for scripts that pass it, without effect.
+        Take $NAME and \${NAME} in the configuration file as they stand.
 
 Examples:
+
+    # Everything in /etc/walbrook.yml or /etc/litestream.yml.
+    $ walbrook replicate
 
     # To a folder.
     $ walbrook replicate /data/app.db /backup/app
@@ -58,16 +77,14 @@ Examples:
  */
 export function parseReplicateArguments(args: readonly string[]): ReplicateRequest {
   const { flags, positional } = parseFlags(args, FLAGS);
-  const [databasePath, ...urls] = positional;
+  const [path, ...urls] = positional;
+  const configuration = configurationRequest(flags);
   if (flags.exec !== undefined) throw new UsageError("-exec: not supported yet: start the program by itself");
-  if (databasePath === undefined || databasePath === "") {
-    throw new UsageError(
-      "database path required: configuration files are not supported yet: give DB_PATH and REPLICA_URL",
-    );
-  }
-  if (urls.length === 0) throw new UsageError(`must specify at least one replica URL for ${databasePath}`);
+  if (path === undefined) return configuration;
+  if (path === "") throw new UsageError("database path required");
+  if (urls.length === 0) throw new UsageError(`must specify at least one replica URL for ${path}`);
   if (flags.config !== undefined) throw new UsageError("cannot specify a replica URL and the -config flag");
-  return { databasePath, replicas: nameReplicas(urls.map(parseSupportedReplicaUrl)) };
+  return { ...configuration, database: { path, replicas: nameReplicas(urls.map(parseSupportedReplicaUrl)) } };
 }
 
 /** Named by their type: `file`, `file-2`, `file-3`. */

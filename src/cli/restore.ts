@@ -1,9 +1,11 @@
 /** `walbrook restore`: what it is asked for. */
 import { UsageError } from "../errors.ts";
 import { isGeneration, MAX_INDEX } from "../position.ts";
-import { isReplicaUrl, parseSupportedReplicaUrl, type SupportedReplicaUrl } from "../storage/replica_url.ts";
+import { isReplicaUrl } from "../storage/replica_url.ts";
 import type { Command } from "./command.ts";
+import { CONFIGURATION_FLAGS, configurationRequest } from "./configuration_flags.ts";
 import { parseFlags } from "./flags.ts";
+import { checkSource, type SourceRequest } from "./source_request.ts";
 
 const DEFAULT_PARALLELISM = 8;
 const MAX_PARALLELISM = 256;
@@ -17,10 +19,10 @@ export interface OwnerRequest {
 
 /** What `restore` is to do; absent means not asked for. */
 export interface RestoreRequest {
-  /** With its path as typed; `expandPath()` makes it absolute. */
-  readonly replica: SupportedReplicaUrl;
-  /** As typed. */
-  readonly outputPath: string;
+  /** From where. */
+  readonly source: SourceRequest;
+  /** As typed; absent: the path of the database in the configuration. */
+  readonly outputPath?: string | undefined;
   readonly generation?: string | undefined;
   readonly index?: number | undefined;
   /** Restore the state at this moment. */
@@ -37,6 +39,7 @@ export interface RestoreRequest {
 }
 
 const FLAGS = {
+  ...CONFIGURATION_FLAGS,
   "o": { kind: "string" },
   "replica": { kind: "string" },
   "generation": { kind: "value", parse: parseGenerationFlag },
@@ -45,8 +48,6 @@ const FLAGS = {
   "parallelism": { kind: "integer" },
   "if-db-not-exists": { kind: "boolean" },
   "if-replica-exists": { kind: "boolean" },
-  "config": { kind: "string" },
-  "no-expand-env": { kind: "boolean" },
   "mode": { kind: "value", parse: parseModeFlag },
   "owner": { kind: "value", parse: parseOwnerFlag },
   // Old help texts listed it, and old scripts pass it.
@@ -59,15 +60,29 @@ has, or the one at a WAL index or a moment.
 
 Usage:
 
+    walbrook restore [flags] DB_PATH
+
     walbrook restore [flags] -o PATH REPLICA_URL
 
-REPLICA_URL is a folder, a file:// or an s3:// URL. Credentials for S3 come from where AWS's own
+The first form takes a database of the configuration file, and its replicas. REPLICA_URL is a folder, a file:// or an s3:// URL. Credentials for S3 come from where AWS's own
 tools look: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, shared files, or the machine's role.
 
 Arguments:
 
     -o PATH
         Where the database is written. It must not exist; missing folders are made.
+        Default: DB_PATH
+
+    -replica NAME
+        Restore from this replica of the database.
+        Default: the one with the newest data.
+
+    -config PATH
+        The configuration file.
+        Default: WALBROOK_CONFIG, LITESTREAM_CONFIG, /etc/walbrook.yml or /etc/litestream.yml
+
+    -no-expand-env
+        Take $NAME and \${NAME} in the configuration file as they stand.
 
     -generation NAME
         Restore from this generation.
@@ -97,10 +112,13 @@ Arguments:
     -owner UID[:GID]
         Owner of the restored file, in numbers. Default: who runs the command.
 
-    -replica NAME, -no-expand-env, -v
-        Accepted for scripts that pass them, without effect.
+    -v
+        Accepted for scripts that pass it, without effect.
 
 Examples:
+
+    # A database of the configuration file, to where it was.
+    $ walbrook restore /data/app.db
 
     # The newest state of a replica in a folder.
     $ walbrook restore -o /data/app.db /backup/app
@@ -120,18 +138,23 @@ Examples:
  */
 export function parseRestoreArguments(args: readonly string[]): RestoreRequest {
   const { flags, positional } = parseFlags(args, FLAGS);
-  const [source, ...extra] = positional;
-  if (source === undefined || source === "") throw new UsageError("database path or replica URL required");
-  if (extra.length > 0) throw new UsageError("too many arguments");
-  if (flags.config !== undefined) {
-    throw new UsageError(
-      isReplicaUrl(source)
-        ? "cannot specify a replica URL and the -config flag"
-        : "-config: configuration files are not supported yet: give the replica's folder or URL",
-    );
+  const [argument, ...extra] = positional;
+  if (argument === undefined || argument === "") {
+    throw new UsageError("database path or replica URL required");
   }
-  const replica = parseSupportedReplicaUrl(source);
-  if (flags.o === undefined || flags.o === "") throw new UsageError("output path required");
+  if (extra.length > 0) throw new UsageError("too many arguments");
+  const isUrl = isReplicaUrl(argument);
+  const outputPath = flags.o || undefined;
+  const source: SourceRequest = {
+    ...configurationRequest(flags),
+    argument,
+    // A URL is one replica by itself.
+    replicaName: isUrl ? undefined : flags.replica || undefined,
+    // Without an output, the database itself is what is restored.
+    takesFolder: outputPath !== undefined,
+  };
+  checkSource(source);
+  if (isUrl && outputPath === undefined) throw new UsageError("output path required");
   const timestamp = flags.timestamp === undefined || flags.timestamp === ""
     ? undefined
     : parseTimestamp(flags.timestamp);
@@ -143,8 +166,8 @@ export function parseRestoreArguments(args: readonly string[]): RestoreRequest {
     throw new UsageError(`invalid -parallelism ${parallelism}, at most ${MAX_PARALLELISM}`);
   }
   return {
-    replica,
-    outputPath: flags.o,
+    source,
+    outputPath,
     generation: flags.generation,
     index: flags.index,
     timestamp,

@@ -1,9 +1,9 @@
 /** What `walbrook restore` does. */
-import { openStore } from "./assemble.ts";
+import { openReplica } from "./assemble.ts";
 import type { Output } from "./command.ts";
-import { createLogger } from "./logger.ts";
 import { ProgressLine } from "./progress.ts";
 import type { RestoreRequest } from "./restore.ts";
+import { findSource } from "./source.ts";
 import { systemFiles } from "../runtime/files.ts";
 import {
   type EndSignal,
@@ -16,12 +16,12 @@ import {
 import { NoBackupsError } from "../errors.ts";
 import type { RestoreTarget } from "../restore/plan.ts";
 import { restore, type RestoreOptions } from "../restore/restore.ts";
-import { ReplicaClient } from "../storage/replica_client.ts";
+import type { ReplicaClient } from "../storage/replica_client.ts";
 
 /** Restore; returns the exit code. */
 export async function runRestore(request: RestoreRequest, output: Output): Promise<number> {
-  const logger = createLogger({ write: output.writeError });
-  const outputPath = expandPath(request.outputPath);
+  const { replicas, database, logger } = await findSource(request.source, output);
+  const outputPath = request.outputPath === undefined ? database!.path : expandPath(request.outputPath);
   if (request.ifDatabaseNotExists && await systemFiles.stat(outputPath) !== undefined) {
     logger.info("database already exists, skipping", { path: outputPath });
     return 0;
@@ -32,11 +32,17 @@ export async function runRestore(request: RestoreRequest, output: Output): Promi
     if (++signalCount > 1) exitProcess(1);
     aborting.abort(new Error(`stopped by ${signal}, nothing was restored`));
   });
-  await using store = await openStore(request.replica, { logger });
+  await using opened = new AsyncDisposableStack();
+  const clients: ReplicaClient[] = [];
+  for (const replica of replicas) {
+    const client = await openReplica(replica, { logger });
+    clients.push(client);
+    opened.use(client.store);
+  }
   using progress = restoreProgress(outputPath, output);
   try {
     await restore({
-      clients: [new ReplicaClient(store)],
+      clients,
       outputPath,
       target: targetOf(request),
       generation: request.generation,

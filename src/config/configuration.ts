@@ -39,8 +39,8 @@ export interface DatabaseConfig {
   /** 0: never. */
   readonly truncatePageCount: number;
   readonly replicas: readonly ReplicaConfig[];
-  /** Where in the file it stands. */
-  readonly at: Location;
+  /** Where in the file it stands; absent when a command line named it. */
+  readonly at?: Location | undefined;
 }
 
 /** What every destination has. */
@@ -62,8 +62,8 @@ export interface CommonReplicaConfig {
   readonly recipients: readonly string[];
   /** Bytes a second; absent without a limit. */
   readonly uploadBandwidth?: number | undefined;
-  /** Where in the file it stands. */
-  readonly at: Location;
+  /** Where in the file it stands; absent when a command line named it. */
+  readonly at?: Location | undefined;
 }
 
 /** A folder. */

@@ -8,7 +8,13 @@ const GENERATION = "d3fec2d6d6dfa285";
 
 test("parseRestoreArguments() fills in what is not given", () => {
   assert.deepEqual(parseRestoreArguments(["-o", "out.db", "/backup/app"]), {
-    replica: { type: "file", path: "/backup/app" },
+    source: {
+      configPath: undefined,
+      isExpanding: true,
+      argument: "/backup/app",
+      replicaName: undefined,
+      takesFolder: true,
+    },
     outputPath: "out.db",
     generation: undefined,
     index: undefined,
@@ -44,10 +50,16 @@ test("parseRestoreArguments() reads every flag", () => {
       "-owner",
       "1000:100",
     ],
-    "file:///backup/app",
+    "/data/app.db",
   ];
   assert.deepEqual(parseRestoreArguments(args), {
-    replica: { type: "file", path: "/backup/app" },
+    source: {
+      configPath: undefined,
+      isExpanding: false,
+      argument: "/data/app.db",
+      replicaName: "file",
+      takesFolder: true,
+    },
     outputPath: "out.db",
     generation: GENERATION,
     index: 10,
@@ -58,6 +70,15 @@ test("parseRestoreArguments() reads every flag", () => {
     mode: 0o640,
     owner: { uid: 1000, gid: 100 },
   });
+});
+
+test("parseRestoreArguments() passes -replica over for a URL, and takes no folder without an output", () => {
+  const { source } = parseRestoreArguments(["-o", "x", "-replica", "s3", "file:///b"]);
+  assert.equal(source.replicaName, undefined);
+  const toItself = parseRestoreArguments(["-config", "c.yml", "/data/app.db"]);
+  assert.equal(toItself.outputPath, undefined);
+  assert.equal(toItself.source.takesFolder, false);
+  assert.equal(toItself.source.configPath, "c.yml");
 });
 
 test("parseRestoreArguments() reads indices in hex", () => {
@@ -89,15 +110,10 @@ test("parseRestoreArguments() refuses what can't be done", () => {
     [[], "database path or replica URL required"],
     [["-o", "x"], "database path or replica URL required"],
     [["-o", "x", ""], "database path or replica URL required"],
-    [["/backup"], "output path required"],
-    [["-o", "", "/backup"], "output path required"],
+    [["-o", "", "s3://bucket/app"], "output path required"],
     [["file:///backup"], "output path required"],
     [["/backup", "-o", "x"], "too many arguments"],
     [["-o", "x", "-config", "c.yml", "file:///b"], "cannot specify a replica URL and the -config flag"],
-    [
-      ["-o", "x", "-config", "c.yml", "/b"],
-      "-config: configuration files are not supported yet: give the replica's folder or URL",
-    ],
     [
       ["-o", "x", "gcs://bucket/app"],
       "gcs replicas are not in this version yet: gcs://bucket/app; this version replicates to a folder and to S3: give a path, a file:// or an s3:// URL",
