@@ -7,7 +7,9 @@
  * @see docs/DESIGN.md, "The lossless checkpoint"
  */
 import type { Follower } from "./follower.ts";
-import { classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
+import type { LiveFiles } from "./live_files.ts";
+import { openByPath } from "./readers.ts";
+import { type CheckpointResult, classifySqliteError, type SqliteConnection } from "../runtime/sqlite.ts";
 import { sleep } from "../async.ts";
 import { describeError } from "../errors.ts";
 
@@ -26,17 +28,23 @@ export interface CheckpointOutcome {
 
 /** The two read-write connections, opened when there is work and closed after. */
 export class Writers implements Disposable {
-  readonly #path: string;
+  readonly #live: LiveFiles;
   #checkpointer: SqliteConnection | undefined;
   #barrier: SqliteConnection | undefined;
 
-  constructor(path: string) {
-    this.#path = path;
+  constructor(live: LiveFiles) {
+    this.#live = live;
   }
 
-  /** Runs checkpoints; never holds a transaction. */
-  get checkpointer(): SqliteConnection {
-    return this.#checkpointer ??= this.#open();
+  /**
+   * Run a checkpoint, unless another file was put in place: its pages would be overwritten with those of our WAL.
+   *
+   * @throws {IdentityError} then
+   */
+  checkpoint(mode: "PASSIVE" | "TRUNCATE"): CheckpointResult {
+    this.#checkpointer ??= this.#open();
+    this.#live.requireSame();
+    return this.#checkpointer.checkpoint(mode);
   }
 
   /** Holds the write lock for a moment and never writes. */
@@ -45,7 +53,7 @@ export class Writers implements Disposable {
   }
 
   #open(): SqliteConnection {
-    const connection = new SqliteConnection(this.#path, { access: "read-write" });
+    const connection = openByPath(this.#live, "read-write");
     connection.exec("PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = NORMAL");
     return connection;
   }
@@ -72,7 +80,7 @@ export interface CheckpointParts {
 export async function checkpointPolitely({ follower, writers }: CheckpointParts): Promise<CheckpointOutcome> {
   await follower.catchUp();
   follower.moveUp();
-  writers.checkpointer.checkpoint("PASSIVE");
+  writers.checkpoint("PASSIVE");
   await follower.catchUp();
   return outcomeOf(follower);
 }
@@ -125,7 +133,7 @@ export async function behindBarrier<T>(
 export function backfill({ follower, writers }: CheckpointParts): void {
   const until = performance.now() + BARRIER_TRY_MS;
   for (;;) {
-    const result = writers.checkpointer.checkpoint("PASSIVE");
+    const result = writers.checkpoint("PASSIVE");
     // Not busy but incomplete: a long reader of the application pins the WAL, and nothing helps.
     if (!result.isBusy || performance.now() >= until) break;
   }
@@ -134,7 +142,7 @@ export function backfill({ follower, writers }: CheckpointParts): void {
 
 /** Cut a WAL file that grew large; nothing happens unless all of it is backfilled and nobody reads it. */
 export function truncateWal({ writers }: CheckpointParts): void {
-  writers.checkpointer.checkpoint("TRUNCATE");
+  writers.checkpoint("TRUNCATE");
 }
 
 function beginImmediate(connection: SqliteConnection): boolean {

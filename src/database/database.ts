@@ -9,16 +9,10 @@ import type { DatabaseOptions, DatabaseState } from "./database_options.ts";
 import { CHECKPOINT_DEFAULTS, shouldMove } from "./decide.ts";
 import { ContinuityLostError, type Follower, ForeignWriterError } from "./follower.ts";
 import { InstanceLock } from "./instance_lock.ts";
+import { IdentityError } from "./live_files.ts";
 import { measureSync } from "./measure.ts";
 import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
-import {
-  checkMetaPath,
-  explainMetaError,
-  IdentityError,
-  openFollower,
-  openLiveFiles,
-  WaitError,
-} from "./open.ts";
+import { checkMetaPath, explainMetaError, openFollower, openLiveFiles, WaitError } from "./open.ts";
 import { closeOpened, type Opened } from "./opened.ts";
 import type { Segment } from "./segment.ts";
 import { ShadowSource } from "./shadow_source.ts";
@@ -163,7 +157,7 @@ export class LiveDatabase implements AsyncDisposable {
       if (!this.#lock.isHeld) this.#lock.take();
       const follower = openFollower({ live, meta, clock: this.#clock });
       this.#source.forget();
-      this.#opened = { live, follower, writers: new Writers(this.path) };
+      this.#opened = { live, follower, writers: new Writers(live) };
       await this.#chooseGeneration(follower).catch((error) => {
         throw explainMetaError(meta, error);
       });
@@ -220,8 +214,7 @@ export class LiveDatabase implements AsyncDisposable {
 
   #checkSurroundings(follower: Follower): void {
     this.#lastCheckMs = this.#clock.monotonicMs();
-    const identity = this.#opened!.live.identity();
-    if (identity !== "same") throw new IdentityError(identity);
+    this.#opened!.live.requireSame();
     follower.checkUntouched();
   }
 
@@ -345,7 +338,7 @@ export class LiveDatabase implements AsyncDisposable {
     if (this.#opened === undefined || this.#state.kind !== "live") throw new Error("no generation available");
     const { follower, writers } = this.#opened;
     await follower.catchUp();
-    if (this.#snapshots.size === 0) writers.checkpointer.checkpoint("PASSIVE");
+    if (this.#snapshots.size === 0) writers.checkpoint("PASSIVE");
     const inner = await openSnapshot(follower);
     this.changed.notify();
     const close = () => {

@@ -3,6 +3,7 @@
  * snapshot where there is none. Replicas don't wait for one another.
  */
 import { Backoff, type BackoffOptions } from "./backoff.ts";
+import { newestMomentOf } from "./newest_moment.ts";
 import { type KnownSegment, readRemoteState } from "./remote_position.ts";
 import { SnapshotTask } from "./snapshot_task.ts";
 import { type SnapshotParts, type StoredSnapshot, takeSnapshot } from "./take_snapshot.ts";
@@ -53,6 +54,9 @@ const FINISH_PAUSE_MS = 100;
 
 /** While a snapshot is finished at the end, what is committed meanwhile is looked for this often. */
 const FINISH_LOOK_MS = 20;
+
+/** Clocks of a store and of this machine may differ by so much without a word. */
+const CLOCK_TOLERANCE_MS = 60_000;
 
 /** One replica, from `start` to `finish`. */
 export class ReplicaLoop {
@@ -271,6 +275,7 @@ export class ReplicaLoop {
     if (remote.unreadable !== undefined) throw new ContinuityLostError(remote.unreadable);
     this.#newest = remote.newest;
     const noted = Math.max(remote.newestCommitAt, remembered?.newestCommitAt ?? 0);
+    if (noted === 0 && this.#newestCommitAt === 0) this.#newestCommitAt = await this.#lookBack();
     this.#newestCommitAt = Math.max(this.#newestCommitAt, noted);
     await this.#chooseSnapshot(position, {
       isThere: remote.snapshotIndex !== undefined,
@@ -280,6 +285,23 @@ export class ReplicaLoop {
     this.isAbandoned = false;
     this.progressed.notify();
     this.#logger.debug("replica sync: calc new pos", { position: formatPosition(position) });
+  }
+
+  /**
+   * Nothing may count as older than what the replica has of other generations, or a restore would prefer those: the
+   * clock may have been ahead then, or be behind now.
+   */
+  async #lookBack(): Promise<number> {
+    const newest = await newestMomentOf(this.client, { signal: this.#aborting.signal });
+    if (newest - this.#clock.now() > CLOCK_TOLERANCE_MS) {
+      this.#logger.warn(
+        "the replica has commits from the future, ours will count as later: check the clock",
+        {
+          newest: new Date(newest).toISOString(),
+        },
+      );
+    }
+    return newest;
   }
 
   /**

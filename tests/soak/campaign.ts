@@ -63,7 +63,6 @@ export async function playCampaign(options: CampaignOptions): Promise<{ tally: T
         runtimes: availableRuntimes(),
         tally,
         hasSmallDisk: isSmall,
-          chance.happens(0.3),
         faults: faults.filter(({ needsSmallDisk }) => isSmall || !needsSmallDisk),
       });
     }

@@ -32,7 +32,9 @@ export async function judgeRound(scene: Scene, { pointCount, litestreamCount }: 
   }
   for (const replica of replicas) await untilCurrent(scene, replica, live);
   const code = await follower.stop();
-  if (code !== 0) scene.problem(`walbrook ended with ${code}, with nothing in its way`);
+  if (code !== 0 && !replicas.some(({ isSpoiled }) => isSpoiled)) {
+    scene.problem(`walbrook ended with ${code}, with nothing in its way`);
+  }
   await judge.truncate(databasePath);
   for (const replica of replicas) {
     await compareWithLive(scene, replica, live);
@@ -58,7 +60,8 @@ async function untilCurrent(scene: Scene, replica: SoakReplica, live: Place): Pr
       }
     }
     const elapsedMs = performance.now() - startMs;
-    if (restored === undefined || elapsedMs > SETTLE_LIMIT_MS || (replica.isSpoiled && elapsedMs > 10_000)) {
+    const isRefusing = replica.isSpoiled && restored?.kind === "refused";
+    if (restored === undefined || elapsedMs > SETTLE_LIMIT_MS || (isRefusing && elapsedMs > 10_000)) {
       return noteBehind(scene, replica, { live, restored });
     }
     await delay(200);

@@ -1,6 +1,6 @@
 /** One round's database with everything around it: applications, walbrook, replicas, and what must hold of them. */
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeAgeKey } from "../age.ts";
 import { type FaultProxy, startFaultProxy } from "../servers/fault_proxy.ts";
@@ -166,12 +166,18 @@ export class Scene implements AsyncDisposable {
   /** Run a fault under its name. */
   async during(name: string, act: () => Promise<void>): Promise<void> {
     this.active.add(name);
+    this.#note(`${name} begins`);
     try {
       await act();
     } finally {
       this.active.delete(name);
+      this.#note(`${name} ends`);
       this.#lastFaultMs = performance.now();
     }
+  }
+
+  #note(text: string): void {
+    appendFileSync(join(this.folder, "faults.log"), `${new Date().toISOString()} ${text}\n`);
   }
 
   /** What every fault has done so far came to an end. */
