@@ -23,6 +23,11 @@ export class DamagedObjectError extends Error {
 /** Stored objects are missing among those that are there: what is left can't be restored as a whole. */
 export class BrokenHistoryError extends Error {
   override readonly name = "BrokenHistoryError";
+
+  /** @param key of the object that is missing or in the way */
+  constructor(message: string, readonly key: string) {
+    super(`${message}: ${key}`);
+  }
 }
 
 /** The age keys at hand don't fit a stored object, or are not enough to write one; this says nothing against it. */

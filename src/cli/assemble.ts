@@ -136,6 +136,7 @@ function paceOf(replica: ReplicaConfig): Pick<ReplicatorReplica, "syncIntervalMs
       retention: { retentionMs: replica.retentionMs, checkIntervalMs: replica.retentionCheckIntervalMs },
       snapshotIntervalMs: replica.snapshotIntervalMs,
       validation: { intervalMs: replica.validationIntervalMs },
+      drill: { intervalMs: replica.drillIntervalMs },
     },
   };
 }

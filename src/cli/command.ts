@@ -10,6 +10,8 @@ export interface Output {
 export interface Command {
   /** Shown at `-h` and after a flag that can't be read; ends in a line end. */
   readonly usage: string;
+  /** The exit code when `run()` throws. Default 1. */
+  readonly failureCode?: number;
   /**
    * @param args what follows the command's name
    * @returns the exit code

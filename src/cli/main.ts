@@ -11,8 +11,15 @@ interface CommandEntry {
   readonly load: (build: BuildInfo | undefined) => Promise<Command>;
 }
 
-/** To come: databases, generations, snapshots, wal, check, verify. */
 const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, CommandEntry>([
+  ["databases", {
+    summary: "list the databases of the configuration file",
+    load: async () => (await import("./databases.ts")).databasesCommand,
+  }],
+  ["generations", {
+    summary: "list the generations of a database or a replica",
+    load: async () => (await import("./generations.ts")).generationsCommand,
+  }],
   ["replicate", {
     summary: "stream a database to its replicas as it changes",
     load: async () => (await import("./replicate.ts")).replicateCommand,
@@ -21,9 +28,21 @@ const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, CommandEntry
     summary: "bring a database back from a replica",
     load: async () => (await import("./restore.ts")).restoreCommand,
   }],
+  ["snapshots", {
+    summary: "list the snapshots of a database or a replica",
+    load: async () => (await import("./snapshots.ts")).snapshotsCommand,
+  }],
+  ["verify", {
+    summary: "prove that a replica can be restored, without the database",
+    load: async () => (await import("./verify.ts")).verifyCommand,
+  }],
   ["version", {
     summary: "print the versions of walbrook, its runtime and SQLite",
     load: async (build) => (await import("./version.ts")).versionCommand(build),
+  }],
+  ["wal", {
+    summary: "list the WAL segments of a database or a replica",
+    load: async () => (await import("./wal.ts")).walCommand,
   }],
 ]);
 
@@ -59,7 +78,7 @@ export interface MainOptions {
 /**
  * Carry out what `args` ask for.
  *
- * @returns the exit code: 0 when it was done or help was asked for, 1 otherwise
+ * @returns the exit code: 0 when it was done or help was asked for, 1 otherwise, unless the command says more
  */
 export async function main(args: readonly string[], options: MainOptions = {}): Promise<number> {
   const { output = systemOutput, build } = options;
@@ -96,7 +115,7 @@ async function runCommand(
     }
     output.writeError(`walbrook ${name}: ${describeError(error)}\n`);
     if (error instanceof FlagError) output.writeOutput(command.usage);
-    return 1;
+    return command.failureCode ?? 1;
   }
 }
 

@@ -3,6 +3,7 @@ import { UsageError } from "../errors.ts";
 import { parseSupportedReplicaUrl, type SupportedReplicaUrl } from "../storage/replica_url.ts";
 import type { Command } from "./command.ts";
 import { parseFlags } from "./flags.ts";
+import { CONFIGURATION_USAGE } from "./usage.ts";
 import {
   CONFIGURATION_FLAGS,
   type ConfigurationRequest,
@@ -50,13 +51,7 @@ files, or the machine's role.
 
 Arguments:
 
-    -config PATH
-        The configuration file.
-        Default: WALBROOK_CONFIG, LITESTREAM_CONFIG, /etc/walbrook.yml or /etc/litestream.yml
-
-    -no-expand-env
-        Take $NAME and \${NAME} in the configuration file as they stand.
-
+${CONFIGURATION_USAGE}
 Examples:
 
     # Everything in /etc/walbrook.yml or /etc/litestream.yml.

@@ -5,10 +5,12 @@ import { isReplicaUrl } from "../storage/replica_url.ts";
 import type { Command } from "./command.ts";
 import { CONFIGURATION_FLAGS, configurationRequest } from "./configuration_flags.ts";
 import { parseFlags } from "./flags.ts";
+import { CONFIGURATION_USAGE } from "./usage.ts";
 import { checkSource, type SourceRequest } from "./source_request.ts";
 
-const DEFAULT_PARALLELISM = 8;
-const MAX_PARALLELISM = 256;
+/** Requests at once unless told otherwise, and at most. */
+export const DEFAULT_PARALLELISM = 8;
+export const MAX_PARALLELISM = 256;
 
 /** Who a restored file is given to. */
 export interface OwnerRequest {
@@ -77,13 +79,7 @@ Arguments:
         Restore from this replica of the database.
         Default: the one with the newest data.
 
-    -config PATH
-        The configuration file.
-        Default: WALBROOK_CONFIG, LITESTREAM_CONFIG, /etc/walbrook.yml or /etc/litestream.yml
-
-    -no-expand-env
-        Take $NAME and \${NAME} in the configuration file as they stand.
-
+${CONFIGURATION_USAGE}
     -generation NAME
         Restore from this generation.
         Default: the one with the newest data.
@@ -161,18 +157,13 @@ export function parseRestoreArguments(args: readonly string[]): RestoreRequest {
   if (flags.index !== undefined && timestamp !== undefined) {
     throw new UsageError("cannot specify index & timestamp to restore");
   }
-  const parallelism = flags.parallelism ?? DEFAULT_PARALLELISM;
-  if (parallelism > MAX_PARALLELISM) {
-    throw new UsageError(`invalid -parallelism ${parallelism}, at most ${MAX_PARALLELISM}`);
-  }
   return {
     source,
     outputPath,
     generation: flags.generation,
     index: flags.index,
     timestamp,
-    // Zero and less always meant one at a time.
-    parallelism: Math.max(1, parallelism),
+    parallelism: checkParallelism(flags.parallelism),
     ifDatabaseNotExists: flags["if-db-not-exists"] ?? false,
     ifReplicaExists: flags["if-replica-exists"] ?? false,
     mode: flags.mode,
@@ -180,7 +171,17 @@ export function parseRestoreArguments(args: readonly string[]): RestoreRequest {
   };
 }
 
-function parseGenerationFlag(text: string): string | undefined {
+/** @throws {UsageError} for more than is good */
+export function checkParallelism(parallelism: number = DEFAULT_PARALLELISM): number {
+  if (parallelism > MAX_PARALLELISM) {
+    throw new UsageError(`invalid -parallelism ${parallelism}, at most ${MAX_PARALLELISM}`);
+  }
+  // Zero and less always meant one at a time.
+  return Math.max(1, parallelism);
+}
+
+/** A generation, or empty for none. */
+export function parseGenerationFlag(text: string): string | undefined {
   if (text === "") return undefined;
   if (!isGeneration(text)) throw new Error("a generation is 16 lowercase hex digits");
   return text;
@@ -214,7 +215,7 @@ function parseOwnerFlag(text: string): OwnerRequest {
  *
  * @throws {UsageError} for anything else, and for a day or an hour that doesn't exist
  */
-export function parseTimestamp(text: string): Date {
+export function parseTimestamp(text: string, { flag = "timestamp" }: { flag?: string } = {}): Date {
   const match = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:[.,](\d+))?(?:Z|([-+])(\d\d):(\d\d))$/.exec(text);
   const [, day, time, fraction = "", sign, zoneHours = "00", zoneMinutes = "00"] = match ?? [];
   const written = `${day}T${time}.${fraction.slice(0, 3).padEnd(3, "0")}Z`;
@@ -224,7 +225,7 @@ export function parseTimestamp(text: string): Date {
     Number(zoneHours) < 24 && Number(zoneMinutes) < 60;
   if (!isReal) {
     throw new UsageError(
-      "invalid -timestamp, must specify in ISO 8601 format (e.g. 2000-01-01T00:00:00Z)",
+      `invalid -${flag}, must specify in ISO 8601 format (e.g. 2000-01-01T00:00:00Z)`,
     );
   }
   const zoneMs = (Number(zoneHours) * 60 + Number(zoneMinutes)) * 60_000;

@@ -1,18 +1,11 @@
 /** What `walbrook restore` does. */
 import { openReplica } from "./assemble.ts";
 import type { Output } from "./command.ts";
-import { ProgressLine } from "./progress.ts";
 import type { RestoreRequest } from "./restore.ts";
 import { findSource } from "./source.ts";
+import { transferProgress } from "./transfer_progress.ts";
 import { systemFiles } from "../runtime/files.ts";
-import {
-  type EndSignal,
-  errorTerminalColumns,
-  exitProcess,
-  expandPath,
-  isErrorTerminal,
-  onSignal,
-} from "../runtime/process.ts";
+import { type EndSignal, exitProcess, expandPath, onSignal } from "../runtime/process.ts";
 import { NoBackupsError } from "../errors.ts";
 import type { RestoreTarget } from "../restore/plan.ts";
 import { restore, type RestoreOptions } from "../restore/restore.ts";
@@ -39,7 +32,7 @@ export async function runRestore(request: RestoreRequest, output: Output): Promi
     clients.push(client);
     opened.use(client.store);
   }
-  using progress = restoreProgress(outputPath, output);
+  using progress = transferProgress(`restoring ${outputPath}`, output);
   try {
     await restore({
       clients,
@@ -69,26 +62,4 @@ function targetOf({ index, timestamp }: RestoreRequest): RestoreTarget {
 async function ownerOf({ owner }: RestoreRequest): Promise<RestoreOptions["owner"]> {
   if (owner === undefined) return undefined;
   return { uid: owner.uid, gid: owner.gid ?? (await systemFiles.stat("/proc/self"))?.gid ?? owner.uid };
-}
-
-function restoreProgress(
-  outputPath: string,
-  output: Output,
-): Disposable & { tell: NonNullable<RestoreOptions["progress"]> } {
-  let line: ProgressLine | undefined;
-  let before = 0;
-  return {
-    tell({ doneBytes, totalBytes }) {
-      line ??= new ProgressLine({
-        label: `restoring ${outputPath}`,
-        totalBytes,
-        isTerminal: isErrorTerminal(),
-        columns: errorTerminalColumns(),
-        write: output.writeError,
-      });
-      line.add(doneBytes - before);
-      before = doneBytes;
-    },
-    [Symbol.dispose]: () => line?.[Symbol.dispose](),
-  };
 }

@@ -152,6 +152,7 @@ function buildCommon(
     retentionCheckIntervalMs: retentionMs > 0 ? Math.min(checkMs, retentionMs) : checkMs,
     snapshotIntervalMs: zeroOrMore(section, "snapshot-interval"),
     validationIntervalMs: zeroOrMore(section, "validation-interval"),
+    drillIntervalMs: zeroOrMore(section, "drill-interval"),
     ...keys,
     uploadBandwidth: atLeast(section, "upload-bandwidth", { least: 1, unit: "bytes a second" }),
     at: context.findings.locationOf(section.start),

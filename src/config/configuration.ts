@@ -56,6 +56,8 @@ export interface CommonReplicaConfig {
   readonly snapshotIntervalMs: number;
   /** 0: never. */
   readonly validationIntervalMs: number;
+  /** 0: never. */
+  readonly drillIntervalMs: number;
   /** X25519 secret keys, one each; empty without encryption. */
   readonly identities: readonly string[];
   /** X25519 public keys, one each; empty without encryption. */

@@ -142,6 +142,11 @@ const REPLICA: readonly KeyFact[] = [
     default: 0,
     meaning: "How often to restore the replica and compare it with the database; 0: never",
   }),
+  own("replica", "drill-interval", "duration", {
+    default: 0,
+    meaning:
+      "How often to restore the replica, check it in every way and publish for when that held; 0: never",
+  }),
   own("replica", "must-exist", "flag", {
     default: false,
     types: ["file"],

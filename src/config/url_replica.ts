@@ -15,6 +15,7 @@ export function replicaAtUrl(
     retentionCheckIntervalMs: defaultNumber("replica", "retention-check-interval"),
     snapshotIntervalMs: defaultNumber("replica", "snapshot-interval"),
     validationIntervalMs: defaultNumber("replica", "validation-interval"),
+    drillIntervalMs: defaultNumber("replica", "drill-interval"),
     identities: [],
     recipients: [],
   };

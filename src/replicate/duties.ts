@@ -1,5 +1,6 @@
-/** The periodic duties of one replica beside its uploads: retention, snapshots, validation. */
+/** The periodic duties of one replica beside its uploads: retention, snapshots, validation, drills. */
 import type { BackoffOptions } from "./backoff.ts";
+import { Drill, type DrillOptions } from "./drill.ts";
 import type { DutyParts } from "./duty.ts";
 import { Retainer, type RetainerOptions } from "./retainer.ts";
 import { Snapshotter } from "./snapshotter.ts";
@@ -14,6 +15,8 @@ export interface DutyOptions {
   readonly snapshotIntervalMs?: number | undefined;
   /** Default: never. */
   readonly validation?: Omit<ValidatorOptions, "slots"> | undefined;
+  /** Default: never. */
+  readonly drill?: Omit<DrillOptions, "slots" | "backoff"> | undefined;
   /** Bounds what reads whole databases at once. */
   readonly slots?: Semaphore | undefined;
   readonly backoff?: Partial<BackoffOptions> | undefined;
@@ -24,6 +27,7 @@ export class Duties {
   readonly retainer: Retainer;
   readonly snapshotter: Snapshotter;
   readonly validator: Validator;
+  readonly drill: Drill;
   readonly #stopping = new AbortController();
   #running: Promise<unknown> | undefined;
 
@@ -33,12 +37,15 @@ export class Duties {
     this.retainer = new Retainer(whole, options.retention);
     this.snapshotter = new Snapshotter(whole, { intervalMs: options.snapshotIntervalMs ?? 0, backoff });
     this.validator = new Validator(whole, { intervalMs: 0, ...options.validation, slots });
+    this.drill = new Drill(whole, { intervalMs: 0, ...options.drill, slots, backoff });
   }
 
   /** Begin; errors are logged, and tried again at the next time. */
   start(): void {
     const { signal } = this.#stopping;
-    const runs = [this.retainer, this.snapshotter, this.validator].map((duty) => duty.run(signal));
+    const runs = [this.retainer, this.snapshotter, this.validator, this.drill].map((duty) =>
+      duty.run(signal)
+    );
     this.#running = Promise.all(runs);
   }
 

@@ -12,7 +12,7 @@ import type { DutyParts } from "./duty.ts";
 import { checksumFile, checksumSource, type PageChecksums } from "./page_checksums.ts";
 import { pause } from "./pause.ts";
 import { orAbort, type Semaphore } from "../async.ts";
-import { crc64, formatCrc64 } from "../crc64.ts";
+import { type Crc64, crc64, formatCrc64 } from "../crc64.ts";
 import { BrokenHistoryError, DamagedObjectError, describeError, NotFoundError } from "../errors.ts";
 import { comparePositions, formatPosition, type Position } from "../position.ts";
 import { restore } from "../restore/restore.ts";
@@ -30,6 +30,8 @@ export interface ValidatorOptions {
   /** Bounds what reads whole databases at once, together with snapshots. Default: nothing. */
   readonly slots?: Semaphore | undefined;
   readonly files?: Files | undefined;
+  /** One more look at the restored file: returns what is wrong with it. Default: none. */
+  readonly look?: ((path: string, signal: AbortSignal) => Promise<string | undefined>) | undefined;
 }
 
 /** How long a replica may lag behind when it is validated. */
@@ -40,6 +42,20 @@ const SPARE_BYTES = 16 << 20;
 
 /** What a validation came to: `damaged` when the replica can't be restored for faults of its own. */
 export type ValidationOutcome = "ok" | "mismatch" | "damaged" | "skipped";
+
+/** What was found out about a replica at one position. */
+export interface Proof {
+  readonly outcome: ValidationOutcome;
+  /** Absent when it was skipped. */
+  readonly position?: Position | undefined;
+  /** What is wrong; absent when nothing is. */
+  readonly error?: string | undefined;
+  /** How many pages differ, and the first. */
+  readonly difference?: { readonly count: number; readonly firstPage: number | undefined } | undefined;
+  /** Checksums of the whole database and of the whole restored file. */
+  readonly live?: Crc64 | undefined;
+  readonly restored?: Crc64 | undefined;
+}
 
 /** The validation of one replica. */
 export class Validator {
@@ -83,11 +99,33 @@ export class Validator {
    * @throws {Error} when it could not be found out
    */
   async validate(signal: AbortSignal): Promise<ValidationOutcome> {
-    const { loop, logger, turn } = this.#parts;
-    if (!loop.isRestorable) {
+    const { logger } = this.#parts;
+    const proof = await this.prove(signal);
+    const { outcome, difference, live, restored, error } = proof;
+    if (outcome === "skipped") {
       logger.info("validator: no replica position available");
-      return "skipped";
+      return outcome;
     }
+    this.#count(outcome === "ok" ? "ok" : "error");
+    const position = formatPosition(proof.position);
+    if (live !== undefined && restored !== undefined) {
+      const [db, replica] = [formatCrc64(live), formatCrc64(restored)];
+      logger.info("validator", { status: outcome, db, replica, position });
+    }
+    if (error === undefined) return outcome;
+    const pages = difference && { pages: difference.count, first_page: difference.firstPage };
+    logger.error("validation error", { error, position, ...pages });
+    return outcome;
+  }
+
+  /**
+   * The same without a word.
+   *
+   * @throws {Error} when it could not be found out
+   */
+  async prove(signal: AbortSignal): Promise<Proof> {
+    const { loop, turn } = this.#parts;
+    if (!loop.isRestorable) return { outcome: "skipped" };
     const { position, live } = await this.#readDatabase(signal);
     await this.#untilReplicated(position, signal);
     // Retention must not take away what is being restored.
@@ -97,42 +135,17 @@ export class Validator {
     const restoredPath = join(folder.path, "restored.db");
     const problem = await this.#restore(position, restoredPath, signal);
     if (problem !== undefined) {
-      this.#count("error");
-      logger.error("validation error", {
-        error: `cannot restore: ${describeError(problem)}`,
-        position: formatPosition(position),
-      });
-      return "damaged";
+      return { outcome: "damaged", position, error: `cannot restore: ${describeError(problem)}` };
     }
     const { pageSize } = live;
     const restored = await checksumFile(restoredPath, { pageSize, files: this.#files, signal });
-    return this.#judge({ live, restored, position });
-  }
-
-  #judge({ live, restored, position }: {
-    live: PageChecksums;
-    restored: PageChecksums;
-    position: Position;
-  }): ValidationOutcome {
-    const { logger } = this.#parts;
-    const { count, firstPage } = live.compare(restored);
-    const status = count === 0 ? "ok" : "mismatch";
-    logger.info("validator", {
-      status,
-      db: formatCrc64(live.total()),
-      replica: formatCrc64(restored.total()),
-      position: formatPosition(position),
-    });
-    this.#count(count === 0 ? "ok" : "error");
-    if (count > 0) {
-      logger.error("validation error", {
-        error: "invalid replica, checksum mismatch",
-        position: formatPosition(position),
-        pages: count,
-        first_page: firstPage,
-      });
+    const difference = live.compare(restored);
+    const sums = { position, live: live.total(), restored: restored.total() };
+    if (difference.count > 0) {
+      return { ...sums, outcome: "mismatch", error: "invalid replica, checksum mismatch", difference };
     }
-    return status;
+    const error = await this.#options.look?.(restoredPath, signal);
+    return { ...sums, outcome: error === undefined ? "ok" : "damaged", error };
   }
 
   /** The checksums of the database as it is at one position. */

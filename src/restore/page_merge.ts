@@ -20,6 +20,11 @@ const WRITE_SIZE = 1024 * 1024;
 /** Where SQLite keeps its lock bytes; the page that holds this byte is never written. */
 const LOCK_BYTE_AT = 0x40000000;
 
+/** The page that no database of this page size ever writes. */
+export function lockPageOf(pageSize: number): number {
+  return Math.floor(LOCK_BYTE_AT / pageSize) + 1;
+}
+
 /** The arena for one database file. */
 export class PageMerge {
   readonly #file: OpenFile;
@@ -133,7 +138,7 @@ export class PageMerge {
    */
   async finish(): Promise<number | undefined> {
     await this.#write(this.#committed);
-    const lockPage = Math.floor(LOCK_BYTE_AT / this.#pageSize) + 1;
+    const lockPage = lockPageOf(this.#pageSize);
     for (let page = this.#solidCount + 1; page <= (this.#pageCount ?? 0); page++) {
       if (page !== lockPage && !this.#beyond.has(page)) return page;
     }

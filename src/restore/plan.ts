@@ -43,7 +43,9 @@ export async function planRestore(
   const { snapshot, end } = await chooseEnds(inventory, target, momentOf);
   const start = countWhile(segments, (segment) => segment.index < snapshot.index);
   const chosen = segments.slice(start, Math.max(start, end));
-  checkSegments(chosen, { generation, snapshotIndex: snapshot.index });
+  const next = segments[Math.max(start, end)];
+  checkSegments(chosen, snapshot);
+  if (target.kind !== "index") checkBehind(inventory, { snapshot, last: chosen.at(-1), next });
   const highest = chosen.at(-1)?.index;
   if (target.kind === "index" && highest !== target.index) {
     const found = highest ?? -1;
@@ -51,7 +53,6 @@ export async function planRestore(
       `unable to locate index ${target.index} in generation "${generation}", highest index was ${found}`,
     );
   }
-  const next = segments[Math.max(start, end)];
   const nextSnapshot = highest === undefined
     ? undefined
     : inventory.snapshots.find((other) => other.index === highest + 1);
@@ -160,35 +161,64 @@ export async function countUntil(
 }
 
 /** Each index from the snapshot's on is there, begins at offset 0, and its offsets rise. */
-function checkSegments(
-  segments: readonly SegmentInfo[],
-  { generation, snapshotIndex }: { generation: string; snapshotIndex: number },
-): void {
-  let previous: SegmentInfo | undefined;
+function checkSegments(segments: readonly SegmentInfo[], snapshot: SnapshotInfo): void {
+  let previous: SnapshotInfo | SegmentInfo = snapshot;
   for (const segment of segments) {
-    const { index, offset } = segment;
-    if (previous?.index === index) {
-      if (offset <= previous.offset) {
-        throw new BrokenHistoryError(
-          `wal segments out of order: generation=${generation} index=${formatIndex(index)} ` +
-            `offsets=(${previous.offset},${offset}): ${segment.key}`,
-        );
-      }
-    } else {
-      const expected = previous === undefined ? snapshotIndex : previous.index + 1;
-      if (index !== expected) {
-        const missing = segmentKey({ generation, index: expected, offset: 0 });
-        throw new BrokenHistoryError(`missing WAL index: ${generation}/${formatIndex(expected)}: ${missing}`);
-      }
-      if (offset !== 0) {
-        throw new BrokenHistoryError(
-          `missing initial wal segment: generation=${generation} index=${formatIndex(index)} ` +
-            `offset=${offset}: ${segmentKey({ generation, index, offset: 0 })}`,
-        );
-      }
-    }
+    checkOrder(previous, segment);
     previous = segment;
   }
+}
+
+/**
+ * What is stored behind the last segment that is restored has to follow it: where something between them is missing,
+ * nobody knows whether it belongs to what was asked for.
+ */
+function checkBehind(
+  { snapshots }: Inventory,
+  { snapshot, last, next }: {
+    snapshot: SnapshotInfo;
+    last: SegmentInfo | undefined;
+    next: SegmentInfo | undefined;
+  },
+): void {
+  const before = last ?? snapshot;
+  const later = snapshots.find(({ index }) => index > before.index);
+  if (later !== undefined && (next === undefined || next.index >= later.index)) checkOrder(before, later);
+  else if (next !== undefined) checkOrder(before, next);
+}
+
+/**
+ * Whether `object` can follow `previous`, by their names.
+ *
+ * @param previous the segment before it, or the snapshot of the index that begins
+ * @throws {BrokenHistoryError} that names what is missing between them, or `object`
+ */
+export function checkOrder(
+  previous: SnapshotInfo | SegmentInfo,
+  object: SnapshotInfo | SegmentInfo,
+): void {
+  const { generation, index } = object;
+  const offset = "offset" in object ? object.offset : 0;
+  if ("offset" in previous && previous.index === index) {
+    if (offset > previous.offset) return;
+    throw new BrokenHistoryError(
+      `wal segments out of order: generation=${generation} index=${formatIndex(index)} ` +
+        `offsets=(${previous.offset},${offset})`,
+      object.key,
+    );
+  }
+  const expected = "offset" in previous ? previous.index + 1 : previous.index;
+  if (index !== expected) {
+    throw new BrokenHistoryError(
+      `missing WAL index: ${generation}/${formatIndex(expected)}`,
+      segmentKey({ generation, index: expected, offset: 0 }),
+    );
+  }
+  if (offset === 0) return;
+  throw new BrokenHistoryError(
+    `missing initial wal segment: generation=${generation} index=${formatIndex(index)} offset=${offset}`,
+    segmentKey({ generation, index, offset: 0 }),
+  );
 }
 
 /** The error for a generation without snapshots; where there is WAL one must have been there. */

@@ -53,14 +53,20 @@ export interface PrefetchOptions {
   readonly onBytes?: ((count: number) => void) | undefined;
 }
 
-/** Fetches `objects` of a replica in order; ask for each with `next()`, and read it to its end before the next one. */
+/** A piece on its way. */
+interface RunningPiece {
+  readonly object: ObjectInfo;
+  readonly fetched: Promise<FetchedPiece>;
+}
+
+/** Fetches `objects` of a replica in order; ask for each with `next()`. */
 export class Prefetcher implements AsyncDisposable {
   readonly #client: ReplicaClient;
   readonly #pieces: Iterator<Piece>;
   readonly #options: PrefetchOptions;
   readonly #abort = new AbortController();
   readonly #signal: AbortSignal;
-  readonly #running: Promise<FetchedPiece>[] = [];
+  readonly #running: RunningPiece[] = [];
   readonly #spare: Uint8Array<ArrayBuffer>[] = [];
   #shown: Uint8Array<ArrayBuffer> | undefined;
   #sinceRelease = 0;
@@ -73,8 +79,12 @@ export class Prefetcher implements AsyncDisposable {
     this.#signal = signal === undefined ? this.#abort.signal : AbortSignal.any([signal, this.#abort.signal]);
   }
 
-  /** The next object; `object` is the one of the list whose turn it is. */
+  /** The next object; `object` is the one of the list whose turn it is. What was left unread of others is dropped. */
   async next(object: ObjectInfo): Promise<FetchedObject> {
+    for (this.#fill(); this.#running[0] !== undefined && this.#running[0].object !== object;) {
+      // One that was given up may fail on.
+      await this.#nextPiece().catch(() => this.#signal.throwIfAborted());
+    }
     if (object.size <= PIECE_SIZE) {
       const whole = await this.#nextPiece();
       return { whole, stream: () => chunkStream(() => Promise.resolve(undefined), whole) };
@@ -94,7 +104,7 @@ export class Prefetcher implements AsyncDisposable {
     if (this.#shown !== undefined) this.#release(this.#shown);
     this.#shown = undefined;
     this.#fill();
-    const { bytes, storedSize, buffer } = await this.#running.shift()!;
+    const { bytes, storedSize, buffer } = await this.#running.shift()!.fetched;
     this.#shown = buffer;
     this.#fill();
     this.#options.onBytes?.(storedSize);
@@ -113,7 +123,7 @@ export class Prefetcher implements AsyncDisposable {
       const fetched = this.#fetch(next.value);
       // Its failure counts when its turn comes.
       fetched.catch(() => {});
-      this.#running.push(fetched);
+      this.#running.push({ object: next.value.object, fetched });
     }
   }
 
@@ -163,7 +173,7 @@ export class Prefetcher implements AsyncDisposable {
   /** Stop what runs. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#abort.abort();
-    await Promise.allSettled(this.#running);
+    await Promise.allSettled(this.#running.map(({ fetched }) => fetched));
     this.#spare.length = 0;
   }
 }

@@ -1,6 +1,5 @@
 /** A database out of a replica: choose, plan, download, check, merge, finish. */
-import { decodeObject, decodeObjectBytes } from "../codec/object.ts";
-import type { Note } from "../codec/note.ts";
+import type { ObjectNote } from "../codec/object.ts";
 import { DamagedObjectError } from "../errors.ts";
 import { type Logger, silentLogger } from "../logger.ts";
 import { formatIndex, type IndexOffset, type Position } from "../position.ts";
@@ -8,12 +7,12 @@ import { type Files, systemFiles } from "../runtime/files.ts";
 import { resolve } from "../runtime/paths.ts";
 import type { ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import { chooseGeneration } from "./choose.ts";
-import { asDamage, damagedBy } from "./damage.ts";
 import { explainWrite, type OutputOwner, refuseExisting, RestoreOutput } from "./finish.ts";
 import { fetchNote } from "./moments.ts";
 import { PageMerge } from "./page_merge.ts";
 import { planRestore, type RestorePlan, type RestoreTarget } from "./plan.ts";
 import { type FetchedObject, Prefetcher } from "./prefetch.ts";
+import { replaySegment } from "./replay_segment.ts";
 import { type RestoredSnapshot, writeSnapshot } from "./snapshot.ts";
 import { WalReplay } from "./wal_replay.ts";
 
@@ -72,9 +71,6 @@ export interface RestoreSummary {
   /** Keys of objects whose note is damaged while their content is whole. */
   readonly damagedNoteKeys: readonly string[];
 }
-
-/** Most bytes of an object that is decoded at one go: it can't become more than 255 times as many. */
-const SMALL_SIZE = 32 * 1024;
 
 /**
  * Restore a database to `outputPath`. On failure and when the signal fires nothing is left there.
@@ -205,13 +201,12 @@ class RestoreRun {
     const { pageSize, pageCount, note: snapshotNote } = this.#snapshot!;
     this.#merge = undefined;
     const replay = new WalReplay({
-      snapshot,
-      snapshotNote,
       pageSize,
       stopAt,
       sinkFor: (pageSize) => this.#merge = new PageMerge(output.file, { pageSize, pageCount, arenaSize }),
     });
     this.#replay = replay;
+    replay.meet(snapshot, snapshotNote);
     if (segments.length === 0) logger.info("snapshot only, finalizing database");
     else {
       const [indexMin, indexMax] = [segments[0]!.index, segments.at(-1)!.index];
@@ -232,31 +227,12 @@ class RestoreRun {
   }
 
   async #replayOne(fetched: FetchedObject, segment: SegmentInfo): Promise<void> {
-    const replay = this.#replay!;
     const { signal, logger } = this.#options;
-    signal?.throwIfAborted();
-    if (fetched.whole !== undefined && fetched.whole.length <= SMALL_SIZE) {
-      const decoded = decodeSmall(segment, fetched.whole);
-      this.#see(segment, decoded);
-      replay.begin(segment, decoded.note);
-      await replay.accept(decoded.raw);
-    } else {
-      const decoded = await damagedBy(segment, () => decodeObject(fetched.stream()));
-      this.#see(segment, decoded);
-      const reader = decoded.raw.getReader();
-      try {
-        replay.begin(segment, decoded.note);
-        while (true) {
-          const { done, value } = await damagedBy(segment, () => reader.read());
-          if (done) break;
-          signal?.throwIfAborted();
-          await replay.accept(value);
-        }
-      } finally {
-        await reader.cancel().catch(() => {});
-      }
-    }
-    replay.end();
+    await replaySegment(this.#replay!, fetched, {
+      segment,
+      onNote: (note) => this.#see(segment, note),
+      signal,
+    });
     logger.debug("applied wal", {
       generation: segment.generation,
       index: segment.index,
@@ -267,7 +243,7 @@ class RestoreRun {
   /** Take in what stands in front of an object. */
   #see(
     object: SnapshotInfo | SegmentInfo,
-    { note, noteDamage }: { note: Note | undefined; noteDamage: string | undefined },
+    { note, noteDamage }: ObjectNote,
   ): void {
     const { target } = this.#options;
     if (noteDamage !== undefined) this.#damagedNoteKeys.push(object.key);
@@ -319,13 +295,5 @@ class RestoreRun {
         count: unproven.length,
       });
     }
-  }
-}
-
-function decodeSmall(segment: SegmentInfo, stored: Uint8Array): ReturnType<typeof decodeObjectBytes> {
-  try {
-    return decodeObjectBytes(stored);
-  } catch (error) {
-    throw asDamage(segment, error);
   }
 }

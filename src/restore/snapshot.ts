@@ -34,7 +34,7 @@ export async function writeSnapshot(
   stored: ReadableStream<Uint8Array>,
   { snapshot, file, reserve, signal }: {
     snapshot: SnapshotInfo;
-    file: OpenFile;
+    file: Pick<OpenFile, "write">;
     reserve: (bytes: number) => Promise<void>;
     signal?: AbortSignal | undefined;
   },

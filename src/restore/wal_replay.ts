@@ -2,14 +2,14 @@
  * The segments of a restore as one checked run of frames: each index begins with a sound header, each frame continues
  * the one before, no segment leaves a gap before it, each index continues the one before.
  */
-import type { Note, SegmentNote, SnapshotNote } from "../codec/note.ts";
+import type { Note, SegmentNote } from "../codec/note.ts";
 import { DamagedObjectError } from "../errors.ts";
 import { formatIndex, frameSize, type IndexEnd, type IndexOffset, WAL_HEADER_SIZE } from "../position.ts";
 import { viewOf } from "../bytes.ts";
 import { segmentKey } from "../storage/keys.ts";
 import type { SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import { chainOf, frameHeaderAt, scanFrames, type WalChain } from "../wal/frames.ts";
-import { equalPair, parseWalHeader, type WalHeader } from "../wal/header.ts";
+import { parseWalHeader, type WalHeader } from "../wal/header.ts";
 import { checkSuccession } from "./succession.ts";
 
 /** Takes the frames that were checked. */
@@ -18,13 +18,12 @@ export interface FrameSink {
   readonly isFull: boolean;
   makeRoom(): Promise<void>;
   put(pageNumber: number, bytes: Uint8Array, at: number): void;
-  commit(pageCount: number): void;
+  /** The transaction that ends at `end` has `pageCount` pages. */
+  commit(pageCount: number, end: IndexOffset): void;
 }
 
 /** What the replay needs to know before it begins. */
 export interface ReplayOptions {
-  readonly snapshot: SnapshotInfo;
-  readonly snapshotNote: SnapshotNote | undefined;
   /** 0 while nobody knows: an empty snapshot without a note. */
   readonly pageSize: number;
   /** Called once the page size is known. */
@@ -53,6 +52,12 @@ export class WalReplay {
   #isInTransaction = false;
   #previousEnd: IndexEnd | undefined;
   #lastCommit: IndexOffset | undefined;
+  /** The newest snapshot that was met, and its note. */
+  #snapshot: { readonly object: SnapshotInfo; readonly note: Note | undefined } | undefined;
+  /** The segment that began the index. */
+  #first: SegmentInfo | undefined;
+  /** The first segment of each pair of salts: a WAL never has those of an earlier one. */
+  readonly #firstBySalts = new Map<bigint, SegmentInfo>();
   /**
    * Segments that begin before the one before them ends, as Litestream 0.3.13 writes them now and then when the WAL
    * grows during an upload. What they repeat is passed over; what follows has to continue the checksums as ever.
@@ -60,6 +65,10 @@ export class WalReplay {
   overlapCount = 0;
   /** Indexes whose step from the one before nothing proves. */
   readonly unproven: number[] = [];
+  /** Steps from one index to the next that a note proves. */
+  provenCount = 0;
+  /** Steps that only the salts speak for: the first grew by one. */
+  evidentCount = 0;
 
   constructor(options: ReplayOptions) {
     this.#options = options;
@@ -75,6 +84,17 @@ export class WalReplay {
   /** 0 while nobody knows. */
   get pageSize(): number {
     return this.#pageSize;
+  }
+
+  /** Decoded bytes of the index so far. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Take a snapshot into account, that of the index which comes next: it says how the one before ended. */
+  meet(object: SnapshotInfo, note: Note | undefined): void {
+    if (this.#segment !== undefined) this.#endBefore(this.#segment, { object, note });
+    this.#snapshot = { object, note };
   }
 
   /** Go on with `segment`, whose index and offset the plan has put in order. */
@@ -133,22 +153,24 @@ export class WalReplay {
    * the next index
    */
   finish(next?: { object: SegmentInfo | SnapshotInfo; note: Note | undefined }): void {
-    const { snapshot, snapshotNote } = this.#options;
     const last = this.#segment;
     if (last !== undefined && next !== undefined) this.#endBefore(last, next);
-    // A snapshot of the middle of an index can be wrong before the offset that it states.
-    const offset = snapshotNote?.offset ?? 0;
-    const reached = last === undefined
-      ? 0
-      : last.index > snapshot.index
-      ? Infinity
-      : this.#lastCommit?.offset ?? 0;
+    if (this.#snapshot !== undefined && (last?.index ?? 0) <= this.#snapshot.object.index) {
+      this.#checkReached();
+    }
+  }
+
+  /** A snapshot of the middle of an index can be wrong before the offset that it states. */
+  #checkReached(): void {
+    const { object, note } = this.#snapshot!;
+    const { index } = object;
+    const offset = note?.offset ?? 0;
+    const reached = this.#lastCommit?.index === index ? this.#lastCommit.offset : 0;
     if (offset <= reached) return;
-    const at = { ...snapshot, offset: last === undefined ? 0 : this.#length };
     throw new DamagedObjectError(
-      segmentKey(at),
-      `missing or cut short: ${snapshot.key} is right only from offset ${offset} of index ` +
-        `${formatIndex(snapshot.index)} on, and the stored commits end at ${reached}`,
+      segmentKey({ ...object, offset: this.#segment?.index === index ? this.#length : 0 }),
+      `missing or cut short: ${object.key} is right only from offset ${offset} of index ` +
+        `${formatIndex(index)} on, and the stored commits end at ${reached}`,
     );
   }
 
@@ -174,6 +196,7 @@ export class WalReplay {
 
   #endIndex(last: SegmentInfo, next: SegmentInfo | SnapshotInfo): void {
     this.#previousEnd = this.#endNow(last.index);
+    if (this.#snapshot?.object.index === last.index) this.#checkReached();
     if (!this.#isInTransaction) return;
     throw new DamagedObjectError(
       last.key,
@@ -219,19 +242,27 @@ export class WalReplay {
   #checkStep(segment: SegmentInfo, header: WalHeader): void {
     const stated = this.#segmentNote?.previousEnd;
     const before = this.#previousEnd;
+    this.#refuseRepeated(segment, header);
     if (before === undefined) {
       // The first index: what comes before is in the snapshot, which may say the same.
-      const known = this.#options.snapshotNote?.previousEnd;
+      const known = this.#snapshot?.note?.previousEnd;
       if (stated !== undefined && known !== undefined) checkSuccession(known, { stated, by: segment });
       return;
     }
     if (stated !== undefined) checkSuccession(before, { stated, by: segment });
-    if (equalPair(before.salts, header.salts)) {
-      throw new DamagedObjectError(segment.key, "it repeats the wal of the index before");
+    if (stated !== undefined) this.provenCount++;
+    else if (header.salts[0] === ((before.salts[0] + 1) >>> 0)) this.evidentCount++;
+    else this.unproven.push(segment.index);
+  }
+
+  #refuseRepeated(segment: SegmentInfo, { salts }: WalHeader): void {
+    const pair = (BigInt(salts[0]) << 32n) | BigInt(salts[1]);
+    const before = this.#firstBySalts.get(pair);
+    if (before !== undefined) {
+      throw new DamagedObjectError(segment.key, `it repeats the wal that begins with ${before.key}`);
     }
-    if (stated === undefined && header.salts[0] !== ((before.salts[0] + 1) >>> 0)) {
-      this.unproven.push(segment.index);
-    }
+    this.#firstBySalts.set(pair, segment);
+    this.#first = segment;
   }
 
   /** Keep bytes until there are `wanted`; returns those that are left over. */
@@ -251,7 +282,7 @@ export class WalReplay {
     if (scan.frameCount * size !== bytes.length) {
       const at = this.#length + scan.frameCount * size;
       const what = scan.stop === "salt"
-        ? "has the salts of another wal"
+        ? `has the salts of another wal than ${this.#first?.key}`
         : scan.stop === "checksum"
         ? "does not continue the checksums before it"
         : "has page number 0";
@@ -277,8 +308,8 @@ export class WalReplay {
       if (sink.isFull) await sink.makeRoom();
       sink.put(pageNumber, bytes, at + size - this.#pageSize);
       if (pageCount === 0) continue;
-      sink.commit(pageCount);
       this.#lastCommit = { index, offset: this.#length };
+      sink.commit(pageCount, this.#lastCommit);
     }
   }
 

@@ -126,3 +126,59 @@ function databaseUrl(path: string, access: ConnectionOptions["access"]): string 
   const escaped = encodeURI(path).replaceAll("?", "%3f").replaceAll("#", "%23");
   return `file:${escaped}?mode=${mode}`;
 }
+
+/** Runs in a thread of its own. In one piece with its text, so that a single executable has it too. */
+const INTEGRITY_SOURCE = `
+const { DatabaseSync } = await import("node:sqlite");
+self.onmessage = ({ data }) => {
+  let answer;
+  try {
+    const database = new DatabaseSync(data);
+    try {
+      const row = database.prepare("PRAGMA integrity_check(1)").get();
+      answer = { result: String(Object.values(row)[0]) };
+    } finally {
+      database.close();
+    }
+  } catch (error) {
+    answer = { failure: String(error?.message ?? error) };
+  }
+  self.postMessage(answer);
+};
+self.postMessage("ready");
+`;
+
+/**
+ * SQLite's `integrity_check` of a database that nobody else has open, in another thread: it can take minutes.
+ *
+ * @returns `ok`, or the first thing that is wrong
+ * @throws {Error} SQLite's own when it can't be checked, see `classifySqliteError`; the signal's reason
+ */
+export async function checkIntegrity(
+  path: string,
+  { signal }: { signal?: AbortSignal | undefined } = {},
+): Promise<string> {
+  signal?.throwIfAborted();
+  const source = URL.createObjectURL(new Blob([INTEGRITY_SOURCE], { type: "text/javascript" }));
+  const worker = new Worker(source, { type: "module" });
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const abort = () => reject(signal?.reason);
+  signal?.addEventListener("abort", abort, { once: true });
+  worker.onerror = (event) => {
+    event.preventDefault();
+    reject(new Error(`cannot check the integrity of ${path}: ${event.message}`));
+  };
+  worker.onmessage = ({ data }) => {
+    if (data === "ready") worker.postMessage(databaseUrl(path, "read-write"));
+    else if (data.result !== undefined) resolve(data.result);
+    else if (classifySqliteError(new Error(data.failure)) === "corrupt") resolve(data.failure);
+    else reject(new Error(data.failure));
+  };
+  try {
+    return await promise;
+  } finally {
+    signal?.removeEventListener("abort", abort);
+    worker.terminate();
+    URL.revokeObjectURL(source);
+  }
+}

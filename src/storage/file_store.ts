@@ -64,6 +64,18 @@ export class FileStore implements ObjectStore {
     return names;
   }
 
+  /** Temporary files. */
+  async listUnfinished(prefix: string, { signal }: StoreOptions = {}): Promise<string[]> {
+    checkPrefix(prefix);
+    signal?.throwIfAborted();
+    const found: string[] = [];
+    for (const { name, isFolder } of await this.#entries(prefix)) {
+      if (isFolder) found.push(...await this.listUnfinished(`${prefix}${name}/`, { signal }));
+      else if (name.endsWith(".tmp")) found.push(prefix + name);
+    }
+    return found;
+  }
+
   async put(
     key: string,
     body: Uint8Array | ReadableStream<Uint8Array>,

@@ -62,6 +62,12 @@ export interface ObjectStore extends AsyncDisposable {
    */
   get(key: string, options?: StoreOptions & { range?: ByteRange }): Promise<ReadableStream<Uint8Array>>;
 
+  /**
+   * What puts under `prefix` that have not ended, or broke off for good, have left, in words of the store. Only stores
+   * that can tell have it.
+   */
+  listUnfinished?(prefix: string, options?: StoreOptions): Promise<string[]>;
+
   /** Delete objects; those that are gone already are fine. The first failure is thrown after trying all. */
   delete(keys: readonly string[], options?: StoreOptions): Promise<void>;
 }

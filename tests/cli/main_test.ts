@@ -36,7 +36,7 @@ test("main() shows the general usage: 1 without arguments, 0 when asked for", as
     const result = await run(...args);
     assert.equal(result.exitCode, exitCode, args.join(" "));
     assert.match(result.output, /Usage:\n\n {4}walbrook <command>/);
-    assert.match(result.output, /\n {4}restore {4}bring/);
+    assert.match(result.output, /\n {4}restore {6}bring/);
     assert.equal(result.error, "");
   }
 });

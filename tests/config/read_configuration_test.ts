@@ -47,6 +47,7 @@ test("parseConfiguration() fills in every default", () => {
         retentionCheckIntervalMs: 3_600_000,
         snapshotIntervalMs: 0,
         validationIntervalMs: 0,
+        drillIntervalMs: 0,
         identities: [],
         recipients: [],
         uploadBandwidth: undefined,

@@ -162,6 +162,28 @@ const CASES: readonly {
       `generations/${generation}/wal/00000001_00000000.wal.lz4`,
   },
   {
+    what: "a missing index right behind a moment",
+    segments: SEGMENTS.filter(({ info }) => info.index !== 2),
+    snapshots: [snapshotOf(1, 10)],
+    target: until(14),
+    expected:
+      `missing WAL index: ${generation}/00000002: generations/${generation}/wal/00000002_00000000.wal.lz4`,
+  },
+  {
+    what: "a missing index between a moment and a later snapshot",
+    segments: SEGMENTS.filter(({ info }) => info.index === 1),
+    target: until(14),
+    expected:
+      `missing WAL index: ${generation}/00000002: generations/${generation}/wal/00000002_00000000.wal.lz4`,
+  },
+  {
+    what: "a missing first segment right behind a snapshot",
+    segments: SEGMENTS.slice(1),
+    target: until(10),
+    expected: `missing initial wal segment: generation=${generation} index=00000001 offset=100: ` +
+      `generations/${generation}/wal/00000001_00000000.wal.lz4`,
+  },
+  {
     what: "a position that is there twice",
     segments: [...SEGMENTS, {
       ...segmentOf(4, 0, 41),

@@ -82,6 +82,21 @@ test("Prefetcher gives objects of every size in order, with no more requests at 
   }
 });
 
+test("Prefetcher drops what was left unread of an object, also where that fails", async () => {
+  using folder = temporaryFolder();
+  const { store, objects } = await storeOf(folder.path);
+  const large = objects[2]!;
+  for (const size of [3 * PIECE_SIZE + 5, PIECE_SIZE + 1]) {
+    // Pieces of a file that is too long, and nothing at all, are both in the way.
+    const listed = [{ ...large, size }, { ...large, key: "o/none" }, objects[7]!];
+    await using source = new Prefetcher(new ReplicaClient(store), listed, { parallelism: 2 });
+    const reader = (await source.next(listed[0]!)).stream().getReader();
+    assert.equal((await reader.read()).value?.length, PIECE_SIZE);
+    await reader.cancel();
+    assert.deepEqual(await readStream((await source.next(listed[2]!)).stream()), bytesOf(70_000));
+  }
+});
+
 test("Prefetcher names an object that went away or grew, and passes on that one became shorter", async () => {
   using folder = temporaryFolder();
   const { store, objects } = await storeOf(folder.path);

@@ -7,6 +7,7 @@ import { describeError } from "../../src/errors.ts";
 import { decodeObjectBytes, encodeObjectBytes } from "../../src/codec/object.ts";
 import type { LogFields, Logger } from "../../src/logger.ts";
 import { restore } from "../../src/restore/restore.ts";
+import { WalReplay } from "../../src/restore/wal_replay.ts";
 import { frameSize, WAL_HEADER_SIZE } from "../../src/position.ts";
 import { segmentKey, snapshotKey } from "../../src/storage/keys.ts";
 import { FileStore } from "../../src/storage/file_store.ts";
@@ -157,7 +158,51 @@ test("WalReplay says once where nothing proves that the wal continues", async ()
   assert.deepEqual(await steps([10, 1], [12, 2], [20, 3]), warning);
   assert.match(
     await refusal(steps([10, 1], [10, 1])),
-    /^wal\/00000001_00000000.*repeats the wal of the index before/,
+    /^wal\/00000001_00000000.*repeats the wal that begins with generations.*wal\/00000000_/,
+  );
+});
+
+test("WalReplay refuses the wal of any earlier index", async () => {
+  const wal = (salts: [number, number]) => walOf([change(2, salts[0])], { salts });
+  const pairs: [number, number][] = [[10, 1], [11, 2], [12, 3], [10, 1]];
+  assert.match(
+    await refusal(restored(pairs.map((pair, index) => [index, 0, wal(pair)] as const))),
+    /^wal\/00000003_00000000.*repeats the wal that begins with generations.*wal\/00000000_/,
+  );
+});
+
+test("WalReplay refuses an index that ends before the offset of its snapshot, whatever follows", async () => {
+  const replay = new WalReplay({
+    pageSize: PAGE,
+    sinkFor: () => ({ isFull: false, makeRoom: () => Promise.resolve(), put() {}, commit() {} }),
+  });
+  const infoOf = (index: number) => ({
+    key: snapshotKey({ generation, index }),
+    size: 1,
+    createdAt: new Date(0),
+    generation,
+    index,
+  });
+  const note = {
+    kind: "snapshot",
+    generation,
+    index: 0,
+    newestCommitAt: new Date(0),
+    pageSize: PAGE,
+    pageCount: 3,
+  } as const;
+  replay.meet(infoOf(0), { ...note, offset: at(2) });
+  const segment = (index: number) => ({
+    ...infoOf(index),
+    key: segmentKey({ generation, index, offset: 0 }),
+    offset: 0,
+  });
+  replay.begin(segment(0), undefined);
+  await replay.accept(walOf([change(1, 0xb1)]));
+  replay.end();
+  assert.throws(
+    () => replay.begin(segment(1), undefined),
+    /^DamagedObjectError: .*00000000_00000238.*missing or cut short/,
   );
 });
 

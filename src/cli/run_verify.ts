@@ -1,0 +1,66 @@
+/** What `walbrook verify` does. */
+import { openReplica } from "./assemble.ts";
+import type { Output } from "./command.ts";
+import { findSource } from "./source.ts";
+import { transferProgress } from "./transfer_progress.ts";
+import { VERIFY_EXIT, type VerifyRequest } from "./verify.ts";
+import { formatReport } from "./verify_text.ts";
+import { describeError } from "../errors.ts";
+import { type EndSignal, exitProcess, onSignal } from "../runtime/process.ts";
+import type { ReplicaClient } from "../storage/replica_client.ts";
+import type { VerifyReport } from "../verify/report.ts";
+import { verifyReplica } from "../verify/verify.ts";
+
+/** A replica that could not be looked at. */
+interface UnseenReplica {
+  readonly replica: string;
+  readonly place: string;
+  readonly error: string;
+}
+
+/** Verify; returns the exit code. */
+export async function runVerify(request: VerifyRequest, output: Output): Promise<number> {
+  const { replicas, logger } = await findSource(request.source, output);
+  const aborting = new AbortController();
+  let signalCount = 0;
+  using _signals = onSignal(["SIGINT", "SIGTERM"], (signal: EndSignal) => {
+    if (++signalCount > 1) exitProcess(VERIFY_EXIT.unseen);
+    aborting.abort(new Error(`stopped by ${signal}`));
+  });
+  const results: (VerifyReport | UnseenReplica)[] = [];
+  for (const replica of replicas) {
+    const client = await openReplica(replica, { logger });
+    await using _ = client.store;
+    const result = await look(client, { request, output, signal: aborting.signal });
+    aborting.signal.throwIfAborted();
+    results.push(result);
+    if (request.isJson) continue;
+    if ("error" in result) output.writeError(`walbrook verify: ${result.place}: ${result.error}\n`);
+    else output.writeOutput(formatReport(result));
+  }
+  if (request.isJson) output.writeOutput(`${JSON.stringify({ replicas: results }, undefined, 2)}\n`);
+  if (results.some((result) => "isProven" in result && !result.isProven)) return VERIFY_EXIT.damaged;
+  return results.some((result) => "error" in result) ? VERIFY_EXIT.unseen : VERIFY_EXIT.proven;
+}
+
+async function look(
+  client: ReplicaClient,
+  { request, output, signal }: { request: VerifyRequest; output: Output; signal: AbortSignal },
+): Promise<VerifyReport | UnseenReplica> {
+  const { place } = client.store;
+  using progress = transferProgress(`verifying ${place}`, output);
+  const { generation, from, to, isDeep, parallelism } = request;
+  try {
+    return await verifyReplica(client, {
+      generation,
+      from,
+      to,
+      isDeep,
+      parallelism,
+      progress: progress.tell,
+      signal,
+    });
+  } catch (error) {
+    return { replica: client.name, place, error: describeError(error) };
+  }
+}

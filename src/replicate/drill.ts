@@ -1,0 +1,104 @@
+/**
+ * A drill: what has to be done on the day when the database is lost, done now. The replica is restored to a temporary
+ * file with every check that a restore makes, compared with the live database at that position, page by page, and
+ * looked at by SQLite. What is published is the moment for which all that held.
+ */
+import { Backoff, type BackoffOptions } from "./backoff.ts";
+import type { DutyParts } from "./duty.ts";
+import { pause } from "./pause.ts";
+import { type Proof, Validator, type ValidatorOptions } from "./validator.ts";
+import { formatPosition } from "../position.ts";
+import { checkIntegrity } from "../runtime/sqlite.ts";
+
+/** How a replica is drilled. */
+export interface DrillOptions extends Omit<ValidatorOptions, "look"> {
+  /** Pauses before another try after a failure. Default: 1 min, doubling up to 1 h; never more than the interval. */
+  readonly backoff?: Partial<BackoffOptions> | undefined;
+}
+
+/** Unless told otherwise. */
+const BACKOFF: BackoffOptions = { firstMs: 60_000, longestMs: 3_600_000 };
+
+/** Unix seconds up to which the replica is proven to restore what was committed. */
+const GAUGE = "walbrook_last_proven_restorable_seconds";
+
+/** The drills of one replica. */
+export class Drill {
+  readonly #parts: DutyParts;
+  readonly #intervalMs: number;
+  readonly #validator: Validator;
+  readonly #backoff: Backoff;
+  #lastProvenAt: Date | undefined;
+
+  constructor(parts: DutyParts, { backoff, ...options }: DrillOptions) {
+    this.#parts = parts;
+    this.#intervalMs = options.intervalMs;
+    this.#validator = new Validator(parts, { ...options, look: integrityOf });
+    this.#backoff = new Backoff(parts.logger, { ...BACKOFF, ...backoff });
+  }
+
+  /** Whether drills are held at all. */
+  get isEnabled(): boolean {
+    return this.#intervalMs > 0;
+  }
+
+  /** Everything that was committed before can be restored, as the last drill that passed has shown. */
+  get lastProvenAt(): Date | undefined {
+    return this.#lastProvenAt;
+  }
+
+  /** Why the last drill failed; empty when it passed, and before the first. */
+  get lastError(): string {
+    return this.#backoff.lastMessage;
+  }
+
+  /** Hold a drill after each interval, and sooner again after one that failed, until the signal fires. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#parts;
+    if (!this.isEnabled) return;
+    for (let waitMs = this.#intervalMs; !signal.aborted;) {
+      try {
+        await pause(waitMs, { clock, signal });
+        await this.drill(signal);
+        waitMs = this.#intervalMs;
+      } catch (error) {
+        if (signal.aborted) return;
+        waitMs = Math.min(this.#intervalMs, this.#backoff.fail("drill failed", error));
+      }
+    }
+  }
+
+  /**
+   * Hold one now.
+   *
+   * @returns `undefined` when the replica has nothing to restore yet
+   * @throws {Error} when the replica is not proven, for whatever reason
+   */
+  async drill(signal: AbortSignal): Promise<Proof | undefined> {
+    const { clock, logger, metrics, database, client } = this.#parts;
+    // Before the database is read, so that everything that was committed by then is in what is compared.
+    const at = new Date(clock.now());
+    const proof = await this.#validator.prove(signal);
+    if (proof.outcome === "skipped") {
+      logger.info("drill: no replica position available");
+      return undefined;
+    }
+    const position = formatPosition(proof.position);
+    if (proof.outcome !== "ok") throw new Error(`${position}: ${explain(proof)}`);
+    this.#lastProvenAt = at;
+    metrics.gauge(GAUGE, { db: database.path, name: client.name }, at.getTime() / 1000);
+    this.#backoff.succeed("drills pass again");
+    logger.info("drill passed: the replica restores to the database", { position, proven: at.toISOString() });
+    return proof;
+  }
+}
+
+function explain({ error = "", difference }: Proof): string {
+  if (difference === undefined) return error;
+  return `${error}: ${difference.count} pages differ, the first is page ${difference.firstPage}`;
+}
+
+async function integrityOf(path: string, signal: AbortSignal): Promise<string | undefined> {
+  const result = await checkIntegrity(path, { signal });
+  return result === "ok" ? undefined : `the restored database fails SQLite's integrity check: ${result}`;
+}

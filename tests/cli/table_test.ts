@@ -1,0 +1,35 @@
+import { test } from "node:test";
+import assert from "node:assert/strict";
+import { formatLag } from "../../src/cli/run_generations.ts";
+import { formatJson, formatTable, formatTime } from "../../src/cli/table.ts";
+
+test("formatTable() pads all columns but the last", () => {
+  assert.equal(formatTable(["a", "name"], []), "a  name\n");
+  assert.equal(formatTable(["a", "name"], [["long", "x"], ["", ""]]), "a     name\nlong  x\n      \n");
+});
+
+test("formatTime() writes UTC to the second", () => {
+  assert.equal(formatTime(new Date("2026-11-22T20:36:08.999Z")), "2026-11-22T20:36:08Z");
+});
+
+test("formatJson() writes an array that a program reads back", () => {
+  assert.deepEqual(JSON.parse(formatJson([])), []);
+  assert.deepEqual(JSON.parse(formatJson([{ a: 1 }, { a: 2 }])), [{ a: 1 }, { a: 2 }]);
+});
+
+test("formatLag() cuts what doesn't matter at its size (103)", () => {
+  const cases: [number, string][] = [
+    [0, "0s"],
+    [0.0005, "0s"],
+    [0.0125, "12µs"],
+    [1, "1ms"],
+    [1.75, "1ms"],
+    [999.9, "999ms"],
+    [1949, "1.9s"],
+    [10_001, "10s"],
+    [28_900, "28s"],
+    [90_061_000, "25h1m1s"],
+    [-1549, "-1.5s"],
+  ];
+  for (const [lagMs, text] of cases) assert.equal(formatLag(lagMs), text, `${lagMs}`);
+});

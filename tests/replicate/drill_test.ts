@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Mutex } from "../../src/async.ts";
+import { encodeObjectBytes } from "../../src/codec/object.ts";
+import { Drill, type DrillOptions } from "../../src/replicate/drill.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { type Files, systemFiles } from "../../src/runtime/files.ts";
+import { RecordingMetrics } from "../doubles/recording_metrics.ts";
+import { until } from "../doubles/until.ts";
+import { Bench } from "./bench_of_one.ts";
+
+const NEVER = new AbortController().signal;
+const OFTEN = { intervalMs: 20, backoff: { firstMs: 5, longestMs: 10 } };
+
+/** A bench with rows in its replica, and drills of it. */
+class DrilledBench extends Bench {
+  readonly metrics = new RecordingMetrics();
+  readonly temporaryPath = join(this.folder, "temporary");
+
+  static async begin(): Promise<DrilledBench> {
+    const bench = new DrilledBench();
+    mkdirSync(bench.temporaryPath);
+    for (let row = 0; row < 50; row++) bench.insert("x".repeat(1000));
+    bench.application!.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    await bench.run();
+    bench.insert();
+    await bench.current();
+    return bench;
+  }
+
+  drill(options: Partial<DrillOptions> = {}): Drill {
+    const { database, loop, metrics, temporaryPath } = this;
+    const logger = this.logs.logger.with({ db: this.path, replica: loop.client.name });
+    return new Drill(
+      { database, loop, client: loop.client, turn: new Mutex(), clock: systemClock, logger, metrics },
+      { intervalMs: 0, temporaryPath, ...options },
+    );
+  }
+
+  get gauge(): number | undefined {
+    const labels = { db: this.path, name: this.replica.client.name };
+    return this.metrics.value("walbrook_last_proven_restorable_seconds", labels);
+  }
+
+  /** Change bytes of an object in a way that its own checksums don't show. */
+  async rewrite(key: string, change: (raw: Uint8Array) => void): Promise<void> {
+    const { raw, note } = await this.replica.object(key);
+    change(raw);
+    await this.replica.files.put(key, encodeObjectBytes(raw, { note }));
+  }
+}
+
+/** Run `drill` until `isEnough`. */
+async function running(drill: Drill, isEnough: () => boolean, what: string): Promise<void> {
+  const stop = new AbortController();
+  const run = drill.run(stop.signal);
+  await until(isEnough, what);
+  stop.abort();
+  await run;
+}
+
+test("Drill publishes for when the replica is proven, in the log and as a gauge", async () => {
+  await using bench = await DrilledBench.begin();
+  const drill = bench.drill();
+  assert.equal(drill.lastProvenAt, undefined);
+  const before = Date.now();
+  const proof = await drill.drill(NEVER);
+  assert.equal(proof?.outcome, "ok");
+  const at = drill.lastProvenAt!;
+  assert.ok(at.getTime() >= before && at.getTime() <= Date.now());
+  assert.equal(bench.gauge, at.getTime() / 1000);
+  assert.equal(drill.lastError, "");
+  const [line] = bench.logs.records.filter(({ message }) => message.startsWith("drill passed"));
+  assert.equal(line?.fields["proven"], at.toISOString());
+  assert.deepEqual(readdirSync(bench.temporaryPath), []);
+});
+
+test("Drill goes on failing loudly until one passes, and keeps what was proven before", async () => {
+  await using bench = await DrilledBench.begin();
+  const { logs } = bench;
+  const drill = bench.drill(OFTEN);
+  await running(drill, () => drill.lastProvenAt !== undefined, "a drill to pass");
+  const proven = drill.lastProvenAt!;
+  const [snapshot] = await bench.replica.direct.snapshots(bench.generation);
+  const { raw, note } = await bench.replica.object(snapshot!.key);
+  await bench.rewrite(snapshot!.key, (raw) => raw[4096 * 4 + 2000]! ^= 1);
+  await running(drill, () => drill.lastError !== "", "a drill to fail");
+  assert.match(
+    drill.lastError,
+    /: invalid replica, checksum mismatch: 1 pages differ, the first is page \d+$/,
+  );
+  assert.ok(logs.records.some(({ level, message }) => level === "error" && message === "drill failed"));
+  assert.ok(drill.lastProvenAt! >= proven && bench.gauge === drill.lastProvenAt!.getTime() / 1000);
+  await bench.replica.files.put(snapshot!.key, encodeObjectBytes(raw, { note }));
+  await running(drill, () => drill.lastError === "", "a drill to pass again");
+  assert.ok(logs.records.some(({ message }) => message === "drills pass again"));
+});
+
+test("Drill fails where the replica can't be restored, and where there is no room", async () => {
+  await using bench = await DrilledBench.begin();
+  const files: Files = { ...systemFiles, freeBytes: () => Promise.resolve(1000) };
+  await assert.rejects(
+    bench.drill({ files }).drill(NEVER),
+    /it takes \d+ bytes of temporary space, and only 1000 are free/,
+  );
+  const [segment] = await bench.replica.direct.segments(bench.generation);
+  await bench.replica.files.put(segment!.key, new Uint8Array(10));
+  await assert.rejects(bench.drill().drill(NEVER), new RegExp(`cannot restore: ${segment!.key}: `));
+  assert.deepEqual(readdirSync(bench.temporaryPath), []);
+});
+
+test("Drill has SQLite look at the file, which is as bad as the database is", async () => {
+  await using bench = await DrilledBench.begin();
+  // Every byte is replicated, and the database breaks its own rule all the same.
+  bench.application!.exec(`
+    CREATE TABLE positive (x CHECK (x > 0)); PRAGMA ignore_check_constraints = on;
+    INSERT INTO positive VALUES (-1)`);
+  await bench.current();
+  await assert.rejects(bench.drill().drill(NEVER), /the restored database fails SQLite's integrity check: /);
+});
+
+test("Drill proves nothing while nobody knows where the replica stands", async () => {
+  await using bench = await DrilledBench.begin();
+  bench.store.rules.push({ method: "put", times: Infinity });
+  bench.insert();
+  await bench.database.settle();
+  await until(() => bench.loop.lastError !== "", "the replica to fail");
+  const drill = bench.drill();
+  assert.equal(await drill.drill(NEVER), undefined);
+  assert.equal(drill.lastProvenAt, undefined);
+  assert.equal(drill.lastError, "");
+});
