@@ -276,6 +276,8 @@ export class ReplicaLoop {
     this.#newest = remote.newest;
     const noted = Math.max(remote.newestCommitAt, remembered?.newestCommitAt ?? 0);
     if (noted === 0 && this.#newestCommitAt === 0) this.#newestCommitAt = await this.#lookBack();
+    // Later than the generation before by a little at least, or nothing would tell which of them is the newer one.
+    if (remote.position === undefined && this.#newestCommitAt > 0) this.#newestCommitAt++;
     this.#newestCommitAt = Math.max(this.#newestCommitAt, noted);
     await this.#chooseSnapshot(position, {
       isThere: remote.snapshotIndex !== undefined,

@@ -1,7 +1,7 @@
 /** Restoring a replica and judging what came of it. */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { describeError, NoBackupsError } from "../../src/errors.ts";
+import { describeError } from "../../src/errors.ts";
 import type { RestoreTarget } from "../../src/restore/plan.ts";
 import { comparePlaces, type Content } from "./ledger.ts";
 import type { SoakReplica } from "./replicas.ts";
@@ -10,7 +10,7 @@ import type { Scene } from "./scene.ts";
 /** What a restore came to. */
 export type Restored =
   | { readonly kind: "content"; readonly content: Content; readonly path: string }
-  | { readonly kind: "refused"; readonly reason: string; readonly isEmpty: boolean };
+  | { readonly kind: "refused"; readonly reason: string };
 
 let outputCount = 0;
 
@@ -46,7 +46,7 @@ export async function restoreOurs(
   try {
     await replica.restore(path, options);
   } catch (error) {
-    return { kind: "refused", reason: describeError(error), isEmpty: error instanceof NoBackupsError };
+    return { kind: "refused", reason: describeError(error) };
   }
   const content = await judgeFile(scene, path, `${replica.name}, ${options.what}`);
   return content && { kind: "content", content, path };
@@ -80,7 +80,8 @@ export async function probe(scene: Scene, replica: SoakReplica): Promise<Content
       if (!replica.isSpoiled) scene.raiseFloor(replica, content);
       return content;
     }
-    if (restored.isEmpty && floor === undefined) return undefined;
+    // Until the first snapshot is stored nothing can be.
+    if (floor === undefined) return undefined;
     reason = restored.reason;
   }
   scene.tally.refusals.add(`meanwhile: ${wordsOf(scene, reason)}`);

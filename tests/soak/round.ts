@@ -1,6 +1,8 @@
 /** One round: everything starts, things go wrong, things are mended, and all is judged. */
-import { rmSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { readAll } from "../../src/bytes.ts";
 import type { Fault } from "./faults/fault.ts";
 import { judgeRound, type Thoroughness } from "./judgement.ts";
 import { probe } from "./probe.ts";
@@ -36,6 +38,7 @@ export async function playRound(options: RoundOptions): Promise<void> {
     } catch (error) {
       scene.problem(`the round broke off: ${error instanceof Error ? error.stack : error}`);
     }
+    if (tally.problems.length > problemsBefore) await keepEvidence(scene);
     scene.ledger.read();
     tally.rounds++;
     tally.commits += scene.ledger.acknowledgedCount;
@@ -75,5 +78,17 @@ async function probeUntil(scene: Scene, endMs: number): Promise<void> {
   while (performance.now() < endMs) {
     for (const replica of scene.replicas) await probe(scene, replica);
     await delay(1000);
+  }
+}
+
+/** What is in a server that ends with the campaign. */
+async function keepEvidence({ replicas, folder }: Scene): Promise<void> {
+  for (const { place, client } of replicas) {
+    if (place.type !== "s3") continue;
+    for await (const { key } of client.store.list("")) {
+      const path = join(folder, "s3-kept", key);
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, await readAll(await client.store.get(key), { limit: 1 << 30 }));
+    }
   }
 }
