@@ -7,8 +7,10 @@
  * @see docs/DESIGN.md, "The lossless checkpoint"
  */
 import type { Follower } from "./follower.ts";
+import type { LiveFiles } from "./live_files.ts";
 import type { DatabaseMeter } from "./measure.ts";
-import { type CheckpointResult, classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
+import { openByPath } from "./readers.ts";
+import { type CheckpointResult, classifySqliteError, type SqliteConnection } from "../runtime/sqlite.ts";
 import { sleep } from "../async.ts";
 import { describeError } from "../errors.ts";
 
@@ -27,7 +29,7 @@ export interface CheckpointOutcome {
 
 /** The two read-write connections, opened when there is work and closed after. */
 export class Writers implements Disposable {
-  readonly #path: string;
+  readonly #live: LiveFiles;
   readonly #meter: DatabaseMeter | undefined;
   #checkpointer: SqliteConnection | undefined;
   #barrier: SqliteConnection | undefined;
@@ -35,23 +37,30 @@ export class Writers implements Disposable {
   readonly busyTimeoutMs: number;
 
   constructor(
-    path: string,
+    live: LiveFiles,
     { busyTimeoutMs = BUSY_TIMEOUT_MS, meter }: {
       busyTimeoutMs?: number | undefined;
       meter?: DatabaseMeter | undefined;
     } = {},
   ) {
-    this.#path = path;
+    this.#live = live;
     this.#meter = meter;
     this.busyTimeoutMs = busyTimeoutMs;
   }
 
-  /** Run a checkpoint, on a connection that never holds a transaction; a busy one is an answer, not an error. */
+  /**
+   * Run a checkpoint, on a connection that never holds a transaction; a busy one is an answer, not an error. None is
+   * run once another file was put in place: its pages would be overwritten with those of our WAL.
+   *
+   * @throws {IdentityError} then
+   */
   checkpoint(mode: "PASSIVE" | "TRUNCATE"): CheckpointResult {
     const startMs = performance.now();
     let hasFailed = true;
     try {
-      const result = (this.#checkpointer ??= this.#open()).checkpoint(mode);
+      this.#checkpointer ??= this.#open();
+      this.#live.requireSame();
+      const result = this.#checkpointer.checkpoint(mode);
       hasFailed = false;
       return result;
     } finally {
@@ -65,7 +74,7 @@ export class Writers implements Disposable {
   }
 
   #open(): SqliteConnection {
-    const connection = new SqliteConnection(this.#path, { access: "read-write" });
+    const connection = openByPath(this.#live, "read-write");
     connection.exec("PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = NORMAL");
     return connection;
   }

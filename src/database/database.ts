@@ -9,16 +9,10 @@ import type { DatabaseOptions, DatabaseState, Following } from "./database_optio
 import { CHECKPOINT_DEFAULTS, shouldMove } from "./decide.ts";
 import { ContinuityLostError, type Follower, ForeignWriterError } from "./follower.ts";
 import { InstanceLock } from "./instance_lock.ts";
+import { IdentityError } from "./live_files.ts";
 import { DatabaseMeter } from "./measure.ts";
 import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
-import {
-  checkMetaPath,
-  explainMetaError,
-  IdentityError,
-  openFollower,
-  openLiveFiles,
-  WaitError,
-} from "./open.ts";
+import { checkMetaPath, explainMetaError, openFollower, openLiveFiles, WaitError } from "./open.ts";
 import { closeOpened, type Opened } from "./opened.ts";
 import type { Segment } from "./segment.ts";
 import { type Backlog, ShadowSource } from "./shadow_source.ts";
@@ -186,7 +180,7 @@ export class LiveDatabase implements AsyncDisposable {
       const follower = openFollower({ live, meta, clock: this.#clock });
       this.#source.forget();
       const { busyTimeoutMs } = this.#options;
-      const writers = new Writers(this.path, { busyTimeoutMs, meter: this.#meter });
+      const writers = new Writers(live, { busyTimeoutMs, meter: this.#meter });
       this.#opened = { live, follower, writers };
       await this.#chooseGeneration(follower).catch((error) => {
         throw explainMetaError(meta, error);
@@ -249,8 +243,7 @@ export class LiveDatabase implements AsyncDisposable {
 
   #checkSurroundings(follower: Follower): void {
     this.#lastCheckMs = this.#clock.monotonicMs();
-    const identity = this.#opened!.live.identity();
-    if (identity !== "same") throw new IdentityError(identity);
+    this.#opened!.live.requireSame();
     follower.checkUntouched();
   }
 

@@ -78,7 +78,7 @@ export class Follower implements Disposable {
     this.#meta = meta;
     this.#clock = clock;
     this.#times = new CommitTimes(0);
-    this.readers = new Readers(live.path, () => live.look());
+    this.readers = new Readers(live);
     try {
       this.readers.begin();
       live.attach();

@@ -20,6 +20,23 @@ export type DatabaseKind = "database" | "empty" | "other";
 /** Whether the paths still name the files that we hold. */
 export type Identity = "same" | `${"database" | "wal" | "wal-index"} ${"missing" | "replaced"}`;
 
+/** The paths no longer name the files that we hold. */
+export class IdentityError extends Error {
+  override readonly name = "IdentityError";
+  /** What happens now, and what the user can do. */
+  readonly advice: string;
+
+  constructor(identity: Exclude<Identity, "same">) {
+    super(`${identity} by another process`);
+    this.advice = identity === "database missing"
+      ? "the database file was deleted while in use; waiting until it is there again"
+      : identity === "database replaced"
+      ? "the database file was replaced while in use; taking up the new one"
+      : "the -wal or -shm file was deleted or replaced while in use, commits may go to a lost file: " +
+        "restart the application; a new generation then starts";
+  }
+}
+
 /** Main files that this process has open, as `device:inode`. */
 const heldFiles = new Set<string>();
 
@@ -138,6 +155,17 @@ export class LiveFiles implements Disposable {
       if (nameOf(stat) !== nameOf(ours)) return `${what} replaced`;
     }
     return "same";
+  }
+
+  /**
+   * Another file under one of our names must neither be taken for ours nor be written to with what our WAL holds:
+   * asked after each connection that is opened by its path, and before each checkpoint.
+   *
+   * @throws {IdentityError} when it is so
+   */
+  requireSame(): void {
+    const identity = this.identity();
+    if (identity !== "same") throw new IdentityError(identity);
   }
 
   /** Only after every connection of ours to this database is closed. */

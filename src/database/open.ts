@@ -2,7 +2,7 @@
  * From a path to a database that we follow: what can be opened now, what is worth waiting for, what never will work.
  */
 import { Follower, type FollowerOptions, LostWalError } from "./follower.ts";
-import { type Identity, LiveFiles } from "./live_files.ts";
+import { LiveFiles } from "./live_files.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
 import { describeError } from "../errors.ts";
 import { type Files, systemCode } from "../runtime/files.ts";
@@ -18,23 +18,6 @@ export class WaitError extends Error {
   constructor(message: string, { isNew = false }: { isNew?: boolean } = {}) {
     super(message);
     this.isNew = isNew;
-  }
-}
-
-/** The paths no longer name the files that we hold. */
-export class IdentityError extends Error {
-  override readonly name = "IdentityError";
-  /** What happens now, and what the user can do. */
-  readonly advice: string;
-
-  constructor(identity: Exclude<Identity, "same">) {
-    super(`${identity} by another process`);
-    this.advice = identity === "database missing"
-      ? "the database file was deleted while in use; waiting until it is there again"
-      : identity === "database replaced"
-      ? "the database file was replaced while in use; taking up the new one"
-      : "the -wal or -shm file was deleted or replaced while in use, commits may go to a lost file: " +
-        "restart the application; a new generation then starts";
   }
 }
 

@@ -6,23 +6,21 @@
  *
  * @see docs/DESIGN.md, "The lossless checkpoint"
  */
+import type { LiveFiles } from "./live_files.ts";
 import { isFrozen, type Standing } from "./standing.ts";
 import { BusyError } from "../errors.ts";
 import { SqliteConnection } from "../runtime/sqlite.ts";
-import type { WalIndex } from "../wal/wal_index.ts";
 
 /** Two connections, one of which always holds a read transaction. */
 export class Readers implements Disposable {
-  readonly #path: string;
-  readonly #look: () => WalIndex | undefined;
+  readonly #live: LiveFiles;
   #holder: SqliteConnection | undefined;
   #other: SqliteConnection | undefined;
   #standing: Standing | undefined;
 
-  /** @param look reads the wal-index; called only after a read transaction has begun once */
-  constructor(path: string, look: () => WalIndex | undefined) {
-    this.#path = path;
-    this.#look = look;
+  /** @param live its wal-index is read only after a read transaction has begun once */
+  constructor(live: LiveFiles) {
+    this.#live = live;
   }
 
   /** Begin the first read transaction. SQLite makes `-wal` and `-shm` where they are missing. */
@@ -38,7 +36,7 @@ export class Readers implements Disposable {
   }
 
   #open(): SqliteConnection {
-    return new SqliteConnection(this.#path, { access: "read-only" });
+    return openByPath(this.#live, "read-only");
   }
 
   /** Where the reader stands. */
@@ -53,10 +51,10 @@ export class Readers implements Disposable {
    * @throws {Error} SQLite's own, or {BusyError}; the old reader then stands as before
    */
   move(): Standing {
-    const before = this.#look();
+    const before = this.#live.look();
     const next = this.#other ??= this.#open();
     beginReading(next);
-    const after = this.#look();
+    const after = this.#live.look();
     if (after === undefined) {
       endReading(next);
       throw new BusyError("the wal-index is not consistent");
@@ -96,6 +94,22 @@ export class Readers implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+}
+
+/**
+ * A connection to the database that `live` holds.
+ *
+ * @throws {IdentityError} when its path names another file by now
+ */
+export function openByPath(live: LiveFiles, access: "read-only" | "read-write"): SqliteConnection {
+  const connection = new SqliteConnection(live.path, { access });
+  try {
+    live.requireSame();
+    return connection;
+  } catch (error) {
+    connection.close();
+    throw error;
   }
 }
 

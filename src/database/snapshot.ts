@@ -7,11 +7,10 @@
  * the file stands still altogether.
  */
 import type { Follower } from "./follower.ts";
-import { beginReading } from "./readers.ts";
+import { beginReading, openByPath } from "./readers.ts";
 import { isPageSize } from "../wal/header.ts";
 import { type IndexEnd } from "../position.ts";
 import { yieldToEvents } from "../runtime/clock.ts";
-import { SqliteConnection } from "../runtime/sqlite.ts";
 
 /** Bytes that are read at once; the read blocks, so not many. */
 const READ_BYTES = 256 * 1024;
@@ -35,7 +34,7 @@ export interface SnapshotSource extends Disposable {
 /** Stand at the newest commit and describe the snapshot there; the caller makes sure that nobody else steps. */
 export async function openSnapshot(follower: Follower): Promise<SnapshotSource> {
   await follower.catchUp();
-  const connection = new SqliteConnection(follower.live.path, { access: "read-only" });
+  const connection = openByPath(follower.live, "read-only");
   try {
     beginReading(connection);
     // What was committed until the reader began has to be in the shadow WAL: its end is the offset that we state.
@@ -69,7 +68,11 @@ function readMain(follower: Follower, size: number): ReadableStream<Uint8Array> 
   let position = 0;
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
-      if (position === size) return controller.close();
+      if (position === size) {
+        // Whoever copies another file over ours changes what we have read, or have yet to read.
+        follower.live.requireSame();
+        return controller.close();
+      }
       const chunk = buffer.subarray(0, Math.min(READ_BYTES, size - position));
       await yieldToEvents();
       const count = follower.live.readMain(chunk, position);

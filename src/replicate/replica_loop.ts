@@ -4,6 +4,7 @@
  */
 import { Backoff } from "./backoff.ts";
 import { removeLeftovers } from "./leftovers.ts";
+import { newestMomentOf } from "./newest_moment.ts";
 import { ReplicaProgress } from "./progress.ts";
 import { type KnownSegment, readRemoteState } from "./remote_position.ts";
 import { type ReplicaOptions, SEGMENT_BYTES } from "./replica_options.ts";
@@ -28,6 +29,9 @@ const FINISH_PAUSE_MS = 100;
 
 /** While a snapshot is finished at the end, what is committed meanwhile is looked for this often. */
 const FINISH_LOOK_MS = 20;
+
+/** Clocks of a store and of this machine may differ by so much without a word. */
+const CLOCK_TOLERANCE_MS = 60_000;
 
 /** One replica, from `start` to `finish`. */
 export class ReplicaLoop {
@@ -285,6 +289,9 @@ export class ReplicaLoop {
     this.progress.found(remote);
     this.#measure(position);
     const noted = Math.max(remote.newestCommitAt, remembered?.newestCommitAt ?? 0);
+    if (noted === 0 && this.#newestCommitAt === 0) this.#newestCommitAt = await this.#lookBack();
+    // Later than the generation before by a little at least, or nothing would tell which of them is the newer one.
+    if (remote.position === undefined && this.#newestCommitAt > 0) this.#newestCommitAt++;
     this.#newestCommitAt = Math.max(this.#newestCommitAt, noted);
     await this.#chooseSnapshot(position, {
       isThere: remote.snapshotIndex !== undefined && remote.missingKey === undefined,
@@ -295,6 +302,23 @@ export class ReplicaLoop {
     this.#cleaning ??= removeLeftovers(this.client, { logger: this.#logger, signal: this.#aborting.signal });
     this.progressed.notify();
     this.#logger.debug("replica sync: calc new pos", { position: formatPosition(position) });
+  }
+
+  /**
+   * Nothing may count as older than what the replica has of other generations, or a restore would prefer those: the
+   * clock may have been ahead then, or be behind now.
+   */
+  async #lookBack(): Promise<number> {
+    const newest = await newestMomentOf(this.client, { signal: this.#aborting.signal });
+    if (newest - this.#clock.now() > CLOCK_TOLERANCE_MS) {
+      this.#logger.warn(
+        "the replica has commits from the future, ours will count as later: check the clock",
+        {
+          newest: new Date(newest).toISOString(),
+        },
+      );
+    }
+    return newest;
   }
 
   /**

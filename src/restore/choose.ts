@@ -50,7 +50,10 @@ export async function boundsOf(inventory: Inventory, momentOf: MomentOf): Promis
   const candidates = known.some((end) => end.isNoted)
     ? known.map((end) => end.at)
     : [...snapshots, ...segments].map((object) => object.createdAt);
-  const endAt = new Date(candidates.reduce((newest, at) => Math.max(newest, at.getTime()), 0));
+  // Nothing in a generation is earlier than its start, whatever a store whose clock differs says of what follows.
+  const endAt = new Date(
+    candidates.reduce((newest, at) => Math.max(newest, at.getTime()), start.at.getTime()),
+  );
   return { startAt: start.at, endAt };
 }
 

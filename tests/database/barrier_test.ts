@@ -17,7 +17,7 @@ test("checkpointBehindBarrier() copies and backfills first, and holds the applic
   const { follower } = bare;
   await follower.startGeneration();
   stage.insert(1 << 20);
-  using writers = new Writers(stage.path);
+  using writers = new Writers(bare.follower.live);
   const backlogs: number[] = [];
   {
     using _ = hookStatements((sql) => {
@@ -37,7 +37,7 @@ test("checkpointBehindBarrier() leaves a WAL that the application's next write r
   using bare = bareFollower(stage);
   const { follower } = bare;
   await follower.startGeneration();
-  using writers = new Writers(stage.path);
+  using writers = new Writers(bare.follower.live);
   let isBehind = false;
   {
     // A commit at the last moment, so that there is something left to do behind the barrier.
@@ -99,7 +99,7 @@ test("backfill() tries a busy PASSIVE again, and gives up soon", async () => {
   using bare = bareFollower(stage);
   const { follower } = bare;
   await follower.startGeneration();
-  using writers = new Writers(stage.path);
+  using writers = new Writers(bare.follower.live);
   // The application is checkpointing itself for so many tries of ours.
   let busyCount = 3;
   let tryCount = 0;
@@ -171,7 +171,8 @@ test("LiveDatabase backfills what is left soon after the last commit, and stands
 test("Writers never checkpoint by themselves", async () => {
   await using stage = new Stage();
   stage.insert();
-  using writers = new Writers(stage.path);
+  using bare = bareFollower(stage);
+  using writers = new Writers(bare.follower.live);
   const { checkpoint } = SqliteConnection.prototype;
   const connections: SqliteConnection[] = [writers.barrier];
   SqliteConnection.prototype.checkpoint = function (mode) {

@@ -470,3 +470,39 @@ test("LiveDatabase tries for the write lock as long as the busy timeout says", a
     neighbour.close();
   }
 });
+
+test("LiveDatabase never writes its WAL into a file that was copied over the database, nor takes it for a snapshot", async () => {
+  await using stage = new Stage();
+  stage.insert(100);
+  await using neighbour = stage.neighbour();
+  await neighbour.sql("SELECT count(*) FROM t");
+  const otherPath = `${stage.folder}/other.db`;
+  const other = new DatabaseSync(otherPath);
+  other.exec("CREATE TABLE u (x); INSERT INTO u VALUES (zeroblob(300000))");
+  other.close();
+  // Without looks of its own: what stands below comes before the first one.
+  const database = await stage.follow({ monitorIntervalMs: 1e6, limits: { minPages: 1, maxPages: 1 } });
+  for (let count = 0; count < 50; count++) await neighbour.sql("INSERT INTO t (x) VALUES (randomblob(3000))");
+  stage.closeApplication();
+  const snapshot = await database.openSnapshot();
+  for (const suffix of ["-wal", "-shm"]) rmSync(stage.path + suffix);
+  copyFileSync(otherPath, stage.path);
+  await assert.rejects(async () => {
+    for await (const _ of snapshot.read());
+  }, /wal missing by another process/);
+  snapshot.close();
+  await assert.rejects(database.openSnapshot(), /wal missing by another process/);
+  await database.settle();
+  assert.deepEqual(readFileSync(stage.path), readFileSync(otherPath));
+});
+
+test("LiveDatabase makes no snapshot of a database that was put in the place of its own", async () => {
+  await using stage = new Stage();
+  stage.insert(100);
+  const otherPath = `${stage.folder}/other.db`;
+  copyFileSync(stage.path, otherPath);
+  const database = await stage.follow({ monitorIntervalMs: 1e6 });
+  stage.closeApplication();
+  renameSync(otherPath, stage.path);
+  await assert.rejects(database.openSnapshot(), /database replaced by another process/);
+});

@@ -1,6 +1,7 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
 import { encodeObjectBytes } from "../../src/codec/object.ts";
@@ -8,7 +9,7 @@ import { concatBytes } from "../../src/bytes.ts";
 import { restore } from "../../src/restore/restore.ts";
 import { segmentKey } from "../../src/storage/keys.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
-import { SkippingClock } from "../doubles/moved_clock.ts";
+import { OffsetClock, SkippingClock } from "../doubles/moved_clock.ts";
 import { until } from "../doubles/until.ts";
 import { Bench } from "./bench_of_one.ts";
 
@@ -113,9 +114,32 @@ test("ReplicaLoop lists once at the start of a generation and never again (case 
   }
   assert.ok(bench.store.of("put").length >= 6);
   assert.equal(bench.store.of("list").length, 1);
-  // Whether there is a generation to go on with, as the meta directory knows of none.
-  assert.equal(bench.store.of("listFolders").length, 1);
+  // Whether there is a generation to go on with, as the meta directory knows of none; and what times others have.
+  assert.equal(bench.store.of("listFolders").length, 2);
   assert.equal(bench.store.of("get").length, 0);
+});
+
+test("ReplicaLoop: after a clock that was hours ahead the newest commit is still what a restore takes", async () => {
+  const clock = new OffsetClock();
+  await using bench = new Bench({ clock });
+  clock.offsetMs = 3 * 3_600_000;
+  await bench.run();
+  bench.insert("from the future");
+  await bench.current();
+  await bench.stop();
+  clock.offsetMs = 0;
+  rmSync(join(bench.folder, ".app.db-litestream"), { recursive: true });
+  // Nor can the live WAL prove that the generation could go on.
+  bench.application!.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  await bench.run();
+  bench.insert("of now");
+  await bench.current();
+  assert.equal(
+    bench.logged("the replica has commits from the future, ours will count as later: check the clock"),
+    1,
+  );
+  assert.equal((await bench.replica.direct.generations()).length, 2);
+  await bench.assertRestores();
 });
 
 test("ReplicaLoop makes no request while nothing changes (case 55)", async () => {

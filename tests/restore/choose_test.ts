@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describeError, NoBackupsError } from "../../src/errors.ts";
 import { encodeObjectBytes } from "../../src/codec/object.ts";
 import type { LogFields, Logger } from "../../src/logger.ts";
-import { type Bounds, chooseBounds } from "../../src/restore/choose.ts";
+import { type Bounds, boundsOf, chooseBounds } from "../../src/restore/choose.ts";
 import { restore, type RestoreOptions } from "../../src/restore/restore.ts";
 import { snapshotKey } from "../../src/storage/keys.ts";
 import { FileStore } from "../../src/storage/file_store.ts";
@@ -40,6 +40,17 @@ test("chooseBounds() takes the latest end, up to the moment, then the latest sta
   for (const { all, target, expected } of cases) {
     assert.equal(chooseBounds(all, target)?.name, expected, JSON.stringify({ all, target }));
   }
+});
+
+test("boundsOf() ends no generation before it begins, whatever the store's clock says of what follows", async () => {
+  const generation = "0123456789abcdef";
+  const snapshot = { key: "snapshot", size: 1, createdAt: new Date(1000), generation, index: 0 };
+  const segment = { key: "segment", size: 1, createdAt: new Date(2000), generation, index: 0, offset: 0 };
+  const inventory = { generation, snapshots: [snapshot], segments: [segment] };
+  const noted = { at: new Date(9000), isNoted: true, offset: 0 };
+  const momentOf = ({ key, createdAt }: { key: string; createdAt: Date }) =>
+    Promise.resolve(key === "snapshot" ? noted : { at: createdAt, isNoted: false, offset: 0 });
+  assert.deepEqual(await boundsOf(inventory, momentOf), { startAt: noted.at, endAt: noted.at });
 });
 
 /** A generation of one snapshot, which is a number of empty pages. */

@@ -1,0 +1,116 @@
+/** Processes that die, freeze, or are there twice. */
+import { setTimeout as delay } from "node:timers/promises";
+import { DEADLY_CALLS } from "../shim.ts";
+import { type Fault, waitFor } from "./fault.ts";
+
+const HOUR_MS = 3_600_000;
+
+/** The longest that two walbrooks may both believe that the database is theirs. */
+const BOTH_LIMIT_MS = 10_000;
+
+export const PROCESS_FAULTS: readonly Fault[] = [
+  {
+    name: "kill-walbrook",
+    isExclusive: false,
+    async run(scene) {
+      scene.tally.kills.add("walbrook");
+      scene.follower.kill();
+      await waitFor(scene, [0, 1500]);
+    },
+  },
+  {
+    name: "walbrook-away",
+    isExclusive: true,
+    async run({ follower, tally, chance }) {
+      tally.kills.add("walbrook");
+      await follower.killAndHold();
+      await delay(chance.between([200, 3000]));
+      follower.start();
+    },
+  },
+  {
+    name: "restart-walbrook",
+    isExclusive: true,
+    async run(scene) {
+      const { follower, replicas } = scene;
+      const newest = scene.newestCommit();
+      // Only an end without error is a promise.
+      if (await follower.stop() === 0 && newest !== undefined) {
+        for (const replica of replicas) if (!replica.isSpoiled) scene.raiseFloor(replica, newest);
+      }
+      follower.start();
+    },
+  },
+  {
+    name: "freeze-walbrook",
+    isExclusive: false,
+    async run(scene) {
+      const wake = scene.follower.freeze();
+      await waitFor(scene, scene.chance.happens(0.1) ? [5000, 20_000] : [100, 4000]);
+      wake();
+    },
+  },
+  {
+    name: "kill-application",
+    isExclusive: false,
+    run({ applications, tally }) {
+      tally.kills.add("application");
+      applications.killOne();
+      return Promise.resolve();
+    },
+  },
+  {
+    name: "kill-application-at-call",
+    isExclusive: false,
+    run({ applications, chance, tally }) {
+      tally.kills.add("application at a system call");
+      const calls = Object.keys(DEADLY_CALLS) as (keyof typeof DEADLY_CALLS)[];
+      applications.killAtCall(chance.pick(calls), 1 + chance.below(chance.pick([20, 300, 3000])));
+      return Promise.resolve();
+    },
+  },
+  {
+    name: "kill-both",
+    isExclusive: false,
+    async run(scene) {
+      scene.tally.kills.add("walbrook and all applications");
+      scene.follower.kill();
+      scene.applications.killAll();
+      await waitFor(scene, [0, 1000]);
+    },
+  },
+  {
+    name: "freeze-application",
+    isExclusive: false,
+    async run(scene) {
+      const wake = scene.applications.freezeOne();
+      await waitFor(scene, [100, 3000]);
+      wake();
+    },
+  },
+  {
+    name: "two-walbrooks",
+    isExclusive: true,
+    async run(scene) {
+      const { follower, folder } = scene;
+      const second = follower.spawn(`${folder}/second-walbrook.log`);
+      const startedMs = performance.now();
+      const code = await Promise.race([second.ended, delay(BOTH_LIMIT_MS, "still there" as const)]);
+      if (code === "still there" && follower.uptimeMs > performance.now() - startedMs) {
+        scene.problem("two walbrooks follow one database");
+      }
+      await second.kill();
+      if (code === 0) scene.problem("a second walbrook ended without an error");
+    },
+  },
+  {
+    name: "clock-jump",
+    isExclusive: false,
+    async run(scene) {
+      scene.hasMovedClock = true;
+      scene.follower.shim.moveClock(scene.chance.between([-5, 5]) * HOUR_MS);
+      await waitFor(scene, [500, 3000]);
+      scene.follower.shim.moveClock(0);
+    },
+  },
+];
