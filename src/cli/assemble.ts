@@ -1,11 +1,13 @@
 /** Builds the objects of a run from its configuration; the only file that knows concrete stores. */
+import { replicaFields } from "./replica_fields.ts";
 import { Semaphore } from "../async.ts";
-import type { DatabaseConfig, ReplicaConfig, S3ReplicaConfig } from "../config/configuration.ts";
+import type { DatabaseConfig, ReplicaConfig } from "../config/configuration.ts";
 import { UsageError } from "../errors.ts";
 import { LiveDatabase } from "../database/database.ts";
-import type { LogFields, Logger } from "../logger.ts";
 import { databaseOptions, replicaPace, replicatorLimits } from "./run_options.ts";
-import type { ReplicaOptions } from "../replicate/replica_loop.ts";
+import type { Logger } from "../logger.ts";
+import type { Metrics } from "../metrics.ts";
+import type { ReplicaOptions } from "../replicate/replica_options.ts";
 import { Replicator, type ReplicatorReplica } from "../replicate/replicator.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { type Files, type FileStat, systemFiles } from "../runtime/files.ts";
@@ -25,6 +27,7 @@ const SNAPSHOT_COUNT = 2;
 /** What a run takes beside its configuration. */
 export interface RunParts {
   readonly logger: Logger;
+  readonly metrics?: Metrics | undefined;
   readonly onSnapshotProgress?: ReplicaOptions["onSnapshotProgress"];
 }
 
@@ -34,6 +37,7 @@ export interface ReplicaParts {
   readonly databasePath?: string | undefined;
   readonly files?: Files;
   readonly logger: Logger;
+  readonly metrics?: Metrics | undefined;
 }
 
 /**
@@ -80,11 +84,11 @@ export async function openReplicas(
 /** The store of a replica; credentials that the configuration lacks come from where AWS's own tools look for them. */
 async function openStore(
   config: ReplicaConfig,
-  { databasePath, files = systemFiles, logger }: ReplicaParts,
+  { databasePath, files = systemFiles, logger, metrics }: ReplicaParts,
 ): Promise<ObjectStore> {
   if (config.type === "s3") {
     const { openS3Store } = await import("../storage/s3/open.ts");
-    return openS3Store(config, { env: environment(), files, logger });
+    return openS3Store(config, { env: environment(), files, logger, metrics });
   }
   if (config.type === "file") {
     return new FileStore({
@@ -136,41 +140,26 @@ export async function assembleReplicators(
 
 async function assembleReplicator(
   config: DatabaseConfig,
-  { logger, snapshots, clock, onSnapshotProgress }: RunParts & { snapshots: Semaphore; clock: Clock },
+  { logger, metrics, snapshots, clock, onSnapshotProgress }: RunParts & {
+    snapshots: Semaphore;
+    clock: Clock;
+  },
 ): Promise<Replicator> {
   const { path } = config;
-  const database = new LiveDatabase({ ...databaseOptions(config), clock, logger });
+  const database = new LiveDatabase({ ...databaseOptions(config), clock, logger, metrics });
   logger.info("initialized db", { path });
   const replicas: ReplicatorReplica[] = [];
   for (const replica of config.replicas) {
-    const client = await openReplica(replica, { databasePath: path, logger });
-    await logReplica(replica, { client, logger });
+    const client = await openReplica(replica, { databasePath: path, logger, metrics });
+    logger.info("replicating to", await replicaFields(replica));
     // A snapshot that is slow on its way would hold the WAL for as long as the upload takes.
     const isFast = replica.type === "file" && replica.uploadBandwidth === undefined;
     const stagePath = isFast ? undefined : database.meta.path;
-    replicas.push({ client, logger, snapshots, onSnapshotProgress, stagePath, ...replicaPace(replica) });
+    const pace = replicaPace(replica);
+    replicas.push({ client, logger, metrics, snapshots, onSnapshotProgress, stagePath, ...pace });
     await warnOfSharedDevice(client, { path, logger });
   }
   return new Replicator({ database, replicas, ...replicatorLimits(config), logger });
-}
-
-async function logReplica(
-  config: ReplicaConfig,
-  { client, logger }: { client: ReplicaClient; logger: Logger },
-): Promise<void> {
-  const { name, type, syncIntervalMs } = config;
-  const place = config.type === "s3" ? await s3Place(config) : { path: client.store.place };
-  logger.info("replicating to", { name, type, "sync-interval": { durationMs: syncIntervalMs }, ...place });
-}
-
-/** As the URL or the keys say it. */
-async function s3Place(
-  { urlHost, bucket, path, region, endpoint, forcePathStyle }: S3ReplicaConfig,
-): Promise<LogFields> {
-  if (urlHost === undefined) return { bucket, path, region, endpoint };
-  const { locateReplica } = await import("../storage/s3/providers.ts");
-  const place = locateReplica({ host: urlHost, path }, { region, endpoint, forcePathStyle });
-  return { bucket: place.bucket, path: place.path, region: place.region, endpoint: place.endpoint };
 }
 
 async function warnOfSharedDevice(

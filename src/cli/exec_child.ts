@@ -3,7 +3,14 @@ import type { EndSignals } from "./end_signals.ts";
 import { describeError, UsageError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { type Child, type ChildEnd, startChild } from "../runtime/child.ts";
-import { type EndSignal, exitProcess, signalNumber } from "../runtime/process.ts";
+import {
+  type EndSignal,
+  environmentVariable,
+  exitProcess,
+  setEnvironmentVariable,
+  signalNumber,
+} from "../runtime/process.ts";
+import { credentialCopies } from "../config/environment.ts";
 import { splitExecCommand } from "../config/exec_words.ts";
 
 /** How a run ended that its child makes fail. */
@@ -28,8 +35,13 @@ export function execWords(command: string, logger: Logger): readonly string[] {
   return words;
 }
 
-/** @throws {UsageError} when the program can't be started */
+/**
+ * Start it with our environment; credentials that are ours alone it finds under the names of AWS too.
+ *
+ * @throws {UsageError} when the program can't be started
+ */
 export async function startExec(words: readonly string[]): Promise<Child> {
+  for (const [name, value] of credentialCopies(environmentVariable)) setEnvironmentVariable(name, value);
   try {
     return await startChild(words);
   } catch (error) {

@@ -1,15 +1,7 @@
 /** From the words on the command line to a command and an exit code. */
 import type { BuildInfo } from "../build.ts";
-import { credentialCopies } from "../config/environment.ts";
 import { describeError } from "../errors.ts";
-import {
-  environmentVariable,
-  exitProcess,
-  programArguments,
-  setEnvironmentVariable,
-  writeError,
-  writeOutput,
-} from "../runtime/process.ts";
+import { exitProcess, programArguments, writeError, writeOutput } from "../runtime/process.ts";
 import type { Command, Output } from "./command.ts";
 import { FlagError, HelpRequest } from "./flags.ts";
 
@@ -135,7 +127,6 @@ async function runCommand(
 export async function runProgram(build?: BuildInfo): Promise<void> {
   let exitCode = 1;
   try {
-    for (const [name, value] of credentialCopies(environmentVariable)) setEnvironmentVariable(name, value);
     exitCode = await main(programArguments(), { build });
   } catch (error) {
     writeError(`walbrook: ${describeError(error)}\n`);

@@ -4,15 +4,18 @@ import type { Output } from "./command.ts";
 import { EndSignals } from "./end_signals.ts";
 import { type ChildFailure, execWords, startExec, untilChildEnded } from "./exec_child.ts";
 import { createLogger } from "./logger.ts";
+import { observe } from "./observe.ts";
 import { ProgressLine } from "./progress.ts";
 import type { ReplicateRequest } from "./replicate.ts";
 import { VERSION } from "../version.ts";
-import type { DatabaseConfig, ReplicaConfig } from "../config/configuration.ts";
+import type { Configuration, DatabaseConfig, ReplicaConfig } from "../config/configuration.ts";
 import { splitExecCommand } from "../config/exec_words.ts";
 import { databaseAtPath, replicaAtUrl } from "../config/url_replica.ts";
 import { describeError, UsageError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { Replicator } from "../replicate/replicator.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { releaseProgramCodeRegularly } from "../runtime/memory.ts";
 import { errorTerminalColumns, expandPath, isErrorTerminal } from "../runtime/process.ts";
 import { requireSafeSqlite } from "../runtime/sqlite.ts";
 
@@ -23,7 +26,7 @@ const FINISH_MS = 8_000;
 const HURRIED_FINISH_MS = 1_000;
 
 /** What to replicate, beside which program, and where records go. */
-interface Run {
+interface Run extends Partial<Pick<Configuration, "addr" | "health">> {
   readonly databases: readonly DatabaseConfig[];
   /** The program of `exec` with its arguments. */
   readonly words?: readonly string[] | undefined;
@@ -37,7 +40,7 @@ interface Run {
 export async function runReplicate(request: ReplicateRequest, output: Output): Promise<number> {
   requireSafeSqlite();
   const run = await whatToReplicate(request, output);
-  const { databases, logger } = run;
+  const { databases, logger, addr, health } = run;
   logger.info("walbrook", { version: VERSION });
   if (databases.length === 0) logger.error("no databases specified in configuration");
   using signals = new EndSignals();
@@ -49,8 +52,13 @@ export async function runReplicate(request: ReplicateRequest, output: Output): P
       await restoreMissing(databases, { logger, signal: signals.aborted });
     }
     using progress = snapshotProgress(output);
-    const replicators = await assembleReplicators(databases, { logger, onSnapshotProgress: progress.tell });
+    const observer = await observe({ addr, limits: health, logger });
+    const { metrics } = observer;
+    const onSnapshotProgress = progress.tell;
+    const replicators = await assembleReplicators(databases, { logger, metrics, onSnapshotProgress });
     await startAll(replicators);
+    using _memory = releaseProgramCodeRegularly(systemClock);
+    await using _watch = await observer.watch(replicators);
     if (request.isOnce) return await finishOnce(replicators, { logger, signals });
     const failure = await untilEnd(run, { replicators, signals });
     const exitCode = await finish(replicators, { logger, limitMs: FINISH_MS });
@@ -68,12 +76,13 @@ async function whatToReplicate(request: ReplicateRequest, output: Output): Promi
   if (request.database === undefined) {
     const { loadConfiguration } = await import("./load_configuration.ts");
     const { configuration, logger } = loadConfiguration(request, output);
-    const { databases, exec: configuredExec } = configuration;
+    const { databases, exec: configuredExec, addr, health } = configuration;
     if (request.isOnce) return { databases, logger };
-    if (exec !== undefined) return { databases, words: execWords(exec, logger), logger };
+    const run = { databases, addr, health, logger };
+    if (exec !== undefined) return { ...run, words: execWords(exec, logger) };
     // What is wrong or ignored in it was said with its line.
     const words = configuredExec === undefined ? undefined : splitExecCommand(configuredExec).words;
-    return { databases, words, logger };
+    return { ...run, words };
   }
   const { path, replicas } = request.database;
   const logger = createLogger({ write: output.writeError });
@@ -149,20 +158,28 @@ async function finish(
   { logger, limitMs }: { logger: Logger; limitMs: number },
 ): Promise<number> {
   const signal = AbortSignal.timeout(limitMs);
-  const failures = await Promise.all(replicators.map((replicator) => finishOne(replicator, signal)));
-  const errors = failures.filter((error) => error !== undefined);
-  for (const error of errors) logger.error("failed to run", { error: describeError(error) });
-  if (errors.length > 0) return 1;
+  const failures = await Promise.all(
+    replicators.map((replicator) => finishOne(replicator, { signal, logger })),
+  );
+  const [error] = failures.filter((error) => error !== undefined);
+  if (error !== undefined) {
+    logger.error("failed to run", { error: describeError(error) });
+    return 1;
+  }
   logger.info("walbrook shut down");
   return 0;
 }
 
 /** @returns why the database's last commits, or any after some point, are not in its replicas */
-async function finishOne(replicator: Replicator, signal: AbortSignal): Promise<unknown> {
-  const { state } = replicator.database;
+async function finishOne(
+  replicator: Replicator,
+  { signal, logger }: { signal: AbortSignal; logger: Logger },
+): Promise<unknown> {
+  const { state, path } = replicator.database;
   try {
     await replicator.finish({ signal });
   } catch (error) {
+    logger.error("error closing db", { db: path, error: describeError(error) });
     return error;
   }
   return state.kind === "stopped" ? state.error : undefined;

@@ -12,8 +12,17 @@ export interface Configuration {
   readonly addr?: string | undefined;
   /** The command to run; `splitExecCommand()` takes it. */
   readonly exec?: string | undefined;
+  readonly health: HealthConfig;
   readonly logging: LoggingConfig;
   readonly databases: readonly DatabaseConfig[];
+}
+
+/** When a database or a replica counts as unhealthy. */
+export interface HealthConfig {
+  /** How long it may get no further while there is something to do. */
+  readonly maxStallMs: number;
+  /** How far a replica may be behind; 0: no such limit. */
+  readonly maxLagMs: number;
 }
 
 /** How to log. */

@@ -51,6 +51,17 @@ const HOUR_MS = 60 * MINUTE_MS;
 
 const TOP: readonly KeyFact[] = [
   key("top", "addr", "text", { meaning: "Address of the metrics server, `host:port` or `:port`" }),
+  own("top", "health-max-stall", "duration", {
+    default: 5 * MINUTE_MS,
+    meaning:
+      "How long a replica may get no further while there is data to send, before that is an error in the log " +
+      "and in `/health`; more than 0",
+  }),
+  own("top", "health-max-lag", "duration", {
+    default: 0,
+    meaning:
+      "How far a replica may be behind, although it gets further, before that is an error too; 0: no such limit",
+  }),
   key("top", "exec", "text", { meaning: "Program that `replicate` starts and ends with" }),
   key("top", "access-key-id", "text", { meaning: "Used by every s3 replica that leaves it out" }),
   key("top", "secret-access-key", "text", {
@@ -88,7 +99,8 @@ const DATABASE: readonly KeyFact[] = [
   }),
   key("database", "checkpoint-interval", "duration", {
     default: MINUTE_MS,
-    meaning: "Longest time without a checkpoint while there is something to copy back; 0: no such limit",
+    meaning:
+      "Longest time without a checkpoint while there is something to copy back (4 s once nothing is written any more); 0: no such limit",
   }),
   own("database", "busy-timeout", "duration", {
     default: SECOND_MS,

@@ -1,9 +1,11 @@
 /** The process: its words, environment, outputs, signals and end. */
 import { isatty } from "node:tty";
-import { writeSync } from "node:fs";
+import { write, writeSync } from "node:fs";
 import { constants, homedir, userInfo } from "node:os";
 import { resolve } from "node:path";
 import process from "node:process";
+import { promisify } from "node:util";
+import { sleep } from "../async.ts";
 import { systemCode } from "./files.ts";
 
 /** What the user typed behind the program's name. */
@@ -65,6 +67,33 @@ function writeText(descriptor: number, text: string): void {
       if (systemCode(error) !== "EAGAIN" || waitedMs >= FULL_PIPE_MS) return;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
       waitedMs++;
+    }
+  }
+}
+
+const writeAsync = promisify(write) as (
+  descriptor: number,
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+) => Promise<{ bytesWritten: number }>;
+
+/**
+ * Bytes to standard output, as fast as its reader takes them; the same buffer can be used again afterwards.
+ *
+ * @throws {Error} when nobody reads any more; the signal's reason
+ */
+export async function writeOutputBytes(
+  bytes: Uint8Array,
+  { signal }: { signal?: AbortSignal | undefined } = {},
+): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    signal?.throwIfAborted();
+    try {
+      done += (await writeAsync(STDOUT, bytes, done, bytes.length - done)).bytesWritten;
+    } catch (cause) {
+      if (systemCode(cause) !== "EAGAIN") throw new Error("cannot write to standard output", { cause });
+      await sleep(1, { signal });
     }
   }
 }

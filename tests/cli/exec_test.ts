@@ -29,7 +29,8 @@ class Ground implements Disposable {
   /** A shell script, as the words of `-exec`. */
   script(text: string): string {
     const path = this.path("child.sh");
-    writeFileSync(path, `#!/bin/sh\n${text}\n`);
+    // The program under test may have been started with an empty PATH.
+    writeFileSync(path, `#!/bin/sh\nPATH=/usr/bin:/bin\n${text}\n`);
     chmodSync(path, 0o755);
     return `"${path}"`;
   }

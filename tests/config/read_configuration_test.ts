@@ -26,6 +26,7 @@ test("parseConfiguration() fills in every default", () => {
     strict: false,
     addr: undefined,
     exec: undefined,
+    health: { maxStallMs: 300_000, maxLagMs: 0 },
     logging: { level: "info", type: "text", stderr: false },
     databases: [{
       path: "/a",
