@@ -136,7 +136,7 @@ test("openReplica() trusts ca-cert, or anybody with skip-verify", async () => {
 
 test("assembleReplicators() logs where each URL leads (97)", async () => {
   const cases: [string, Record<string, unknown>][] = [
-    ["s3://foo/bar", { bucket: "foo", path: "bar", region: undefined, endpoint: undefined }],
+    ["s3://foo/bar", { bucket: "foo", path: "bar", region: "", endpoint: "" }],
     ["s3://foo.localhost:9000/bar", {
       bucket: "foo",
       path: "bar",
