@@ -1,8 +1,9 @@
 /**
  * Runs the whole suite on Deno and on Bun and compares what both ran: `deno task test`.
  *
- * `deno task test [--only deno|bun] [PATH…]`: one runtime, or only some files or folders. Then the runtimes are not
- * compared and the smallest count doesn't apply. What runs at once is told in `runner/stages.ts`.
+ * `deno task test [--only deno|bun] [--full] [PATH…]`: one runtime, or only some files or folders. Then the runtimes are
+ * not compared and the smallest count doesn't apply. `--full` has each fault of a server last a minute and takes rclone
+ * as another one. What runs at once is told in `runner/stages.ts`.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
@@ -16,6 +17,7 @@ import { ensurePrograms } from "./runner/programs.ts";
 import { filesToTryAgain, withSecondTry } from "./runner/second_try.ts";
 import { planStages, type Stage } from "./runner/stages.ts";
 import { judge } from "./runner/verdict.ts";
+import { FULL_RUN_VARIABLE } from "./servers/full_run.ts";
 import { ensureServers } from "./servers/install.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
@@ -25,22 +27,25 @@ const LIMIT_MS = 40 * 60_000;
 
 interface Arguments {
   readonly runtimes: readonly RuntimeName[];
+  readonly isFull: boolean;
   readonly paths: readonly string[];
 }
 
 function parseArguments(args: readonly string[]): Arguments {
   const paths: string[] = [];
   let runtimes: readonly RuntimeName[] = ["deno", "bun"];
+  let isFull = false;
   for (let at = 0; at < args.length; at++) {
     const argument = args[at]!;
-    if (argument === "--only") {
+    if (argument === "--full") isFull = true;
+    else if (argument === "--only") {
       const name = args[++at];
       if (name !== "deno" && name !== "bun") throw new Error("--only takes deno or bun");
       runtimes = [name];
     } else if (argument.startsWith("-")) throw new Error(`${argument}: unknown option`);
     else paths.push(argument);
   }
-  return { runtimes, paths };
+  return { runtimes, isFull, paths };
 }
 
 function testFiles(path: string): string[] {
@@ -115,7 +120,7 @@ async function trySecondTime(
   return withSecondTry(first, { second, files });
 }
 
-async function run({ runtimes, paths }: Arguments): Promise<boolean> {
+async function run({ runtimes, isFull, paths }: Arguments): Promise<boolean> {
   const files = [
     ...new Set((paths.length > 0 ? paths : [`${root}/tests`]).flatMap((path) => testFiles(resolve(path)))),
   ];
@@ -125,8 +130,9 @@ async function run({ runtimes, paths }: Arguments): Promise<boolean> {
   mkdirSync(`${root}/.cache`, { recursive: true });
   runtimes.forEach(clearFigures);
   process.env[RUN_VARIABLE] = crypto.randomUUID();
+  if (isFull) process.env[FULL_RUN_VARIABLE] = "1";
   const deadline = performance.now() + LIMIT_MS;
-  const servers = files.some(needsServers) ? ensureServers() : Promise.resolve();
+  const servers = files.some(needsServers) ? ensureServers({ full: isFull }) : Promise.resolve();
   // It is waited for below; until then a failure is nobody's.
   servers.catch(() => {});
   const stageRuns: { readonly stage: Stage; readonly run: TimedRun }[] = [];

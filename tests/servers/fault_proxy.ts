@@ -30,6 +30,10 @@ export type Fault =
   }
   /** Carried out by the server, but its answer is lost with the connection. */
   | { readonly act: "lose-answer" }
+  /** Carried out twice, as by something on the way that tries again; the second answer counts. */
+  | { readonly act: "twice" }
+  /** Carried out when whoever sent it may have given up, or answered so late; milliseconds. */
+  | { readonly act: "delay"; readonly beforeMs?: number; readonly afterMs?: number }
   /** Nothing is ever answered; the server never sees it. */
   | { readonly act: "silence" }
   /** The connection is closed before anything is sent on. */
@@ -94,6 +98,8 @@ export async function startFaultProxy({ upstreamPort }: { upstreamPort: number }
     if (fault?.act === "corrupt" && fault.which === "request" && body.length > 0) {
       body[body.length >> 1]! ^= 1;
     }
+    if (fault?.act === "delay") await pause(fault.beforeMs);
+    if (fault?.act === "twice") await sendOn({ incoming, body, upstreamPort }).then(bodyOf);
     await passOn({ incoming, outgoing, body, fault, upstreamPort });
   }
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -102,19 +108,20 @@ export async function startFaultProxy({ upstreamPort }: { upstreamPort: number }
   });
 }
 
-async function passOn({ incoming, outgoing, body, fault, upstreamPort }: {
+const pause = (ms = 0) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** The server's answer to a request as it came. */
+async function sendOn({ incoming, body, upstreamPort }: {
   incoming: IncomingMessage;
-  outgoing: ServerResponse;
   body: Uint8Array;
-  fault: Fault | undefined;
   upstreamPort: number;
-}): Promise<void> {
+}): Promise<IncomingMessage> {
   const headers: Record<string, string | string[] | undefined> = { ...incoming.headers };
   delete headers["transfer-encoding"];
   if (body.length > 0 || incoming.method === "PUT" || incoming.method === "POST") {
     headers["content-length"] = String(body.length);
   }
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+  return await new Promise<IncomingMessage>((resolve, reject) => {
     const upstream = sendHttp({
       host: "127.0.0.1",
       port: upstreamPort,
@@ -127,7 +134,18 @@ async function passOn({ incoming, outgoing, body, fault, upstreamPort }: {
     upstream.on("error", reject);
     upstream.end(body);
   });
+}
+
+async function passOn({ incoming, outgoing, body, fault, upstreamPort }: {
+  incoming: IncomingMessage;
+  outgoing: ServerResponse;
+  body: Uint8Array;
+  fault: Fault | undefined;
+  upstreamPort: number;
+}): Promise<void> {
+  const response = await sendOn({ incoming, body, upstreamPort });
   let answer = await bodyOf(response);
+  if (fault?.act === "delay") await pause(fault.afterMs);
   if (fault?.act === "lose-answer") return void incoming.socket.destroy();
   const heads: Record<string, unknown> = { ...response.headers };
   delete heads["transfer-encoding"];

@@ -23,6 +23,8 @@ export interface ServerCommand {
   /** Path that answers 200 once the server is ready. */
   readonly readyPath: string;
   readonly isTls?: boolean;
+  /** Any answer of that path will do. Default false. */
+  readonly isReadyWithAny?: boolean;
 }
 
 const READY_LIMIT_MS = 20_000;
@@ -94,32 +96,33 @@ function launch(
 }
 
 async function isReady(
-  { readyPath, isTls = false }: ServerCommand,
+  { readyPath, isTls = false, isReadyWithAny = false }: ServerCommand,
   server: RunningServer & { isGone(): boolean },
 ): Promise<boolean> {
   const deadline = performance.now() + READY_LIMIT_MS;
   while (performance.now() < deadline && !server.isGone()) {
-    if (await answers({ port: server.port, path: readyPath, isTls })) return true;
+    const status = await statusOf({ port: server.port, path: readyPath, isTls });
+    if (status === 200 || isReadyWithAny && status !== undefined) return true;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   return false;
 }
 
 /** By `node:http(s)`: neither runtime's `fetch` passes over a certificate that it doesn't know. */
-async function answers(
+async function statusOf(
   { port, path, isTls }: { port: number; path: string; isTls: boolean },
-): Promise<boolean> {
+): Promise<number | undefined> {
   const { get } = isTls ? await import("node:https") : await import("node:http");
   return await new Promise((resolve) => {
     const request = get(
       { host: "127.0.0.1", port, path, timeout: 2000, agent: false, rejectUnauthorized: false },
       (response) => {
         response.resume();
-        response.on("end", () => resolve(response.statusCode === 200));
-        response.on("error", () => resolve(false));
+        response.on("end", () => resolve(response.statusCode));
+        response.on("error", () => resolve(undefined));
       },
     );
     request.on("timeout", () => request.destroy());
-    request.on("error", () => resolve(false));
+    request.on("error", () => resolve(undefined));
   });
 }

@@ -95,6 +95,30 @@ export async function startVersitygw({ tls }: { tls?: ServerCertificate } = {}):
   return await withBucket("versitygw", { server, tls, folder, dataPath: root, version: versionOf(program) });
 }
 
+/** rclone on a plain folder, which takes bodies of unknown length and gives ETags of its own. */
+export async function startRclone(): Promise<S3Server> {
+  const program = serverProgram("rclone");
+  const folder = temporaryFolder();
+  const { accessKeyId, secretAccessKey } = TEST_KEYS;
+  const server = await startServer({
+    program,
+    args: (port) => [
+      ...["serve", "s3", "--config", "/dev/null", "--addr", `127.0.0.1:${port}`],
+      ...["--auth-key", `${accessKeyId},${secretAccessKey}`, folder.path],
+    ],
+    // It has no path for it: an answer without a signature is one too.
+    readyPath: "/",
+    isReadyWithAny: true,
+  });
+  return await withBucket("rclone", {
+    server,
+    tls: undefined,
+    folder,
+    dataPath: folder.path,
+    version: versionOf(program),
+  });
+}
+
 /** What a program of `go install` was made from; of versitygw its own `--version` says only "git". */
 function versionOf(program: string): string {
   const { stdout } = spawnSync("go", ["version", "-m", program], { encoding: "utf8" });

@@ -1,0 +1,10 @@
+/** `deno task test --full`: a third S3 server, and a minute of each fault instead of seconds. */
+import process from "node:process";
+
+/** Set by the runner for a long run. */
+export const FULL_RUN_VARIABLE = "WALBROOK_TEST_FULL";
+
+/** Whether this is a long run. */
+export function isFullRun(): boolean {
+  return process.env[FULL_RUN_VARIABLE] === "1";
+}
