@@ -91,13 +91,16 @@ function storeErrorIn(error: unknown): StoreError | undefined {
   return undefined;
 }
 
-/** `error.message`, then the messages of its causes, outermost first, joined as `outer: inner`. */
+/**
+ * `error.message`, then the messages of its causes, outermost first, joined as `outer: inner`; one that ends the message
+ * before it is not repeated.
+ */
 export function describeError(error: unknown): string {
   const parts: string[] = [];
   let current: unknown = error;
   for (let depth = 0; current !== undefined && current !== null && depth < 10; depth++) {
     const message = current instanceof Error ? current.message : String(current);
-    if (message !== "" && parts.at(-1) !== message) parts.push(message);
+    if (message !== "" && parts.at(-1)?.endsWith(message) !== true) parts.push(message);
     current = current instanceof Error ? current.cause : undefined;
   }
   return parts.join(": ").replace(/\s*\n\s*/g, " ");

@@ -38,7 +38,7 @@ export function listingRequest(
   if (argument === undefined || argument === "") throw new UsageError(missing);
   if (extra.length > 0) throw new UsageError("too many arguments");
   const replicaName = isReplicaUrl(argument) ? undefined : flags.replica || undefined;
-  const source = { ...configurationRequest(flags), argument, replicaName };
+  const source = { ...configurationRequest(flags), argument, replicaName, needsReplica: false };
   checkSource(source);
   return { source, isJson: flags.json === true };
 }

@@ -12,7 +12,7 @@ import { isReplicaUrl, parseSupportedReplicaUrl, type SupportedReplicaUrl } from
 
 /** What was found. */
 export interface Source {
-  /** At least one; a single one for a URL or a folder. */
+  /** At least one, if the request needs one; a single one for a URL or a folder. */
   readonly replicas: readonly ReplicaConfig[];
   /** Absent for a URL or a folder. */
   readonly database?: DatabaseConfig | undefined;
@@ -31,19 +31,19 @@ export async function findSource(request: SourceRequest, output: Output): Promis
     return replicaSource(parseSupportedReplicaUrl(argument), output);
   }
   const path = expandPath(argument);
-  const { findConfigurationPath, loadConfiguration } = await import("./load_configuration.ts");
   const canBeFolder = configPath === undefined && takesFolder;
   const stat = systemFiles.statSync(path);
-  const isFolder = canBeFolder && stat?.isFolder === true;
+  // No database is a folder.
+  if (canBeFolder && stat?.isFolder === true) return replicaSource({ type: "file", path }, output);
+  const { findConfigurationPath, loadConfiguration } = await import("./load_configuration.ts");
   const hasConfiguration = systemFiles.statSync(findConfigurationPath(configPath)) !== undefined;
   // Where nothing is, and nothing says otherwise, a replica is meant; its store says that it isn't there.
-  if (!hasConfiguration && (isFolder || canBeFolder && stat === undefined)) {
+  if (canBeFolder && stat === undefined && !hasConfiguration) {
     return replicaSource({ type: "file", path }, output);
   }
   const { configuration, logger } = loadConfiguration(request, output);
   const database = configuration.databases.find((one) => one.path === path);
   if (database !== undefined) return databaseSource(database, { request, logger });
-  if (isFolder) return replicaSource({ type: "file", path }, output);
   throw new UsageError(`database not found in config: ${path}`);
 }
 
@@ -54,12 +54,14 @@ function replicaSource(url: SupportedReplicaUrl, output: Output): Source {
 
 function databaseSource(
   database: DatabaseConfig,
-  { request: { replicaName }, logger }: { request: SourceRequest; logger: Logger },
+  { request: { replicaName, needsReplica = true }, logger }: { request: SourceRequest; logger: Logger },
 ): Source {
   const replicas = database.replicas.filter(({ name }) => replicaName === undefined || name === replicaName);
   if (replicaName !== undefined && replicas.length === 0) {
     throw new UsageError(`replica "${replicaName}" not found for database "${database.path}"`);
   }
-  if (replicas.length === 0) throw new UsageError(`database ${database.path} has no replicas in the config`);
+  if (needsReplica && replicas.length === 0) {
+    throw new UsageError(`database ${database.path} has no replicas in the config`);
+  }
   return { replicas, database, logger };
 }

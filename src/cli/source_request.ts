@@ -11,6 +11,8 @@ export interface SourceRequest extends ConfigurationRequest {
   readonly replicaName?: string | undefined;
   /** Whether a path that no configuration speaks of can be a replica's folder. Default true. */
   readonly takesFolder?: boolean | undefined;
+  /** Whether a database without replicas is an error. Default true. */
+  readonly needsReplica?: boolean | undefined;
 }
 
 /**

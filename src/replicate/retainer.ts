@@ -1,7 +1,6 @@
 /** Removes from one replica what is past its retention; what that is, `retention.ts` decides. */
 import type { DutyParts } from "./duty.ts";
 import { hasChangedSince } from "./latest_snapshot.ts";
-import { pause } from "./pause.ts";
 import {
   type AgedGeneration,
   type AgedSnapshot,
@@ -16,6 +15,7 @@ import { boundsOf, chooseBounds } from "../restore/choose.ts";
 import type { Inventory, MomentOf } from "../restore/inventory.ts";
 import { momentsOf } from "../restore/moments.ts";
 import { planRestore } from "../restore/plan.ts";
+import { pause } from "../runtime/pause.ts";
 import type { SnapshotInfo } from "../storage/replica_client.ts";
 
 /** How long a replica reaches back. */

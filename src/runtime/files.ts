@@ -9,6 +9,7 @@ import * as fs from "node:fs";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { concatBytes } from "../bytes.ts";
+import { fileSystemTypeSync } from "./file_system_type.ts";
 
 /** What the file system knows of a path. Sizes are bytes. */
 export interface FileStat {
@@ -103,6 +104,8 @@ export interface Files {
   changeOwner(path: string, owner: Owner): Promise<void>;
   /** Bytes that an ordinary user may still write on the file system that holds `path`. */
   freeBytes(path: string): Promise<number>;
+  /** `nfs`, `cifs`, `fuse.sshfs`…; `undefined` for a plainly local file system, and where nothing is known. */
+  fileSystemTypeSync(path: string): string | undefined;
 }
 
 /** The code of a system error (`ENOENT`, `ENOSPC`…); `undefined` for anything else. */
@@ -345,7 +348,24 @@ export const systemFiles: Files = {
     const stat = await fs.promises.statfs(path);
     return stat.bavail * stat.bsize;
   },
+  fileSystemTypeSync,
 };
+
+/** Whether we may write to what is at `path`; for a folder: make and remove files in it. */
+export function isWritable(path: string): boolean {
+  try {
+    fs.accessSync(path, fs.constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The nearest folder above `path` that exists. */
+export function nearestFolder(path: string): string {
+  const parent = dirname(path);
+  return parent === path || fs.existsSync(parent) ? parent : nearestFolder(parent);
+}
 
 /**
  * Make `path` and every missing folder above it, each with `mode` and, where given, `owner`.

@@ -1,9 +1,95 @@
 /** What the two runtimes need to keep their memory small. */
+import { readFileSync, realpathSync } from "node:fs";
+import process from "node:process";
+import type { Clock } from "./clock.ts";
+
+interface BunGlobal {
+  gc(isSync: boolean): unknown;
+}
+
+function bun(): BunGlobal | undefined {
+  return (globalThis as { Bun?: BunGlobal }).Bun;
+}
 
 /**
  * Free what is no longer used. Bun lets buffers pile up to a multiple of what is alive before it collects; Deno
  * counts them and needs no help.
  */
 export function releaseUnusedMemory(): void {
-  (globalThis as { Bun?: { gc(isSync: boolean): unknown } }).Bun?.gc(true);
+  bun()?.gc(true);
+}
+
+/** Bytes of memory, from and to. */
+export interface MemoryRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * Where the code of `program` lies, by what Linux tells of a process's memory.
+ *
+ * Only what is mapped to be read and executed: nobody has written there, so the file holds all of it. Behind it
+ * follow pages that look alike, read-only and from the same file, but have been written to before: without them
+ * the process would end.
+ *
+ * @param maps the text of `/proc/self/maps`
+ */
+export function codeRanges(maps: string, program: string): MemoryRange[] {
+  return maps.split("\n").flatMap((line) => {
+    const [, start, end, path] = /^([0-9a-f]+)-([0-9a-f]+) r-xp [0-9a-f]+ \S+ \d+ +(\/.*)$/.exec(line) ?? [];
+    if (start === undefined || end === undefined || path !== program) return [];
+    return [{ start: parseInt(start, 16), end: parseInt(end, 16) }];
+  });
+}
+
+const MADV_DONTNEED = 4;
+
+interface ForeignFunctions {
+  dlopen(library: string, functions: object): {
+    readonly symbols: { madvise(start: bigint, length: bigint, advice: number): number };
+    close(): void;
+  };
+}
+
+/**
+ * Let go of the runtime's own code; what goes on being used comes back from the page cache.
+ *
+ * The start of Bun touches 30 MB of its 80 MB of code, most of them never again. They count as memory of this
+ * process until somebody needs the space, and the kernel picks whom it kills by that count. Only where it was
+ * tried: Bun on Linux on x64.
+ *
+ * @returns whether it was done
+ */
+export function releaseProgramCode(): boolean {
+  if (bun() === undefined || process.platform !== "linux" || process.arch !== "x64") return false;
+  try {
+    const { dlopen } = process.getBuiltinModule("bun:ffi") as unknown as ForeignFunctions;
+    const ranges = codeRanges(readFileSync("/proc/self/maps", "utf8"), realpathSync(process.execPath));
+    const library = dlopen("libc.so.6", {
+      madvise: { args: ["u64", "u64", "i32"], returns: "i32" },
+    });
+    try {
+      const advise = ({ start, end }: MemoryRange) =>
+        library.symbols.madvise(BigInt(start), BigInt(end - start), MADV_DONTNEED);
+      return ranges.length > 0 && ranges.map(advise).every((result) => result === 0);
+    } finally {
+      library.close();
+    }
+  } catch {
+    // A comfort: a system without it loses nothing.
+    return false;
+  }
+}
+
+/** Long enough for the start to be over. */
+const FIRST_RELEASE_MS = 2_000;
+/** A quarter of a millisecond each time. */
+const NEXT_RELEASES_MS = 20_000;
+
+/** `releaseProgramCode()` soon, and then now and then, until disposed of. */
+export function releaseProgramCodeRegularly(clock: Clock): Disposable {
+  const timers = new DisposableStack();
+  timers.use(clock.after(FIRST_RELEASE_MS, releaseProgramCode));
+  timers.use(clock.every(NEXT_RELEASES_MS, releaseProgramCode));
+  return timers;
 }

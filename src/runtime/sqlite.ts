@@ -4,6 +4,7 @@
  * Deno gives an error's text but not its code, so errors are told apart by SQLite's own messages. A database is
  * opened by a `file:` URL with a mode, since a plain open of a missing path makes an empty file.
  */
+import { existsSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 
 /** What went wrong in SQLite, as far as a caller can act on it. */
@@ -61,7 +62,10 @@ export class SqliteConnection implements Disposable {
 
   /** @throws {Error} SQLite's own, see `classifySqliteError` */
   constructor(readonly path: string, { access, busyTimeoutMs = 0 }: ConnectionOptions) {
-    this.#database = new DatabaseSync(databaseUrl(path, access), { timeout: busyTimeoutMs });
+    const timeout = busyTimeoutMs;
+    this.#database = takesUrls()
+      ? new DatabaseSync(databaseUrl(path, access), { timeout })
+      : openByPath(path, { access, timeout });
   }
 
   /** Run statements; rows are dropped. */
@@ -119,6 +123,25 @@ export function requireSafeSqlite(version: string = sqliteVersion()): void {
   );
 }
 
+/**
+ * Whether a database may be opened by a URL. Deno takes it for the name of a file in the working folder when it looks
+ * whether that may be read, unless everything may be.
+ */
+function takesUrls(): boolean {
+  const { Deno } = globalThis as { Deno?: { permissions: { querySync(wanted: object): { state: string } } } };
+  return Deno === undefined ||
+    ["read", "write"].every((name) => Deno.permissions.querySync({ name }).state === "granted");
+}
+
+/** A file that goes away just before SQLite opens it to write would be made anew, empty: URLs are the better way. */
+function openByPath(
+  path: string,
+  { access, timeout }: { access: ConnectionOptions["access"]; timeout: number },
+): DatabaseSync {
+  if (access === "read-write" && !existsSync(path)) throw new Error("unable to open database file");
+  return new DatabaseSync(path, { timeout, readOnly: access === "read-only" });
+}
+
 function databaseUrl(path: string, access: ConnectionOptions["access"]): string {
   if (path === ":memory:") return path;
   const mode = { "read-only": "ro", "read-write": "rw", "create": "rwc" }[access];
@@ -133,9 +156,9 @@ const { DatabaseSync } = await import("node:sqlite");
 self.onmessage = ({ data }) => {
   let answer;
   try {
-    const database = new DatabaseSync(data);
+    const database = new DatabaseSync(data.url);
     try {
-      const row = database.prepare("PRAGMA integrity_check(1)").get();
+      const row = database.prepare("PRAGMA " + data.pragma + "(1)").get();
       answer = { result: String(Object.values(row)[0]) };
     } finally {
       database.close();
@@ -148,15 +171,24 @@ self.onmessage = ({ data }) => {
 self.postMessage("ready");
 `;
 
+/** How much SQLite looks at: `quick` leaves out whether indexes hold what their tables do. */
+export type IntegrityCheck = "quick" | "full";
+
+const INTEGRITY_PRAGMAS: Readonly<Record<IntegrityCheck, string>> = {
+  quick: "quick_check",
+  full: "integrity_check",
+};
+
 /**
- * SQLite's `integrity_check` of a database that nobody else has open, in another thread: it can take minutes.
+ * SQLite's own check of a database that nobody else has open, in another thread: it can take minutes.
  *
+ * @param options.kind default `full`
  * @returns `ok`, or the first thing that is wrong
  * @throws {Error} SQLite's own when it can't be checked, see `classifySqliteError`; the signal's reason
  */
 export async function checkIntegrity(
   path: string,
-  { signal }: { signal?: AbortSignal | undefined } = {},
+  { kind = "full", signal }: { kind?: IntegrityCheck; signal?: AbortSignal | undefined } = {},
 ): Promise<string> {
   signal?.throwIfAborted();
   const source = URL.createObjectURL(new Blob([INTEGRITY_SOURCE], { type: "text/javascript" }));
@@ -169,8 +201,9 @@ export async function checkIntegrity(
     reject(new Error(`cannot check the integrity of ${path}: ${event.message}`));
   };
   worker.onmessage = ({ data }) => {
-    if (data === "ready") worker.postMessage(databaseUrl(path, "read-write"));
-    else if (data.result !== undefined) resolve(data.result);
+    if (data === "ready") {
+      worker.postMessage({ url: databaseUrl(path, "read-write"), pragma: INTEGRITY_PRAGMAS[kind] });
+    } else if (data.result !== undefined) resolve(data.result);
     else if (classifySqliteError(new Error(data.failure)) === "corrupt") resolve(data.failure);
     else reject(new Error(data.failure));
   };

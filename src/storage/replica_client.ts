@@ -27,6 +27,15 @@ export interface SegmentInfo extends ObjectInfo {
 /** Objects that a server lists in one answer. */
 const PAGE_COUNT = 1000;
 
+/** What is newest in a generation. */
+export interface NewestObjects {
+  readonly snapshot: SnapshotInfo | undefined;
+  /** By rising index and offset; the newest one is among them. */
+  readonly segments: readonly SegmentInfo[];
+  /** Whether `segments` are all that there are. */
+  readonly isWhole: boolean;
+}
+
 /** One destination of one database. */
 export class ReplicaClient {
   /** What its objects are encrypted with; absent: they are not. Whoever reads passes it to the codec. */
@@ -88,40 +97,32 @@ export class ReplicaClient {
   }
 
   /**
-   * The newest snapshot and the newest segment of a generation, with the fewest requests: one for a short history,
+   * The newest snapshot and the newest segments of a generation, with the fewest requests: one for a short history,
    * two for a long one whose newest index is known.
    *
-   * @param options.fromIndex where the newest segment is looked for first
+   * @param options.fromIndex where the newest segment of a long history is looked for first
    */
   async newest(
     generation: string,
     { fromIndex, ...options }: StoreOptions & { fromIndex: number },
-  ): Promise<{ snapshot: SnapshotInfo | undefined; segment: SegmentInfo | undefined }> {
-    const keys: string[] = [];
+  ): Promise<NewestObjects> {
     const snapshots: SnapshotInfo[] = [];
     const segments: SegmentInfo[] = [];
-    const [snapshotStart, segmentStart] = [snapshotsPrefix(generation), segmentsPrefix(generation)];
+    const keys: string[] = [];
     for await (const object of this.store.list(generationPrefix(generation), options)) {
-      const index = parseSnapshotName(object.key.slice(snapshotStart.length));
-      const at = parseSegmentName(object.key.slice(segmentStart.length));
-      if (object.key.startsWith(segmentStart) && at !== undefined) {
-        segments.push({ ...object, generation, ...at });
-      } else if (object.key.startsWith(snapshotStart) && index !== undefined) {
-        snapshots.push({ ...object, generation, index });
-      }
+      const snapshot = snapshotAt(object, generation);
+      const segment = segmentAt(object, generation);
+      if (snapshot !== undefined) snapshots.push(snapshot);
+      if (segment !== undefined) segments.push(segment);
       if (keys.push(object.key) === PAGE_COUNT) break;
     }
-    if (keys.length === PAGE_COUNT) {
-      // Stores that list by name have given all snapshots by now.
-      const isSorted = keys.every((key, at) => at === 0 || keys[at - 1]! < key);
-      if (!isSorted || segments.length === 0) {
-        snapshots.splice(0, Infinity, ...await this.snapshots(generation, options));
-      }
-      const late = await this.segments(generation, { ...options, fromIndex });
-      segments.splice(0, Infinity, ...late.length > 0 ? late : await this.segments(generation, options));
-    }
-    const snapshot = snapshots.toSorted((left, right) => left.index - right.index).at(-1);
-    return { snapshot, segment: segments.toSorted(comparePositions).at(-1) };
+    if (keys.length < PAGE_COUNT) return newestOf({ snapshots, segments, isWhole: true });
+    // Stores that list by name have given all snapshots by now.
+    const isSorted = keys.every((key, at) => at === 0 || keys[at - 1]! < key);
+    const all = isSorted && segments.length > 0 ? snapshots : await this.snapshots(generation, options);
+    const late = await this.segments(generation, { ...options, fromIndex });
+    if (late.length > 0) return newestOf({ snapshots: all, segments: late, isWhole: fromIndex === 0 });
+    return newestOf({ snapshots: all, segments: await this.segments(generation, options), isWhole: true });
   }
 
   /** Delete a generation with all its objects. */
@@ -130,4 +131,29 @@ export class ReplicaClient {
     for await (const object of this.store.list(generationPrefix(generation), options)) keys.push(object.key);
     await this.store.delete(keys, options);
   }
+}
+
+function snapshotAt(object: ObjectInfo, generation: string): SnapshotInfo | undefined {
+  const prefix = snapshotsPrefix(generation);
+  const index = object.key.startsWith(prefix)
+    ? parseSnapshotName(object.key.slice(prefix.length))
+    : undefined;
+  return index === undefined ? undefined : { ...object, generation, index };
+}
+
+function segmentAt(object: ObjectInfo, generation: string): SegmentInfo | undefined {
+  const prefix = segmentsPrefix(generation);
+  const at = object.key.startsWith(prefix) ? parseSegmentName(object.key.slice(prefix.length)) : undefined;
+  return at === undefined ? undefined : { ...object, generation, ...at };
+}
+
+function newestOf(
+  { snapshots, segments, isWhole }: {
+    snapshots: readonly SnapshotInfo[];
+    segments: readonly SegmentInfo[];
+    isWhole: boolean;
+  },
+): NewestObjects {
+  const snapshot = snapshots.toSorted((left, right) => left.index - right.index).at(-1);
+  return { snapshot, segments: segments.toSorted(comparePositions), isWhole };
 }

@@ -22,7 +22,11 @@ import { assertNothingLost, keepSnapshot, Stage, until } from "./stage.ts";
 import { Neighbour } from "./neighbour.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
 import { failFiles, type FailRule } from "../doubles/failing_files.ts";
+import { SkippingClock } from "../doubles/moved_clock.ts";
 import { currentRuntime } from "../figures.ts";
+
+/** What surrounds a quiet database is looked at this often. */
+const LOOK_AROUND_MS = 5000;
 
 async function startError(stage: Stage, options = {}): Promise<string> {
   const database = stage.database(options);
@@ -46,6 +50,30 @@ test("LiveDatabase refuses what is no database, in one line", async () => {
   assert.match(await startError(stage), /app\.db is not a file/);
   rmSync(stage.path, { recursive: true });
   assert.deepEqual(readdirSync(stage.folder), []);
+});
+
+test("LiveDatabase refuses a network file system, and touches nothing there", async () => {
+  for (const type of ["nfs", "cifs", "9p", "fuse.sshfs"]) {
+    await using stage = new Stage();
+    stage.insert();
+    const before = readdirSync(stage.folder).sort();
+    const files = { ...systemFiles, fileSystemTypeSync: () => type };
+    const message = await startError(stage, { files });
+    assert.match(
+      message,
+      /app\.db lies on a network file system \(\S+\), where .* move the database to a disk/,
+    );
+    assert.ok(message.includes(`(${type})`), message);
+    assert.deepEqual(readdirSync(stage.folder).sort(), before);
+  }
+  // Local, as those of containers and of Windows disks.
+  for (const type of ["fuse", "fuseblk", "fuse.fuse-overlayfs", "virtiofs"]) {
+    await using stage = new Stage();
+    stage.insert();
+    const database = stage.database({ files: { ...systemFiles, fileSystemTypeSync: () => type } });
+    await database.start();
+    assert.equal(database.state.kind, "live", type);
+  }
 });
 
 test("LiveDatabase refuses a header that claims to be a database whose pages are none", async () => {
@@ -128,6 +156,7 @@ test("LiveDatabase says so and waits while an application keeps everybody out", 
   assert.deepEqual(database.state, {
     kind: "waiting",
     reason: "the database is locked: its application keeps everybody else out",
+    isNew: false,
   });
   await neighbour.sql("INSERT INTO t (x) VALUES (2)");
   await neighbour.closeConnection();
@@ -160,9 +189,11 @@ test("LiveDatabase stops loudly when the -wal is deleted, and takes the database
   stage.closeApplication();
   const neighbour = new Neighbour(stage.path);
   await neighbour.sql("INSERT INTO t (x) VALUES (1)");
-  const database = await stage.follow();
+  const clock = new SkippingClock();
+  const database = await stage.follow({ clock });
   const { generation } = database.position!;
   rmSync(`${stage.path}-wal`);
+  clock.skip(LOOK_AROUND_MS);
   await until(() => database.state.kind === "waiting", { what: "the loss is seen" });
   await neighbour.sql("INSERT INTO t (x) VALUES (2)");
   await until(() => /restart that program/.test(JSON.stringify(database.state)), {
@@ -182,10 +213,12 @@ test("LiveDatabase stops loudly when the -wal is deleted, and takes the database
 test("LiveDatabase waits when the database is deleted and takes up the next one with a new generation", async () => {
   await using stage = new Stage();
   stage.insert();
-  const database = await stage.follow();
+  const clock = new SkippingClock();
+  const database = await stage.follow({ clock });
   const { generation } = database.position!;
   stage.closeApplication();
   for (const end of ["", "-wal", "-shm"]) rmSync(stage.path + end, { force: true });
+  clock.skip(LOOK_AROUND_MS);
   await until(() => database.state.kind === "waiting", { what: "the loss is seen" });
   stage.insert();
   await until(() => database.state.kind === "live", { what: "the next one is taken up" });
@@ -195,13 +228,15 @@ test("LiveDatabase waits when the database is deleted and takes up the next one 
 test("LiveDatabase takes up a database that replaces the one it follows, with a new generation", async () => {
   await using stage = new Stage();
   stage.insert();
-  const database = await stage.follow();
+  const clock = new SkippingClock();
+  const database = await stage.follow({ clock });
   const { generation } = database.position!;
   stage.closeApplication();
   const other = `${stage.folder}/other.db`;
   new DatabaseSync(other).exec("CREATE TABLE other (x)");
   for (const end of ["-wal", "-shm"]) rmSync(stage.path + end, { force: true });
   renameSync(other, stage.path);
+  clock.skip(LOOK_AROUND_MS);
   await until(() => database.position !== undefined && database.position.generation !== generation, {
     what: "a new generation",
   });
@@ -213,9 +248,11 @@ test("LiveDatabase takes up a database that replaces the one it follows, with a 
 test("LiveDatabase begins a generation when the meta directory is deleted under it, with a lock again", async () => {
   await using stage = new Stage();
   stage.insert();
-  const database = await stage.follow();
+  const clock = new SkippingClock();
+  const database = await stage.follow({ clock });
   const { generation } = database.position!;
   rmSync(database.meta.path, { recursive: true });
+  clock.skip(LOOK_AROUND_MS);
   await until(() => database.position !== undefined && database.position.generation !== generation, {
     what: "a new generation",
   });
@@ -228,7 +265,8 @@ test("LiveDatabase begins a generation when the meta directory is deleted under 
 test("LiveDatabase names Litestream when it starts on the same database, and stops", async () => {
   await using stage = new Stage();
   stage.insert();
-  const database = await stage.follow();
+  const clock = new SkippingClock();
+  const database = await stage.follow({ clock });
   const binary = fileURLToPath(
     new URL("../../node_modules/@flydotio/litestream-linux-x64/litestream", import.meta.url),
   );
@@ -238,6 +276,7 @@ test("LiveDatabase names Litestream when it starts on the same database, and sto
   try {
     await until(() => {
       stage.insert();
+      clock.skip(1000);
       return database.state.kind === "stopped";
     }, { what: "the other program is seen", limitMs: 20_000 });
     assert.match(
@@ -409,4 +448,25 @@ test("LiveDatabase keeps a killed writer's unpublished frames out and goes on (S
   assert.equal((await neighbour.sql("PRAGMA integrity_check"))[0]![0], "ok");
   assert.deepEqual(stage.logged("warn"), []);
   assert.equal(readFileSync(`${database.meta.path}/generation`, "utf8").trim(), snapshot.generation);
+});
+
+test("LiveDatabase tries for the write lock as long as the busy timeout says", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  const neighbour = new DatabaseSync(stage.path);
+  try {
+    neighbour.exec("BEGIN IMMEDIATE");
+    {
+      await using impatient = await stage.follow({ busyTimeoutMs: 0 });
+      assert.equal(await impatient.quiesce(() => "held"), undefined);
+    }
+    const patient = await stage.follow({ busyTimeoutMs: 60_000 });
+    const held = patient.quiesce(() => "held");
+    // Longer than a hundred tries: nothing but the lock's end may end it.
+    await Promise.race([held, new Promise((resolve) => setTimeout(resolve, 150))]);
+    neighbour.exec("ROLLBACK");
+    assert.equal(await held, "held");
+  } finally {
+    neighbour.close();
+  }
 });

@@ -73,6 +73,7 @@ export function hookFiles(inner: Files, hook: FileHook): Files {
       hook({ kind: "change-owner", path }, () => inner.changeOwnerSync(path, owner)),
     changeOwner: async (path, owner) =>
       await hook({ kind: "change-owner", path }, () => inner.changeOwner(path, owner)),
+    fileSystemTypeSync: (path) => hook({ kind: "stat", path }, () => inner.fileSystemTypeSync(path)),
     freeBytes: async (path) => await hook({ kind: "free-bytes", path }, () => inner.freeBytes(path)),
   };
 }

@@ -9,6 +9,9 @@ import type { RuntimeRun } from "./verdict.ts";
 /** The Bun that tests run on; it is fetched by npx and never a dependency. */
 export const BUN_VERSION = "1.4.5";
 
+/** Names the run that a test belongs to: what its other runtime has made already isn't made again. */
+export const RUN_VARIABLE = "WALBROOK_TEST_RUN";
+
 /** A run and how long it took. */
 export interface TimedRun extends RuntimeRun {
   readonly elapsedMs: number;
@@ -18,6 +21,8 @@ export interface TimedRun extends RuntimeRun {
 export interface RunOptions {
   /** The folder of the repository. */
   readonly root: string;
+  /** Of this run, for its report. */
+  readonly name: string;
   /** Relative to `root`. */
   readonly files: readonly string[];
   /** The runner and all that it started are killed after this time. */
@@ -39,7 +44,7 @@ function commandOf(runtime: RuntimeName, { files, report }: { files: readonly st
 
 /** Run `files` on `runtime`, with its output going to ours as it comes. */
 export async function runTests(runtime: RuntimeName, options: RunOptions): Promise<TimedRun> {
-  const report = `.cache/report-${runtime}.xml`;
+  const report = `.cache/report-${runtime}-${options.name.replaceAll(" ", "-")}.xml`;
   const reportPath = `${options.root}/${report}`;
   // A runner that breaks off writes nothing: the report of the run before must not speak for it.
   rmSync(reportPath, { force: true });
@@ -56,6 +61,18 @@ function readReport(path: string): RuntimeRun["results"] {
   } catch {
     return undefined;
   }
+}
+
+/** One runtime's runs of several stages as one. */
+export function joinRuns(runs: readonly TimedRun[]): TimedRun {
+  const hasAllReports = runs.every(({ results }) => results !== undefined);
+  return {
+    runtime: runs[0]!.runtime,
+    results: hasAllReports ? runs.flatMap(({ results }) => results ?? []) : undefined,
+    exitCode: runs.find(({ exitCode }) => exitCode !== 0)?.exitCode ?? 0,
+    remark: runs.map(({ remark }) => remark).filter((remark) => remark !== "").join(", "),
+    elapsedMs: runs.reduce((sum, { elapsedMs }) => sum + elapsedMs, 0),
+  };
 }
 
 /** In a process group of its own, so that what hangs further down ends with it. */

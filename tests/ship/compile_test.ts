@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { collectNotices } from "../../tools/notices.ts";
@@ -51,6 +51,72 @@ test("compile.sh says in one line that Deno's runtime can't be downloaded", () =
     /^compile\.sh: deno for linux-x64: the runtime for it can't be downloaded: .*--bun\n$/,
   );
   assert.deepEqual(readdirSync(join(folder.path, "dist")), []);
+});
+
+/** A runtime that writes down what it is asked to compile, and makes a file that runs nowhere. */
+function recordingRuntime(folder: string): { command: string; targets: () => string[] } {
+  const script = join(folder, "runtime");
+  const lines = [
+    "#!/bin/sh",
+    'case "$*" in',
+    // The text of the licences isn't what is asked here.
+    '  *tools/write_build.ts*) for word; do case $word in */compile.*) echo x >"$word/THIRD_PARTY_NOTICES.txt" ;; esac; done; exit ;;',
+    "esac",
+    "while [ $# -gt 0 ]; do case $1 in",
+    "  --target=*) target=${1#*=} ;; --target) target=$2 ;;",
+    "  --outfile=*) output=${1#*=} ;; --output) output=$2 ;;",
+    "esac; shift; done",
+    `echo "$target" >>${folder}/targets`,
+    'echo "$target" >"$output"',
+  ];
+  writeFileSync(script, lines.join("\n"), { mode: 0o755 });
+  return {
+    command: script,
+    targets: () => readFileSync(join(folder, "targets"), "utf8").trim().split("\n"),
+  };
+}
+
+test("compile.sh knows five targets by the names of both tools, with a SHA-256 beside each file", () => {
+  const cases = [
+    {
+      words: ["all"],
+      expected: [
+        "x86_64-unknown-linux-gnu",
+        "aarch64-unknown-linux-gnu",
+        "x86_64-apple-darwin",
+        "aarch64-apple-darwin",
+        "x86_64-pc-windows-msvc",
+      ],
+    },
+    {
+      words: ["--bun", "all"],
+      expected: [
+        "bun-linux-x64-baseline",
+        "bun-linux-arm64",
+        "bun-darwin-x64-baseline",
+        "bun-darwin-arm64",
+        "bun-windows-x64-baseline",
+      ],
+    },
+  ];
+  for (const { words, expected } of cases) {
+    using folder = temporaryFolder();
+    const dist = join(folder.path, "dist");
+    const { command, targets } = recordingRuntime(folder.path);
+    const run = compile(words, { DIST: dist, DENO: command, BUN: command });
+    assert.equal(run.status, 0, run.stderr);
+    assert.deepEqual(targets(), expected);
+    const files = ["linux-x64", "linux-arm64", "macos-x64", "macos-arm64", "windows-x64"].flatMap((name) => [
+      `walbrook-${name}${name.startsWith("windows") ? ".exe" : ""}`,
+      `walbrook-${name}.tar.gz`,
+    ]);
+    const all = ["install.sh", ...files, ...files.map((name) => `${name}.sha256`)];
+    assert.deepEqual(readdirSync(dist).sort(), all.sort());
+    for (const name of files) {
+      const check = spawnSync("sha256sum", ["-c", `${name}.sha256`], { cwd: dist, encoding: "utf8" });
+      assert.equal(check.stdout, `${name}: OK\n`);
+    }
+  }
 });
 
 test("collectNotices() follows dependencies, knows both runtimes, and refuses a package without a licence", () => {

@@ -145,7 +145,8 @@ test("ReplicaClient.newest() takes one listing of a short history and two of a l
   const client = new ReplicaClient(store);
   const look = async (fromIndex: number) => {
     store.afters.length = 0;
-    const { snapshot, segment } = await client.newest(A, { fromIndex });
+    const { snapshot, segments } = await client.newest(A, { fromIndex });
+    const segment = segments.at(-1);
     return [snapshot?.index, segment?.index, segment?.offset, store.afters.length];
   };
   assert.deepEqual(await look(0), [undefined, undefined, undefined, 1]);
