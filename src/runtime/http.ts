@@ -21,6 +21,11 @@ export interface HttpResponse {
   readonly headers: Headers;
   /** Read or cancelled by who sent the request; `null` when there is none. */
   readonly body: ReadableStream<Uint8Array> | null;
+  /**
+   * All of the body instead, where the head says that it is short: on Deno a stream takes 64 KiB of memory for each
+   * body, however small.
+   */
+  whole(): Promise<Uint8Array>;
 }
 
 /** Sends requests over connections that it keeps. */
@@ -62,7 +67,12 @@ export function openHttpClient({ caCert, skipVerify = false }: HttpClientOptions
         ...(body === undefined ? {} : { body: body as Uint8Array<ArrayBuffer> }),
         ...(signal === undefined ? {} : { signal }),
       });
-      return { status: response.status, headers: response.headers, body: response.body };
+      return {
+        status: response.status,
+        headers: response.headers,
+        body: response.body,
+        whole: async () => new Uint8Array(await response.arrayBuffer()),
+      };
     },
     [Symbol.dispose]: () => trust.close(),
   };

@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { Agent, request as sendHttps } from "node:https";
+import { readAll } from "../bytes.ts";
 import type { HttpRequest, HttpResponse } from "./http.ts";
 
 let agent: Agent | undefined;
@@ -35,10 +36,12 @@ export function sendUnverified({ url, method, headers, body, signal }: HttpReque
     outgoing.on("response", (message) => {
       incoming = message;
       message.on("close", forget);
+      const stream = streamMessage(message, signal);
       resolve({
         status: message.statusCode ?? 0,
         headers: headersOf(message),
-        body: streamMessage(message, signal),
+        body: stream,
+        whole: () => readAll(stream, { limit: Infinity }),
       });
     });
     outgoing.end(body === undefined ? undefined : Buffer.from(body.buffer, body.byteOffset, body.byteLength));

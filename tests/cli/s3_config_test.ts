@@ -137,6 +137,34 @@ test("walbrook sends what the keys of the configuration say: region, part size, 
   }
 });
 
+test("walbrook sends the session token of the configuration, which the server checks, and the storage class", async () => {
+  const proxy = await startFaultProxy({ upstreamPort: (await minio()).port });
+  try {
+    const all = { Effect: "Allow", Action: "s3:*", Resource: ["arn:aws:s3:::*"] };
+    const keys = await temporaryKeys(
+      await minio(),
+      JSON.stringify({ Version: "2012-10-17", Statement: [all] }),
+    );
+    using ground = new Ground({
+      path: "by-config/token",
+      endpoint: proxy.endpoint,
+      "access-key-id": keys.accessKeyId,
+      "secret-access-key": keys.secretAccessKey,
+      "session-token": keys.sessionToken,
+      "storage-class": "REDUCED_REDUNDANCY",
+    });
+    ground.fill(1000);
+    const { code, stderr } = await ground.replicate();
+    assert.equal(code, 0, stderr);
+    const puts = proxy.seen.filter(({ method }) => method === "PUT");
+    assert.ok(puts.length >= 1);
+    for (const { headers } of puts) assert.equal(headers["x-amz-storage-class"], "REDUCED_REDUNDANCY");
+    assert.ok(!stderr.includes(keys.sessionToken));
+  } finally {
+    await proxy.stop();
+  }
+});
+
 test("walbrook signs with the profile that the configuration names", async () => {
   const { endpoint } = await minio();
   using folder = temporaryFolder();
@@ -200,7 +228,7 @@ async function failures(): Promise<[string, Record<string, unknown>, RegExp, Rec
   ];
 }
 
-test("walbrook restore and replicate say in one line what is wrong with the bucket, the keys or the server", async () => {
+test("walbrook restore, check and replicate say in one line what is wrong with the bucket, the keys or the server", async () => {
   const cases = await failures();
   await Promise.all(cases.map(async ([what, replica, text, env = {}]) => {
     using ground = new Ground(replica, { env });
@@ -210,6 +238,12 @@ test("walbrook restore and replicate say in one line what is wrong with the buck
     assert.equal(lines.length, 1, `${what}: ${stderr}`);
     assert.match(lines[0]!, text, `${what}: ${stderr}`);
     assert.ok(!stderr.includes("hunter22"), what);
+    ground.fill(100);
+    const checked = await ground.start("check").ended;
+    assert.equal(checked.code, 1, `${what}: ${checked.stderr}`);
+    const found = checked.stdout.split("\n").filter((line) => line.startsWith("failed"));
+    assert.equal(found.length, 1, `${what}: ${checked.stdout}`);
+    assert.match(found[0]!, text, what);
   }));
   for (const [what, replica, text, env = {}] of cases) {
     using ground = new Ground(replica, { env });

@@ -57,6 +57,20 @@ export class Exchange {
     }
   }
 
+  /** The whole body, of which the head says that it is short: all of it has to come in the time that silence is borne. */
+  async whole(): Promise<Uint8Array> {
+    const stallMs = this.#stallMs;
+    const stalled = () => this.#controller.abort(new StallError(`no whole body in ${stallMs} ms`));
+    const timer = setTimeout(stalled, stallMs);
+    try {
+      return await this.response.whole();
+    } catch (error) {
+      throw this.#explain(error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   /** The next chunk of the body, valid until the next call; `undefined` at its end. */
   async read(): Promise<Uint8Array | undefined> {
     const body = this.response.body;

@@ -4,11 +4,17 @@ import { S3Store } from "../../../src/storage/s3/s3_store.ts";
 import { objectStoreContract } from "../../contract/object_store.ts";
 import { recordFigure } from "../../figures.ts";
 import { oncePerFile } from "../../servers/once.ts";
-import { startMinio, startVersitygw } from "../../servers/s3_servers.ts";
+import { isFullRun } from "../../servers/full_run.ts";
+import { type S3Server, startMinio, startRclone, startVersitygw } from "../../servers/s3_servers.ts";
 
 let storeCount = 0;
 
-for (const [name, start] of [["MinIO", startMinio], ["versitygw", startVersitygw]] as const) {
+const servers: readonly (readonly [string, () => Promise<S3Server>])[] = [
+  ["MinIO", startMinio],
+  ["versitygw", startVersitygw],
+  ...(isFullRun() ? [["rclone", startRclone] as const] : []),
+];
+for (const [name, start] of servers) {
   const server = oncePerFile(() => start());
 
   test(`S3Store is tested on the ${name} that is pinned`, async () => {
