@@ -45,7 +45,8 @@ export async function measureIdle(
   while (objectsBelow(replica).length < 2) await pause(50);
   const control = usageOf(child.pid!).writtenBytes;
   application.exec("INSERT INTO t VALUES (2)");
-  await pause(5000);
+  // Long enough for what that commit entails: upload and, after four seconds of quiet, checkpoint.
+  await pause(8000);
   const before = usageOf(child.pid!);
   if (before.writtenBytes === control) {
     throw new Error("write_bytes does not move here when something is written");

@@ -9,6 +9,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { FileStore } from "../src/storage/file_store.ts";
 import { sameFiles } from "./files.ts";
 import { measureIdle } from "./idle.ts";
 import { measureLag } from "./lag.ts";
@@ -96,7 +97,8 @@ const JOBS: Readonly<Record<string, (setup: Setup) => Promise<void>>> = {
   async segments(setup) {
     const replica = join(setup.folder, "segments");
     mkdirSync(replica, { recursive: true });
-    await makeSegments(join(setup.folder, "small.db"), replica, { segmentCount: 2500, indexCount: 8 });
+    await using store = new FileStore({ root: replica });
+    await makeSegments(join(setup.folder, "small.db"), store, { segmentCount: 2500, indexCount: 8 });
     await proveRestores(setup, replica);
     await comparePairs({
       name: "restore of 2500 segments over 8 indexes from a folder",

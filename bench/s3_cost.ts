@@ -1,6 +1,7 @@
 /**
- * Requests to an S3 server, by kind, beside Litestream 0.3.13, and what they cost:
- * `deno run -A bench/s3_cost.ts [SECONDS]`. Both replicate at the same time, each through a counting proxy of its own.
+ * Requests to an S3 server, by kind, beside Litestream 0.3.13, and what they cost: `deno task bench:cost [SECONDS]`.
+ * Both replicate at the same time, each through a counting proxy of its own. Then both restore one day of one write a
+ * minute, a snapshot and 1440 segments over 24 indexes.
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -13,6 +14,7 @@ import { Replicator } from "../src/replicate/replicator.ts";
 import { restore } from "../src/restore/restore.ts";
 import { ReplicaClient } from "../src/storage/replica_client.ts";
 import { S3Store } from "../src/storage/s3/s3_store.ts";
+import { makeSegments } from "./segments.ts";
 import { litestreamPath } from "../tests/litestream.ts";
 import { type FaultProxy, type RequestKind, startFaultProxy } from "../tests/servers/fault_proxy.ts";
 import { type S3Server, startMinio, TEST_KEYS } from "../tests/servers/s3_servers.ts";
@@ -54,6 +56,51 @@ async function commit(application: DatabaseSync): Promise<void> {
   }
 }
 
+interface RestoreJob {
+  readonly proxy: FaultProxy;
+  readonly databasePath: string;
+  /** Of the replica. */
+  readonly path: string;
+  readonly outputPath: string;
+}
+
+async function restoreOurs(server: S3Server, { proxy, path, outputPath }: RestoreJob): Promise<void> {
+  const { bucket, credentials } = server;
+  await using store = new S3Store({ bucket, credentials, endpoint: proxy.endpoint, path });
+  await restore({ clients: [new ReplicaClient(store)], outputPath });
+}
+
+const LITESTREAM_ENV = {
+  LITESTREAM_ACCESS_KEY_ID: TEST_KEYS.accessKeyId,
+  LITESTREAM_SECRET_ACCESS_KEY: TEST_KEYS.secretAccessKey,
+};
+
+/** Write Litestream's configuration of one replica; returns its path. */
+function configureTheirs(
+  server: S3Server,
+  { proxy, databasePath, path }: Omit<RestoreJob, "outputPath">,
+): string {
+  const config = `${databasePath}.yml`;
+  const replica = {
+    type: "s3",
+    bucket: server.bucket,
+    path,
+    endpoint: proxy.endpoint,
+    "force-path-style": true,
+    region: "us-east-1",
+  };
+  writeFileSync(config, JSON.stringify({ dbs: [{ path: databasePath, replicas: [replica] }] }));
+  return config;
+}
+
+async function restoreTheirs(server: S3Server, job: RestoreJob): Promise<void> {
+  const words = ["restore", "-config", configureTheirs(server, job), "-o", job.outputPath, job.databasePath];
+  // Not spawnSync: the proxy that it talks to is in this process.
+  const restoring = spawn(litestreamPath(), words, { stdio: "ignore", env: LITESTREAM_ENV });
+  const code = await new Promise((resolve) => restoring.on("close", resolve));
+  if (code !== 0) throw new Error("Litestream does not restore");
+}
+
 interface Running {
   readonly proxy: FaultProxy;
   finish(): Promise<void>;
@@ -76,7 +123,7 @@ async function startOurs(
   return {
     proxy,
     finish: () => replicator.finish({ signal: AbortSignal.timeout(30_000) }),
-    restoreTo: async (outputPath) => void await restore({ clients: [client], outputPath }),
+    restoreTo: (outputPath) => restoreOurs(server, { proxy, databasePath, path, outputPath }),
   };
 }
 
@@ -85,21 +132,9 @@ async function startTheirs(
   { databasePath, path }: { databasePath: string; path: string },
 ): Promise<Running> {
   const proxy = await startFaultProxy({ upstreamPort: server.port });
-  const config = `${databasePath}.yml`;
-  const replica = {
-    type: "s3",
-    bucket: server.bucket,
-    path,
-    endpoint: proxy.endpoint,
-    "force-path-style": true,
-    region: "us-east-1",
-  };
-  writeFileSync(config, JSON.stringify({ dbs: [{ path: databasePath, replicas: [replica] }] }));
-  const env = {
-    LITESTREAM_ACCESS_KEY_ID: TEST_KEYS.accessKeyId,
-    LITESTREAM_SECRET_ACCESS_KEY: TEST_KEYS.secretAccessKey,
-  };
-  const child = spawn(litestreamPath(), ["replicate", "-config", config], { stdio: "ignore", env });
+  const config = configureTheirs(server, { proxy, databasePath, path });
+  const words = ["replicate", "-config", config];
+  const child = spawn(litestreamPath(), words, { stdio: "ignore", env: LITESTREAM_ENV });
   const gone = new Promise<void>((resolve) => child.on("close", () => resolve()));
   return {
     proxy,
@@ -107,19 +142,7 @@ async function startTheirs(
       child.kill("SIGTERM");
       await gone;
     },
-    async restoreTo(outputPath) {
-      // Not spawnSync: the proxy that it talks to is in this process.
-      const restoring = spawn(litestreamPath(), [
-        "restore",
-        "-config",
-        config,
-        "-o",
-        outputPath,
-        databasePath,
-      ], { stdio: "ignore", env });
-      const code = await new Promise((resolve) => restoring.on("close", resolve));
-      if (code !== 0) throw new Error("Litestream does not restore");
-    },
+    restoreTo: (outputPath) => restoreTheirs(server, { proxy, databasePath, path, outputPath }),
   };
 }
 
@@ -134,13 +157,14 @@ function describeCounts(counts: Counts): string {
   return kinds.map((kind) => `${counts[kind] ?? 0} ${kind}`).join(", ");
 }
 
-function dollars(counts: Counts, { seconds }: { seconds: number }): string {
+/** What the requests cost at each provider, so many times. */
+function dollars(counts: Counts, { times, digits = 2 }: { times: number; digits?: number }): string {
   return Object.entries(PRICES).map(([provider, prices]) => {
     const sum = Object.entries(counts).reduce(
       (total, [kind, count]) => total + count * (prices[kind as RequestKind] ?? 0),
       0,
     );
-    return `${provider} $${(sum / 1e6 / seconds * 3600 * HOURS_A_MONTH).toFixed(2)}`;
+    return `${provider} $${(sum / 1e6 * times).toFixed(digits)}`;
   }).join(", ");
 }
 
@@ -175,11 +199,29 @@ async function measure(server: S3Server, { load, seconds, folder, start, tool }:
   const restoring = since(beforeRestore, running.proxy.counts());
   await running.proxy.stop();
   application.close();
+  const times = HOURS_A_MONTH * 3600 / seconds;
   return [
     `${load.name}: ${tool}: start-up ${describeCounts(atStart)}`,
-    `${load.name}: ${tool}: ${seconds} s ${describeCounts(counts)}; a month: ${dollars(counts, { seconds })}`,
+    `${load.name}: ${tool}: ${seconds} s ${describeCounts(counts)}; a month: ${dollars(counts, { times })}`,
     `${load.name}: ${tool}: restore ${describeCounts(restoring)}`,
   ];
+}
+
+async function measureDay(server: S3Server, { folder }: { folder: string }): Promise<void> {
+  const databasePath = join(folder, "day.db");
+  const { bucket, endpoint, credentials } = server;
+  await using store = new S3Store({ bucket, endpoint, credentials, path: "day" });
+  await makeSegments(databasePath, store, { segmentCount: 1440, indexCount: 24 });
+  for (
+    const [tool, restoreAs] of [["walbrook", restoreOurs], ["Litestream 0.3.13", restoreTheirs]] as const
+  ) {
+    const proxy = await startFaultProxy({ upstreamPort: server.port });
+    await restoreAs(server, { proxy, databasePath, path: "day", outputPath: join(folder, `day-${tool}.db`) });
+    const counts = proxy.counts();
+    await proxy.stop();
+    const sum = dollars(counts, { times: 1, digits: 5 });
+    console.log(`restore of a day of one write a minute: ${tool}: ${describeCounts(counts)}; once: ${sum}`);
+  }
 }
 
 const seconds = Number(process.argv[2] ?? 120);
@@ -191,6 +233,7 @@ try {
     tools.map(([tool, start]) => measure(server, { load, seconds, folder, start, tool }))
   );
   for (const lines of await Promise.all(runs)) for (const line of lines) console.log(line);
+  await measureDay(server, { folder });
 } finally {
   await server.stop();
   rmSync(folder, { recursive: true, force: true });

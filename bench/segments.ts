@@ -7,7 +7,7 @@ import { encodeSnapshot } from "../src/replicate/encode_snapshot.ts";
 import { uploadSegment } from "../src/replicate/upload_segment.ts";
 import type { Position } from "../src/position.ts";
 import { snapshotKey } from "../src/storage/keys.ts";
-import { FileStore } from "../src/storage/file_store.ts";
+import type { ObjectStore } from "../src/storage/object_store.ts";
 import { ReplicaClient } from "../src/storage/replica_client.ts";
 
 /** How many of each. */
@@ -17,7 +17,11 @@ export interface SegmentsOptions {
 }
 
 /** Write rows at random places, one transaction and one segment each, with a checkpoint between indexes. */
-export async function makeSegments(path: string, replica: string, options: SegmentsOptions): Promise<void> {
+export async function makeSegments(
+  path: string,
+  store: ObjectStore,
+  options: SegmentsOptions,
+): Promise<void> {
   const { segmentCount, indexCount } = options;
   for (const ending of ["", "-wal", "-shm"]) rmSync(path + ending, { force: true });
   const random = randomFrom(7);
@@ -32,7 +36,6 @@ export async function makeSegments(path: string, replica: string, options: Segme
     path,
     limits: { minPages: 1 << 30, maxPages: 0, intervalMs: 0 },
   });
-  await using store = new FileStore({ root: replica });
   const client = new ReplicaClient(store);
   await database.start();
   let position: Position = { ...database.position!, offset: 0 };

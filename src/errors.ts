@@ -57,19 +57,38 @@ export class StoreError extends Error {
   readonly isTransient: boolean;
   /** The credentials are good but lack the right to do this. */
   readonly isDenied: boolean;
+  /** Nothing was there to answer: to ask again soon costs nobody anything. */
+  readonly isAway: boolean;
 
   constructor(
     message: string,
-    { isTransient = false, isDenied = false, cause }: {
+    { isTransient = false, isDenied = false, isAway = false, cause }: {
       isTransient?: boolean;
       isDenied?: boolean;
+      isAway?: boolean;
       cause?: unknown;
     } = {},
   ) {
     super(message, cause === undefined ? {} : { cause });
     this.isTransient = isTransient;
     this.isDenied = isDenied;
+    this.isAway = isAway;
   }
+}
+
+/** Whether `error`, or what caused it, is a store's refusal to let these credentials do something. */
+export function isDenied(error: unknown): boolean {
+  return storeErrorIn(error)?.isDenied === true;
+}
+
+/** Whether `error`, or what caused it, is that nothing was there to answer for a store. */
+export function isAway(error: unknown): boolean {
+  return storeErrorIn(error)?.isAway === true;
+}
+
+function storeErrorIn(error: unknown): StoreError | undefined {
+  for (let at = error; at instanceof Error; at = at.cause) if (at instanceof StoreError) return at;
+  return undefined;
 }
 
 /** `error.message`, then the messages of its causes, outermost first, joined as `outer: inner`. */

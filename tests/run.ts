@@ -1,8 +1,8 @@
 /**
  * Runs the whole suite on Deno and on Bun and compares what both ran: `deno task test`.
  *
- * `deno task test [--only deno|bun] [--parallel] [PATH…]`: one runtime, both at once, or only some files or
- * folders. With `--only` or a path the runtimes are not compared and the smallest count doesn't apply.
+ * `deno task test [--only deno|bun] [PATH…]`: one runtime, or only some files or folders. Then the runtimes are not
+ * compared and the smallest count doesn't apply. What runs at once is told in `runner/stages.ts`.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
@@ -11,9 +11,10 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { clearFigures, readFigures, type RuntimeName } from "./figures.ts";
 import { MINIMUM_TEST_COUNT } from "./minimum.ts";
-import { RUN_VARIABLE, runTests, type TimedRun } from "./runner/execute.ts";
+import { joinRuns, RUN_VARIABLE, runTests, type TimedRun } from "./runner/execute.ts";
 import { ensurePrograms } from "./runner/programs.ts";
 import { filesToTryAgain, withSecondTry } from "./runner/second_try.ts";
+import { planStages, type Stage } from "./runner/stages.ts";
 import { judge } from "./runner/verdict.ts";
 import { ensureServers } from "./servers/install.ts";
 
@@ -24,25 +25,22 @@ const LIMIT_MS = 40 * 60_000;
 
 interface Arguments {
   readonly runtimes: readonly RuntimeName[];
-  readonly parallel: boolean;
   readonly paths: readonly string[];
 }
 
 function parseArguments(args: readonly string[]): Arguments {
   const paths: string[] = [];
   let runtimes: readonly RuntimeName[] = ["deno", "bun"];
-  let parallel = false;
   for (let at = 0; at < args.length; at++) {
     const argument = args[at]!;
-    if (argument === "--parallel") parallel = true;
-    else if (argument === "--only") {
+    if (argument === "--only") {
       const name = args[++at];
       if (name !== "deno" && name !== "bun") throw new Error("--only takes deno or bun");
       runtimes = [name];
     } else if (argument.startsWith("-")) throw new Error(`${argument}: unknown option`);
     else paths.push(argument);
   }
-  return { runtimes, parallel, paths };
+  return { runtimes, paths };
 }
 
 function testFiles(path: string): string[] {
@@ -82,35 +80,66 @@ function printFigures(runtimes: readonly RuntimeName[]): void {
   for (const [name, values] of table) console.log(`${name}: ${values.join(", ")}`);
 }
 
-async function run({ runtimes, parallel, paths }: Arguments): Promise<boolean> {
+/** Only for those who use them: the installation takes minutes when nothing is cached. */
+function needsServers(file: string): boolean {
+  return readFileSync(`${root}/${file}`, "utf8").includes("/servers/");
+}
+
+/** Every runtime's run of one stage. */
+async function runStage(
+  { name, files, isSideBySide }: Stage,
+  { runtimes, deadline }: { runtimes: readonly RuntimeName[]; deadline: number },
+): Promise<TimedRun[]> {
+  const prefixLines = isSideBySide && runtimes.length > 1;
+  const start = (runtime: RuntimeName) =>
+    runTests(runtime, { root, name, files, prefixLines, limitMs: deadline - performance.now() });
+  if (prefixLines) return await Promise.all(runtimes.map(start));
+  const runs: TimedRun[] = [];
+  for (const runtime of runtimes) runs.push(await start(runtime));
+  return runs;
+}
+
+/** The run with another try for the few files that failed; tells those in `told`. */
+async function trySecondTime(
+  first: TimedRun,
+  { stage, deadline, told }: { stage: Stage; deadline: number; told: string[] },
+): Promise<TimedRun> {
+  const { runtime, results } = first;
+  const files = filesToTryAgain(first, stage.files);
+  if (files.length === 0) return first;
+  const failed = results?.filter(({ outcome }) => outcome === "failed") ?? [];
+  told.push(...failed.map(({ file, name }) => `${runtime}: ${file}: ${name}`));
+  if (results === undefined) told.push(`${runtime}: the runner left no report`);
+  const limitMs = deadline - performance.now();
+  const second = await runTests(runtime, { root, name: stage.name, files, prefixLines: false, limitMs });
+  return withSecondTry(first, { second, files });
+}
+
+async function run({ runtimes, paths }: Arguments): Promise<boolean> {
   const files = [
     ...new Set((paths.length > 0 ? paths : [`${root}/tests`]).flatMap((path) => testFiles(resolve(path)))),
   ];
   if (files.length === 0) throw new Error("no test files found");
   ensurePrograms();
   ensurePackages();
-  // Only for those who use them: the installation takes minutes when nothing is cached.
-  if (files.some((file) => readFileSync(`${root}/${file}`, "utf8").includes("/servers/"))) ensureServers();
   mkdirSync(`${root}/.cache`, { recursive: true });
   runtimes.forEach(clearFigures);
   process.env[RUN_VARIABLE] = crypto.randomUUID();
   const deadline = performance.now() + LIMIT_MS;
-  const start = (runtime: RuntimeName) =>
-    runTests(runtime, { root, files, prefixLines: parallel, limitMs: deadline - performance.now() });
-  const runs: TimedRun[] = [];
-  if (parallel) runs.push(...await Promise.all(runtimes.map(start)));
-  else for (const runtime of runtimes) runs.push(await start(runtime));
-  const secondTries: string[] = [];
-  for (const [at, first] of runs.entries()) {
-    const again = filesToTryAgain(first, files);
-    if (again.length === 0) continue;
-    const failed = first.results?.filter(({ outcome }) => outcome === "failed") ?? [];
-    secondTries.push(...failed.map(({ file, name }) => `${first.runtime}: ${file}: ${name}`));
-    if (first.results === undefined) secondTries.push(`${first.runtime}: the runner left no report`);
-    const limitMs = deadline - performance.now();
-    const second = await runTests(first.runtime, { root, files: again, prefixLines: false, limitMs });
-    runs[at] = withSecondTry(first, { second, files: again });
+  const servers = files.some(needsServers) ? ensureServers() : Promise.resolve();
+  // It is waited for below; until then a failure is nobody's.
+  servers.catch(() => {});
+  const stageRuns: { readonly stage: Stage; readonly run: TimedRun }[] = [];
+  for (const stage of planStages(files, needsServers)) {
+    if (stage.name !== "side by side") await servers;
+    for (const run of await runStage(stage, { runtimes, deadline })) stageRuns.push({ stage, run });
   }
+  const secondTries: string[] = [];
+  const finalRuns: TimedRun[] = [];
+  for (const { stage, run } of stageRuns) {
+    finalRuns.push(await trySecondTime(run, { stage, deadline, told: secondTries }));
+  }
+  const runs = runtimes.map((name) => joinRuns(finalRuns.filter(({ runtime }) => runtime === name)));
 
   const isWhole = runtimes.length === 2 && paths.length === 0;
   const { passedCount, problems } = judge(runs, {

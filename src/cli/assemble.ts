@@ -1,10 +1,13 @@
 /** Builds the objects of a run from its configuration; the only file that knows concrete stores. */
+import { replicaFields } from "./replica_fields.ts";
 import { Semaphore } from "../async.ts";
 import type { DatabaseConfig, ReplicaConfig } from "../config/configuration.ts";
 import { UsageError } from "../errors.ts";
 import { LiveDatabase } from "../database/database.ts";
+import { databaseOptions, replicaPace, replicatorLimits } from "./run_options.ts";
 import type { Logger } from "../logger.ts";
-import type { ReplicaOptions } from "../replicate/replica_loop.ts";
+import type { Metrics } from "../metrics.ts";
+import type { ReplicaOptions } from "../replicate/replica_options.ts";
 import { Replicator, type ReplicatorReplica } from "../replicate/replicator.ts";
 import { type Files, type FileStat, systemFiles } from "../runtime/files.ts";
 import { parentFolder } from "../runtime/paths.ts";
@@ -12,6 +15,7 @@ import { environment } from "../runtime/process.ts";
 import { FileStore } from "../storage/file_store.ts";
 import type { FilePermissions } from "../storage/file_root.ts";
 import type { ObjectStore } from "../storage/object_store.ts";
+import { PacedStore } from "../storage/paced_store.ts";
 import { ReplicaClient } from "../storage/replica_client.ts";
 import { sharesDevice } from "../storage/shares_device.ts";
 
@@ -21,6 +25,7 @@ const SNAPSHOT_COUNT = 2;
 /** What a run takes beside its configuration. */
 export interface RunParts {
   readonly logger: Logger;
+  readonly metrics?: Metrics | undefined;
   readonly onSnapshotProgress?: ReplicaOptions["onSnapshotProgress"];
 }
 
@@ -30,6 +35,7 @@ export interface ReplicaParts {
   readonly databasePath?: string | undefined;
   readonly files?: Files;
   readonly logger: Logger;
+  readonly metrics?: Metrics | undefined;
 }
 
 /**
@@ -38,21 +44,49 @@ export interface ReplicaParts {
  * @throws {UsageError} for a type that is still to come, or settings that can't be used
  */
 export async function openReplica(config: ReplicaConfig, parts: ReplicaParts): Promise<ReplicaClient> {
-  const { identities, recipients, name } = config;
-  const store = await openStore(config, parts);
+  const { identities, recipients, name, uploadBandwidth } = config;
+  const bare = await openStore(config, parts);
+  const store = uploadBandwidth === undefined
+    ? bare
+    : new PacedStore(bare, { bytesPerSecond: uploadBandwidth });
   if (identities.length === 0 && recipients.length === 0) return new ReplicaClient(store, name);
   const { createAgeCipher } = await import("../codec/age.ts");
   return new ReplicaClient(store, name, { cipher: createAgeCipher({ identities, recipients }) });
 }
 
+/** Clients that are closed together. */
+export interface OpenReplicas extends AsyncDisposable {
+  readonly clients: readonly ReplicaClient[];
+}
+
+/**
+ * Clients of several replicas.
+ *
+ * @throws {UsageError} as `openReplica()`
+ */
+export async function openReplicas(
+  configs: readonly ReplicaConfig[],
+  parts: ReplicaParts,
+): Promise<OpenReplicas> {
+  await using opening = new AsyncDisposableStack();
+  const clients: ReplicaClient[] = [];
+  for (const config of configs) {
+    const client = await openReplica(config, parts);
+    opening.use(client.store);
+    clients.push(client);
+  }
+  const opened = opening.move();
+  return { clients, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
 /** The store of a replica; credentials that the configuration lacks come from where AWS's own tools look for them. */
 async function openStore(
   config: ReplicaConfig,
-  { databasePath, files = systemFiles, logger }: ReplicaParts,
+  { databasePath, files = systemFiles, logger, metrics }: ReplicaParts,
 ): Promise<ObjectStore> {
   if (config.type === "s3") {
     const { openS3Store } = await import("../storage/s3/open.ts");
-    return openS3Store(config, { env: environment(), files, logger });
+    return openS3Store(config, { env: environment(), files, logger, metrics });
   }
   if (config.type === "file") {
     return new FileStore({
@@ -101,56 +135,23 @@ export async function assembleReplicators(
 
 async function assembleReplicator(
   config: DatabaseConfig,
-  { logger, snapshots, onSnapshotProgress }: RunParts & { snapshots: Semaphore },
+  { logger, metrics, snapshots, onSnapshotProgress }: RunParts & { snapshots: Semaphore },
 ): Promise<Replicator> {
   const { path } = config;
-  const database = new LiveDatabase({
-    path,
-    metaPath: config.metaPath,
-    monitorIntervalMs: config.monitorIntervalMs,
-    limits: {
-      minPages: config.minCheckpointPageCount,
-      maxPages: config.maxCheckpointPageCount,
-      truncatePages: config.truncatePageCount,
-      intervalMs: config.checkpointIntervalMs,
-    },
-    logger,
-  });
+  const database = new LiveDatabase({ ...databaseOptions(config), logger, metrics });
   logger.info("initialized db", { path });
   const replicas: ReplicatorReplica[] = [];
   for (const replica of config.replicas) {
-    const client = await openReplica(replica, { databasePath: path, logger });
-    logReplica(replica, { client, logger });
-    // A snapshot on its way to a server would hold the WAL for as long as the upload takes.
-    const stagePath = replica.type === "file" ? undefined : database.meta.path;
-    replicas.push({ client, logger, snapshots, onSnapshotProgress, stagePath, ...paceOf(replica) });
+    const client = await openReplica(replica, { databasePath: path, logger, metrics });
+    logger.info("replicating to", await replicaFields(replica));
+    // A snapshot that is slow on its way would hold the WAL for as long as the upload takes.
+    const isFast = replica.type === "file" && replica.uploadBandwidth === undefined;
+    const stagePath = isFast ? undefined : database.meta.path;
+    const pace = replicaPace(replica);
+    replicas.push({ client, logger, metrics, snapshots, onSnapshotProgress, stagePath, ...pace });
     await warnOfSharedDevice(client, { path, logger });
   }
-  return new Replicator({ database, replicas, logger });
-}
-
-function paceOf(replica: ReplicaConfig): Pick<ReplicatorReplica, "syncIntervalMs" | "duties"> {
-  return {
-    syncIntervalMs: replica.syncIntervalMs,
-    duties: {
-      retention: { retentionMs: replica.retentionMs, checkIntervalMs: replica.retentionCheckIntervalMs },
-      snapshotIntervalMs: replica.snapshotIntervalMs,
-      validation: { intervalMs: replica.validationIntervalMs },
-      drill: { intervalMs: replica.drillIntervalMs },
-    },
-  };
-}
-
-function logReplica(
-  config: ReplicaConfig,
-  { client, logger }: { client: ReplicaClient; logger: Logger },
-): void {
-  logger.info("replicating to", {
-    name: config.name,
-    type: config.type,
-    "sync-interval": { durationMs: config.syncIntervalMs },
-    path: client.store.place,
-  });
+  return new Replicator({ database, replicas, ...replicatorLimits(config), logger });
 }
 
 async function warnOfSharedDevice(

@@ -7,6 +7,7 @@ import { findSource } from "./source.ts";
 import { formatJson, formatTable } from "./table.ts";
 import type { DatabaseConfig } from "../config/configuration.ts";
 import { describeError, UsageError } from "../errors.ts";
+import { blockingFiles } from "../runtime/blocking_files.ts";
 import type { ReplicaClient } from "../storage/replica_client.ts";
 
 /** One line of a listing: its cells for a table, and the same for programs. */
@@ -41,7 +42,7 @@ export async function runListing(
   let exitCode = 0;
   for (const replica of replicas) {
     try {
-      const client = await openReplica(replica, { logger });
+      const client = await openReplica(replica, { logger, files: blockingFiles });
       await using _ = client.store;
       rows.push(...await list(client, database));
     } catch (error) {

@@ -12,6 +12,10 @@ interface CommandEntry {
 }
 
 const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map<string, CommandEntry>([
+  ["check", {
+    summary: "try everything that replicate will need",
+    load: async () => (await import("./check.ts")).checkCommand,
+  }],
   ["databases", {
     summary: "list the databases of the configuration file",
     load: async () => (await import("./databases.ts")).databasesCommand,

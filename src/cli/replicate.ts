@@ -28,11 +28,19 @@ export interface NamedDatabase {
 export interface ReplicateRequest extends ConfigurationRequest {
   /** Absent: the databases of the configuration file. */
   readonly database?: NamedDatabase | undefined;
+  /** A program to start and end with, as typed; absent: that of the configuration file, if any. */
+  readonly exec?: string | undefined;
+  /** Restore each database that isn't there before anything else. */
+  readonly restoresMissing: boolean;
+  /** Send what there is, then end. */
+  readonly isOnce: boolean;
 }
 
 const FLAGS = {
   ...CONFIGURATION_FLAGS,
   "exec": { kind: "string" },
+  "once": { kind: "boolean" },
+  "restore-if-db-not-exists": { kind: "boolean" },
 } as const;
 
 const USAGE = `
@@ -41,15 +49,30 @@ replicas, until it is told to end by SIGINT or SIGTERM. What is missing is sent 
 
 Usage:
 
-    walbrook replicate [-config PATH] [-no-expand-env]
+    walbrook replicate [flags]
 
-    walbrook replicate DB_PATH REPLICA_URL...
+    walbrook replicate [flags] DB_PATH REPLICA_URL...
 
-The first form takes databases and replicas from the configuration file. DB_PATH may come to be later. REPLICA_URL is a folder, a file:// or an s3:// URL. Credentials
-for S3 come from where AWS's own tools look: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, shared
-files, or the machine's role.
+The first form takes databases and replicas from the configuration file. A database may come to
+be later. REPLICA_URL is a folder, a file:// or an s3:// URL. Credentials for S3 come from where
+AWS's own tools look: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, shared files, or the machine's
+role.
 
 Arguments:
+
+    -exec CMD
+        Start this program once the databases are followed, pass signals on to it, and end when it
+        ends, with its exit code; what it committed last is sent before. The command is split like
+        a shell's, but without a shell: nothing is expanded, and ; & | < > end it.
+        Default: exec of the configuration file
+
+    -once
+        Send everything that the databases have now, then end: with 1 if any of it stayed behind.
+        exec of the configuration file does not run.
+
+    -restore-if-db-not-exists
+        Before anything else, restore each database whose file isn't there from its replicas. One
+        without a backup is left to its application.
 
 ${CONFIGURATION_USAGE}
 Examples:
@@ -59,6 +82,12 @@ Examples:
 
     # To a folder.
     $ walbrook replicate /data/app.db /backup/app
+
+    # In a container: bring the database back, run the application, end with it.
+    $ walbrook replicate -restore-if-db-not-exists -exec "/app/server -port 80" /data/app.db s3://bucket/app
+
+    # Each hour, by cron.
+    $ walbrook replicate -once
 
     # To two folders.
     $ walbrook replicate /data/app.db /backup/app file:///mnt/other/app
@@ -73,13 +102,18 @@ Examples:
 export function parseReplicateArguments(args: readonly string[]): ReplicateRequest {
   const { flags, positional } = parseFlags(args, FLAGS);
   const [path, ...urls] = positional;
-  const configuration = configurationRequest(flags);
-  if (flags.exec !== undefined) throw new UsageError("-exec: not supported yet: start the program by itself");
-  if (path === undefined) return configuration;
+  const common = {
+    ...configurationRequest(flags),
+    exec: flags.exec || undefined,
+    restoresMissing: flags["restore-if-db-not-exists"] ?? false,
+    isOnce: flags.once ?? false,
+  };
+  if (common.isOnce && common.exec !== undefined) throw new UsageError("cannot specify -once & -exec");
+  if (path === undefined) return common;
   if (path === "") throw new UsageError("database path required");
   if (urls.length === 0) throw new UsageError(`must specify at least one replica URL for ${path}`);
   if (flags.config !== undefined) throw new UsageError("cannot specify a replica URL and the -config flag");
-  return { ...configuration, database: { path, replicas: nameReplicas(urls.map(parseSupportedReplicaUrl)) } };
+  return { ...common, database: { path, replicas: nameReplicas(urls.map(parseSupportedReplicaUrl)) } };
 }
 
 /** Named by their type: `file`, `file-2`, `file-3`. */

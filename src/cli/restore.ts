@@ -1,16 +1,21 @@
 /** `walbrook restore`: what it is asked for. */
 import { UsageError } from "../errors.ts";
+import type { IntegrityCheck } from "../runtime/sqlite.ts";
 import { isGeneration, MAX_INDEX } from "../position.ts";
 import { isReplicaUrl } from "../storage/replica_url.ts";
 import type { Command } from "./command.ts";
 import { CONFIGURATION_FLAGS, configurationRequest } from "./configuration_flags.ts";
 import { parseFlags } from "./flags.ts";
+import { parseMoment } from "./moment.ts";
 import { CONFIGURATION_USAGE } from "./usage.ts";
 import { checkSource, type SourceRequest } from "./source_request.ts";
 
 /** Requests at once unless told otherwise, and at most. */
 export const DEFAULT_PARALLELISM = 8;
 export const MAX_PARALLELISM = 256;
+
+/** The output that is none of the file system. */
+export const STANDARD_OUTPUT = Symbol("standard output");
 
 /** Who a restored file is given to. */
 export interface OwnerRequest {
@@ -24,7 +29,7 @@ export interface RestoreRequest {
   /** From where. */
   readonly source: SourceRequest;
   /** As typed; absent: the path of the database in the configuration. */
-  readonly outputPath?: string | undefined;
+  readonly outputPath?: string | typeof STANDARD_OUTPUT | undefined;
   readonly generation?: string | undefined;
   readonly index?: number | undefined;
   /** Restore the state at this moment. */
@@ -38,6 +43,12 @@ export interface RestoreRequest {
   /** Permission bits of the restored file; default 0o600. */
   readonly mode?: number | undefined;
   readonly owner?: OwnerRequest | undefined;
+  /** Have SQLite check the database before it gets its name. */
+  readonly integrityCheck?: IntegrityCheck | undefined;
+  /** Only tell what would be done. */
+  readonly isDryRun: boolean;
+  /** Tell what was done as an object on standard output. */
+  readonly isJson: boolean;
 }
 
 const FLAGS = {
@@ -52,6 +63,9 @@ const FLAGS = {
   "if-replica-exists": { kind: "boolean" },
   "mode": { kind: "value", parse: parseModeFlag },
   "owner": { kind: "value", parse: parseOwnerFlag },
+  "integrity-check": { kind: "value", parse: parseIntegrityFlag },
+  "dry-run": { kind: "boolean" },
+  "json": { kind: "boolean" },
   // Old help texts listed it, and old scripts pass it.
   "v": { kind: "boolean" },
 } as const;
@@ -66,13 +80,15 @@ Usage:
 
     walbrook restore [flags] -o PATH REPLICA_URL
 
-The first form takes a database of the configuration file, and its replicas. REPLICA_URL is a folder, a file:// or an s3:// URL. Credentials for S3 come from where AWS's own
-tools look: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, shared files, or the machine's role.
+The first form takes a database of the configuration file, and its replicas. REPLICA_URL is a
+folder, a file:// or an s3:// URL. Credentials for S3 come from where AWS's own tools look:
+AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, shared files, or the machine's role.
 
 Arguments:
 
     -o PATH
         Where the database is written. It must not exist; missing folders are made.
+        "-" is standard output; $TMPDIR then needs room for the database.
         Default: DB_PATH
 
     -replica NAME
@@ -89,7 +105,8 @@ ${CONFIGURATION_USAGE}
         Default: the newest one.
 
     -timestamp TIMESTAMP
-        Restore the state at this moment, in ISO 8601: 2000-01-01T00:00:00Z.
+        Restore the state at this moment, in ISO 8601: 2000-01-01T00:00:00Z. Also "10m ago",
+        "1h30m ago", "2d ago" or "now".
         Default: the newest state.
 
     -parallelism N
@@ -108,6 +125,17 @@ ${CONFIGURATION_USAGE}
     -owner UID[:GID]
         Owner of the restored file, in numbers. Default: who runs the command.
 
+    -integrity-check quick|full
+        Have SQLite check the database before it gets its name, and keep nothing when that fails.
+        "quick" leaves out whether indexes hold what their tables do.
+
+    -dry-run
+        Only print what would be restored: generation, snapshot, indexes, segments, bytes to fetch,
+        and the moment it would reach.
+
+    -json
+        Print what was restored, or would be, as an object on standard output.
+
     -v
         Accepted for scripts that pass it, without effect.
 
@@ -121,6 +149,9 @@ Examples:
 
     # The state at a moment.
     $ walbrook restore -o /tmp/app.db -timestamp 2000-01-01T00:00:00Z file:///backup/app
+
+    # What the state of ten minutes ago comes from, without fetching it.
+    $ walbrook restore -dry-run -timestamp "10m ago" -o /tmp/app.db /backup/app
 
     # At the start of a container: only when there is no database yet, but there is a backup.
     $ walbrook restore -if-db-not-exists -if-replica-exists -o /data/app.db /backup/app
@@ -140,7 +171,7 @@ export function parseRestoreArguments(args: readonly string[]): RestoreRequest {
   }
   if (extra.length > 0) throw new UsageError("too many arguments");
   const isUrl = isReplicaUrl(argument);
-  const outputPath = flags.o || undefined;
+  const outputPath = flags.o === "-" ? STANDARD_OUTPUT : flags.o || undefined;
   const source: SourceRequest = {
     ...configurationRequest(flags),
     argument,
@@ -153,9 +184,17 @@ export function parseRestoreArguments(args: readonly string[]): RestoreRequest {
   if (isUrl && outputPath === undefined) throw new UsageError("output path required");
   const timestamp = flags.timestamp === undefined || flags.timestamp === ""
     ? undefined
-    : parseTimestamp(flags.timestamp);
+    : parseMoment(flags.timestamp);
   if (flags.index !== undefined && timestamp !== undefined) {
     throw new UsageError("cannot specify index & timestamp to restore");
+  }
+  const isJson = flags.json ?? false;
+  const isDryRun = flags["dry-run"] ?? false;
+  if (outputPath === STANDARD_OUTPUT && !isDryRun) {
+    if (isJson) throw new UsageError("-json and -o - would both write to standard output");
+    if (flags.mode !== undefined || flags.owner !== undefined) {
+      throw new UsageError("-mode and -owner are for a file, not for standard output");
+    }
   }
   return {
     source,
@@ -168,6 +207,9 @@ export function parseRestoreArguments(args: readonly string[]): RestoreRequest {
     ifReplicaExists: flags["if-replica-exists"] ?? false,
     mode: flags.mode,
     owner: flags.owner,
+    integrityCheck: flags["integrity-check"],
+    isDryRun,
+    isJson,
   };
 }
 
@@ -194,6 +236,12 @@ function parseIndexFlag(text: string): number | undefined {
   return index === MAX_INDEX ? undefined : index;
 }
 
+function parseIntegrityFlag(text: string): IntegrityCheck | undefined {
+  if (text === "") return undefined;
+  if (text !== "quick" && text !== "full") throw new Error("quick or full is expected");
+  return text;
+}
+
 function parseModeFlag(text: string): number {
   if (!/^(0o?)?[0-7]{3}$/.test(text)) throw new Error("three octal digits are expected, such as 0640");
   return Number.parseInt(text.slice(-3), 8);
@@ -208,28 +256,6 @@ function parseOwnerFlag(text: string): OwnerRequest {
     throw new Error("a number is expected, or two such as 1000:1000");
   }
   return { uid, gid };
-}
-
-/**
- * A moment in RFC 3339 with its zone. Digits beyond milliseconds are cut off.
- *
- * @throws {UsageError} for anything else, and for a day or an hour that doesn't exist
- */
-export function parseTimestamp(text: string, { flag = "timestamp" }: { flag?: string } = {}): Date {
-  const match = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:[.,](\d+))?(?:Z|([-+])(\d\d):(\d\d))$/.exec(text);
-  const [, day, time, fraction = "", sign, zoneHours = "00", zoneMinutes = "00"] = match ?? [];
-  const written = `${day}T${time}.${fraction.slice(0, 3).padEnd(3, "0")}Z`;
-  const at = new Date(written);
-  // A day that doesn't exist is either no date or another day.
-  const isReal = match !== null && !Number.isNaN(at.getTime()) && at.toISOString() === written &&
-    Number(zoneHours) < 24 && Number(zoneMinutes) < 60;
-  if (!isReal) {
-    throw new UsageError(
-      `invalid -${flag}, must specify in ISO 8601 format (e.g. 2000-01-01T00:00:00Z)`,
-    );
-  }
-  const zoneMs = (Number(zoneHours) * 60 + Number(zoneMinutes)) * 60_000;
-  return new Date(at.getTime() + (sign === "-" ? zoneMs : -zoneMs));
 }
 
 /** Restores what `parseRestoreArguments()` understood. */

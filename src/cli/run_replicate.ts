@@ -1,76 +1,95 @@
-/** What `walbrook replicate` does: start, wait for a signal, send what is left, end. */
+/** What `walbrook replicate` does: start, wait for a signal or for the child, send what is left, end. */
 import { assembleReplicators } from "./assemble.ts";
 import type { Output } from "./command.ts";
+import { EndSignals } from "./end_signals.ts";
+import { type ChildFailure, execWords, startExec, untilChildEnded } from "./exec_child.ts";
 import { createLogger } from "./logger.ts";
+import { observe } from "./observe.ts";
 import { ProgressLine } from "./progress.ts";
 import type { ReplicateRequest } from "./replicate.ts";
 import { VERSION } from "../version.ts";
-import type { DatabaseConfig, ReplicaConfig } from "../config/configuration.ts";
+import type { Configuration, DatabaseConfig, ReplicaConfig } from "../config/configuration.ts";
+import { splitExecCommand } from "../config/exec_words.ts";
 import { databaseAtPath, replicaAtUrl } from "../config/url_replica.ts";
 import { describeError, UsageError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { Replicator } from "../replicate/replicator.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { releaseProgramCodeRegularly } from "../runtime/memory.ts";
-import {
-  type EndSignal,
-  errorTerminalColumns,
-  exitProcess,
-  expandPath,
-  isErrorTerminal,
-  onSignal,
-} from "../runtime/process.ts";
+import { errorTerminalColumns, expandPath, isErrorTerminal } from "../runtime/process.ts";
 import { requireSafeSqlite } from "../runtime/sqlite.ts";
 
 /** How long the last commits are tried for after a signal; container runtimes kill after ten seconds. */
 const FINISH_MS = 8_000;
 
-/** Replicate until a signal or until nothing is left that can be followed; returns the exit code. */
+/** The same when it is known already that something stays behind. */
+const HURRIED_FINISH_MS = 1_000;
+
+/** What to replicate, beside which program, and where records go. */
+interface Run extends Partial<Pick<Configuration, "addr" | "health">> {
+  readonly databases: readonly DatabaseConfig[];
+  /** The program of `exec` with its arguments. */
+  readonly words?: readonly string[] | undefined;
+  readonly logger: Logger;
+}
+
+/**
+ * Replicate until a signal, the child's end, or until nothing is left that can be followed; returns the exit code,
+ * which is the child's if that one failed.
+ */
 export async function runReplicate(request: ReplicateRequest, output: Output): Promise<number> {
   requireSafeSqlite();
-  const { databases, logger } = await whatToReplicate(request, output);
+  const run = await whatToReplicate(request, output);
+  const { databases, logger, addr, health } = run;
   logger.info("walbrook", { version: VERSION });
   if (databases.length === 0) logger.error("no databases specified in configuration");
-  const ended = Promise.withResolvers<EndSignal | undefined>();
-  let signalCount = 0;
-  using _signals = onSignal(["SIGINT", "SIGTERM"], (signal) => {
-    // Whoever asks twice doesn't want to wait for the last uploads.
-    if (++signalCount > 1) exitProcess(1);
-    ended.resolve(signal);
-  });
+  using signals = new EndSignals();
   // Timers of ours don't keep a process alive that only waits for its database.
   const keepAlive = setInterval(() => {}, 1 << 30);
   try {
+    if (request.restoresMissing) {
+      const { restoreMissing } = await import("./restore_missing.ts");
+      await restoreMissing(databases, { logger, signal: signals.aborted });
+    }
     using progress = snapshotProgress(output);
-    const replicators = await assembleReplicators(databases, { logger, onSnapshotProgress: progress.tell });
+    const observer = await observe({ addr, limits: health, logger });
+    const { metrics } = observer;
+    const onSnapshotProgress = progress.tell;
+    const replicators = await assembleReplicators(databases, { logger, metrics, onSnapshotProgress });
     await startAll(replicators);
     using _memory = releaseProgramCodeRegularly(systemClock);
-    if (replicators.length > 0) {
-      void Promise.all(replicators.map(untilStopped)).then(() => ended.resolve(undefined));
-    }
-    const signal = await ended.promise;
-    if (signal !== undefined) logger.info("signal received, walbrook shutting down", { signal });
-    return await finish(replicators, logger);
+    await using _watch = await observer.watch(replicators);
+    if (request.isOnce) return await finishOnce(replicators, { logger, signals });
+    const failure = await untilEnd(run, { replicators, signals });
+    const exitCode = await finish(replicators, { logger, limitMs: FINISH_MS });
+    if (failure === undefined) return exitCode;
+    logger.error("failed to run", { error: failure.message });
+    return failure.exitCode;
   } finally {
     clearInterval(keepAlive);
   }
 }
 
-/** The databases of the command line, or else of the configuration file, and where records go. */
-async function whatToReplicate(
-  request: ReplicateRequest,
-  output: Output,
-): Promise<{ databases: readonly DatabaseConfig[]; logger: Logger }> {
+/** The databases and the program of the command line, or else of the configuration file. */
+async function whatToReplicate(request: ReplicateRequest, output: Output): Promise<Run> {
+  const { exec } = request;
   if (request.database === undefined) {
     const { loadConfiguration } = await import("./load_configuration.ts");
     const { configuration, logger } = loadConfiguration(request, output);
-    return { databases: configuration.databases, logger };
+    const { databases, exec: configuredExec, addr, health } = configuration;
+    if (request.isOnce) return { databases, logger };
+    const run = { databases, addr, health, logger };
+    if (exec !== undefined) return { ...run, words: execWords(exec, logger) };
+    // What is wrong or ignored in it was said with its line.
+    const words = configuredExec === undefined ? undefined : splitExecCommand(configuredExec).words;
+    return { ...run, words };
   }
   const { path, replicas } = request.database;
+  const logger = createLogger({ write: output.writeError });
   const configs = replicas.map(({ name, address }) => replicaAtUrl(address, { name, expandPath }));
   refuseRepeated(configs);
   const databases = [databaseAtPath(expandPath(path), configs)];
-  return { databases, logger: createLogger({ write: output.writeError }) };
+  return { databases, words: exec === undefined ? undefined : execWords(exec, logger), logger };
 }
 
 /** Two loops on one place would each take the other's objects for their own. */
@@ -96,27 +115,71 @@ async function startAll(replicators: readonly Replicator[]): Promise<void> {
   }
 }
 
+/** Wait for what ends the run; a child that can't be started ends it too. */
+async function untilEnd(
+  { words, logger }: Run,
+  { replicators, signals }: { replicators: readonly Replicator[]; signals: EndSignals },
+): Promise<ChildFailure | undefined> {
+  if (words !== undefined && !signals.aborted.aborted) {
+    // A database that can't be followed any more doesn't end the application; the exit code tells of it.
+    try {
+      return await untilChildEnded(await startExec(words), { signals, logger });
+    } catch (error) {
+      return { message: describeError(error), exitCode: 1 };
+    }
+  }
+  const stopped = Promise.all(replicators.map(untilStopped)).then(() => undefined);
+  const signal = await Promise.race(replicators.length > 0 ? [signals.first, stopped] : [signals.first]);
+  if (signal !== undefined) logger.info("signal received, walbrook shutting down", { signal });
+  return undefined;
+}
+
 /** Resolves when the database can't be followed any more. */
 async function untilStopped({ database }: Replicator): Promise<void> {
   while (database.state.kind !== "stopped") await database.changed.token;
 }
 
-async function finish(replicators: readonly Replicator[], logger: Logger): Promise<number> {
-  const signal = AbortSignal.timeout(FINISH_MS);
-  const failures = await Promise.all(replicators.map((replicator) => finishOne(replicator, signal)));
-  const errors = failures.filter((error) => error !== undefined);
-  for (const error of errors) logger.error("failed to run", { error: describeError(error) });
-  if (errors.length > 0) return 1;
+/** Send all that there is, and end; 1 when something stayed behind. */
+async function finishOnce(
+  replicators: readonly Replicator[],
+  { logger, signals }: { logger: Logger; signals: EndSignals },
+): Promise<number> {
+  const { untilSynced } = await import("./replicate_once.ts");
+  const failures = await untilSynced(replicators, { signal: signals.aborted, logger });
+  for (const error of failures) logger.error("failed to run", { error });
+  // The others have what there was; what came since must not wait for those that fail.
+  const limitMs = failures.length === 0 ? FINISH_MS : HURRIED_FINISH_MS;
+  const exitCode = await finish(replicators, { logger, limitMs });
+  return failures.length === 0 ? exitCode : 1;
+}
+
+async function finish(
+  replicators: readonly Replicator[],
+  { logger, limitMs }: { logger: Logger; limitMs: number },
+): Promise<number> {
+  const signal = AbortSignal.timeout(limitMs);
+  const failures = await Promise.all(
+    replicators.map((replicator) => finishOne(replicator, { signal, logger })),
+  );
+  const [error] = failures.filter((error) => error !== undefined);
+  if (error !== undefined) {
+    logger.error("failed to run", { error: describeError(error) });
+    return 1;
+  }
   logger.info("walbrook shut down");
   return 0;
 }
 
 /** @returns why the database's last commits, or any after some point, are not in its replicas */
-async function finishOne(replicator: Replicator, signal: AbortSignal): Promise<unknown> {
-  const { state } = replicator.database;
+async function finishOne(
+  replicator: Replicator,
+  { signal, logger }: { signal: AbortSignal; logger: Logger },
+): Promise<unknown> {
+  const { state, path } = replicator.database;
   try {
     await replicator.finish({ signal });
   } catch (error) {
+    logger.error("error closing db", { db: path, error: describeError(error) });
     return error;
   }
   return state.kind === "stopped" ? state.error : undefined;

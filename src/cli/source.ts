@@ -31,19 +31,19 @@ export async function findSource(request: SourceRequest, output: Output): Promis
     return replicaSource(parseSupportedReplicaUrl(argument), output);
   }
   const path = expandPath(argument);
-  const { findConfigurationPath, loadConfiguration } = await import("./load_configuration.ts");
   const canBeFolder = configPath === undefined && takesFolder;
   const stat = systemFiles.statSync(path);
-  const isFolder = canBeFolder && stat?.isFolder === true;
+  // No database is a folder.
+  if (canBeFolder && stat?.isFolder === true) return replicaSource({ type: "file", path }, output);
+  const { findConfigurationPath, loadConfiguration } = await import("./load_configuration.ts");
   const hasConfiguration = systemFiles.statSync(findConfigurationPath(configPath)) !== undefined;
   // Where nothing is, and nothing says otherwise, a replica is meant; its store says that it isn't there.
-  if (!hasConfiguration && (isFolder || canBeFolder && stat === undefined)) {
+  if (canBeFolder && stat === undefined && !hasConfiguration) {
     return replicaSource({ type: "file", path }, output);
   }
   const { configuration, logger } = loadConfiguration(request, output);
   const database = configuration.databases.find((one) => one.path === path);
   if (database !== undefined) return databaseSource(database, { request, logger });
-  if (isFolder) return replicaSource({ type: "file", path }, output);
   throw new UsageError(`database not found in config: ${path}`);
 }
 

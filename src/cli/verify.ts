@@ -4,13 +4,8 @@ import { isReplicaUrl } from "../storage/replica_url.ts";
 import type { Command } from "./command.ts";
 import { CONFIGURATION_FLAGS, configurationRequest } from "./configuration_flags.ts";
 import { parseFlags } from "./flags.ts";
-import {
-  checkParallelism,
-  DEFAULT_PARALLELISM,
-  MAX_PARALLELISM,
-  parseGenerationFlag,
-  parseTimestamp,
-} from "./restore.ts";
+import { checkParallelism, DEFAULT_PARALLELISM, MAX_PARALLELISM, parseGenerationFlag } from "./restore.ts";
+import { parseTimestamp } from "./moment.ts";
 import { CONFIGURATION_USAGE } from "./usage.ts";
 import { checkSource, type SourceRequest } from "./source_request.ts";
 

@@ -6,7 +6,7 @@ import { VERSION } from "../version.ts";
 import type { Command, Output } from "./command.ts";
 import { parseFlags } from "./flags.ts";
 
-const FLAGS = { "licenses": { kind: "boolean" } } as const;
+const FLAGS = { "licenses": { kind: "boolean" }, "json": { kind: "boolean" } } as const;
 
 const USAGE = `
 The version command prints the version of walbrook on the first line, then those of the
@@ -14,9 +14,12 @@ runtime and of the SQLite inside it, and for an executable what it was built fro
 
 Usage:
 
-    walbrook version [-licenses]
+    walbrook version [-json | -licenses]
 
 Arguments:
+
+    -json
+        Print an object instead.
 
     -licenses
         Print the licences of everything that is inside the executable instead.
@@ -30,16 +33,28 @@ export function versionCommand(build: BuildInfo | undefined): Command {
     async run(args, output) {
       const { flags, positional } = parseFlags(args, FLAGS);
       if (positional.length > 0) throw new UsageError("too many arguments");
+      if (flags.licenses === true && flags.json === true) {
+        throw new UsageError("-licenses is text: leave -json out");
+      }
       if (flags.licenses === true) await writeNotices(build, output);
-      else await writeVersions(build, output);
+      else await writeVersions(build, { output, isJson: flags.json === true });
       return 0;
     },
   };
 }
 
-async function writeVersions(build: BuildInfo | undefined, output: Output): Promise<void> {
+async function writeVersions(
+  build: BuildInfo | undefined,
+  { output, isJson }: { output: Output; isJson: boolean },
+): Promise<void> {
   const { sqliteVersion } = await import("../runtime/sqlite.ts");
-  output.writeOutput(`v${VERSION}\n${runtimeVersion()}\nSQLite ${sqliteVersion()}\n`);
+  const [runtime, sqlite] = [runtimeVersion(), sqliteVersion()];
+  if (isJson) {
+    const { commit, target } = build ?? {};
+    output.writeOutput(JSON.stringify({ version: VERSION, runtime, sqlite, commit, target }, null, 2) + "\n");
+    return;
+  }
+  output.writeOutput(`v${VERSION}\n${runtime}\nSQLite ${sqlite}\n`);
   if (build !== undefined) output.writeOutput(`commit ${build.commit ?? "unknown"}, ${build.target}\n`);
 }
 

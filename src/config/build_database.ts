@@ -30,8 +30,8 @@ export function buildDatabase(
   if (section.isBroken) return undefined;
   const counts = context.findings.try(() => pageCounts(section, context));
   const paths = context.findings.try(() => databasePaths(section, context));
-  const intervals = context.findings.try(() => databaseIntervals(section));
-  if (counts === undefined || paths === undefined || intervals === undefined) return undefined;
+  const limits = context.findings.try(() => databaseLimits(section));
+  if (counts === undefined || paths === undefined || limits === undefined) return undefined;
   if (section.children("replicas").length === 0) {
     context.findings.add(
       "doubtful",
@@ -40,7 +40,7 @@ export function buildDatabase(
     );
   }
   const at = context.findings.locationOf(section.start);
-  const config = { ...paths, ...intervals, ...counts, replicas: replicas.map(({ config }) => config), at };
+  const config = { ...paths, ...limits, ...counts, replicas: replicas.map(({ config }) => config), at };
   return { config, section, replicas };
 }
 
@@ -61,13 +61,14 @@ function databasePaths(
   };
 }
 
-function databaseIntervals(
+function databaseLimits(
   section: SectionValues,
-): Pick<DatabaseConfig, "monitorIntervalMs" | "checkpointIntervalMs" | "busyTimeoutMs"> {
+): Pick<DatabaseConfig, "monitorIntervalMs" | "checkpointIntervalMs" | "busyTimeoutMs" | "maxShadowSize"> {
   return {
     monitorIntervalMs: positive(section, "monitor-interval", "1s is the usual"),
     checkpointIntervalMs: zeroOrMore(section, "checkpoint-interval"),
     busyTimeoutMs: zeroOrMore(section, "busy-timeout"),
+    maxShadowSize: zeroOrMore(section, "max-shadow-size"),
   };
 }
 

@@ -256,6 +256,7 @@ function buildS3(
       unit: "bytes (5MiB to 5GiB)",
     }),
     concurrency: atLeast(section, "concurrency", { least: 1, most: 1000, unit: "parts" }),
+    storageClass: section.text("storage-class"),
   };
 }
 
@@ -263,10 +264,17 @@ function buildS3(
 function buildCredentials(
   section: SectionValues,
   context: ReplicaContext,
-): Pick<S3ReplicaConfig, "accessKeyId" | "secretAccessKey"> {
+): Pick<S3ReplicaConfig, "accessKeyId" | "secretAccessKey" | "sessionToken"> {
   const id = secretOf(section, "access-key-id", context) ?? context.globals.accessKeyId;
   const secret = secretOf(section, "secret-access-key", context) ?? context.globals.secretAccessKey;
-  if (id === undefined && secret === undefined) return {};
+  const sessionToken = secretOf(section, "session-token", context);
+  if (id === undefined && secret === undefined) {
+    if (sessionToken === undefined) return {};
+    throw new Refusal(
+      section.offsetOf(section.text("session-token") === undefined ? "session-token-file" : "session-token"),
+      "session-token is set and its keys are not: write access-key-id and secret-access-key too",
+    );
+  }
   const fill = (key: string, variable: string): string => {
     const value = context.lookup(variable);
     if (value !== undefined && value !== "") return value;
@@ -279,6 +287,7 @@ function buildCredentials(
   return {
     accessKeyId: id ?? fill("access-key-id", "AWS_ACCESS_KEY_ID"),
     secretAccessKey: secret ?? fill("secret-access-key", "AWS_SECRET_ACCESS_KEY"),
+    sessionToken,
   };
 }
 

@@ -12,8 +12,17 @@ export interface Configuration {
   readonly addr?: string | undefined;
   /** The command to run; `splitExecCommand()` takes it. */
   readonly exec?: string | undefined;
+  readonly health: HealthConfig;
   readonly logging: LoggingConfig;
   readonly databases: readonly DatabaseConfig[];
+}
+
+/** When a database or a replica counts as unhealthy. */
+export interface HealthConfig {
+  /** How long it may get no further while there is something to do. */
+  readonly maxStallMs: number;
+  /** How far a replica may be behind; 0: no such limit. */
+  readonly maxLagMs: number;
 }
 
 /** How to log. */
@@ -38,6 +47,8 @@ export interface DatabaseConfig {
   readonly maxCheckpointPageCount: number;
   /** 0: never. */
   readonly truncatePageCount: number;
+  /** Bytes of WAL kept for a dead replica; 0: no limit. */
+  readonly maxShadowSize: number;
   readonly replicas: readonly ReplicaConfig[];
   /** Where in the file it stands; absent when a command line named it. */
   readonly at?: Location | undefined;
@@ -91,10 +102,13 @@ export interface S3ReplicaConfig extends CommonReplicaConfig {
   /** Both or none of the two. */
   readonly accessKeyId?: string | undefined;
   readonly secretAccessKey?: string | undefined;
+  /** Only with the two. */
+  readonly sessionToken?: string | undefined;
   readonly profile?: string | undefined;
   readonly caCertPath?: string | undefined;
   readonly partSize?: number | undefined;
   readonly concurrency?: number | undefined;
+  readonly storageClass?: string | undefined;
 }
 
 /** A bucket of Google Cloud Storage. */

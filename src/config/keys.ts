@@ -34,7 +34,7 @@ export interface KeyFact {
   readonly kind: KeyKind;
   /** Milliseconds of a duration, bytes of a size; `undefined` when nothing is set without the key. */
   readonly default?: string | number | boolean;
-  /** What docs show where `default` is absent or says too little. */
+  /** What docs show where `default` is absent or says it badly. */
   readonly defaultText?: string;
   /** The types of replica it has an effect on; all when absent. */
   readonly types?: readonly ReplicaType[];
@@ -51,6 +51,17 @@ const HOUR_MS = 60 * MINUTE_MS;
 
 const TOP: readonly KeyFact[] = [
   key("top", "addr", "text", { meaning: "Address of the metrics server, `host:port` or `:port`" }),
+  own("top", "health-max-stall", "duration", {
+    default: 5 * MINUTE_MS,
+    meaning:
+      "How long a replica may get no further while there is data to send, before that is an error in the log " +
+      "and in `/health`; more than 0",
+  }),
+  own("top", "health-max-lag", "duration", {
+    default: 0,
+    meaning:
+      "How far a replica may be behind, although it gets further, before that is an error too; 0: no such limit",
+  }),
   key("top", "exec", "text", { meaning: "Program that `replicate` starts and ends with" }),
   key("top", "access-key-id", "text", { meaning: "Used by every s3 replica that leaves it out" }),
   key("top", "secret-access-key", "text", {
@@ -88,11 +99,12 @@ const DATABASE: readonly KeyFact[] = [
   }),
   key("database", "checkpoint-interval", "duration", {
     default: MINUTE_MS,
-    meaning: "Longest time without a checkpoint while there is something to copy back; 0: no such limit",
+    meaning:
+      "Longest time without a checkpoint while there is something to copy back (4 s once nothing is written any more); 0: no such limit",
   }),
   own("database", "busy-timeout", "duration", {
     default: SECOND_MS,
-    meaning: "How long a connection waits for a lock",
+    meaning: "How long the write lock is tried for when the WAL must be checkpointed; 0: once",
   }),
   key("database", "min-checkpoint-page-count", "count", {
     default: 1000,
@@ -105,6 +117,12 @@ const DATABASE: readonly KeyFact[] = [
   own("database", "truncate-page-count", "count", {
     default: 500000,
     meaning: "Pages in the WAL from which on to make its file smaller again; 0: never",
+  }),
+  own("database", "max-shadow-size", "size", {
+    default: 10 * 2 ** 30,
+    defaultText: "`10Gi`",
+    meaning:
+      "Most bytes of WAL kept for a dead replica, which then starts a new generation when it is back; 0: all",
   }),
   key("database", "replicas", "sections", { meaning: "Where the database is replicated to" }),
 ];
@@ -163,6 +181,15 @@ const REPLICA: readonly KeyFact[] = [
     types: ["s3"],
     meaning: "File that holds `secret-access-key`",
   }),
+  own("replica", "session-token", "text", {
+    types: ["s3"],
+    isSecret: true,
+    meaning: "Token that belongs to a temporary pair of keys",
+  }),
+  own("replica", "session-token-file", "text", {
+    types: ["s3"],
+    meaning: "File that holds `session-token`",
+  }),
   own("replica", "profile", "text", { types: ["s3"], meaning: "Profile of the shared AWS credentials file" }),
   key("replica", "region", "text", {
     types: ["s3"],
@@ -195,6 +222,11 @@ const REPLICA: readonly KeyFact[] = [
     types: ["s3"],
     defaultText: "chosen by the store",
     meaning: "Parts of one upload sent at once",
+  }),
+  own("replica", "storage-class", "text", {
+    types: ["s3"],
+    defaultText: "the bucket's",
+    meaning: "Storage class of new objects, such as `STANDARD_IA`",
   }),
   key("replica", "account-name", "text", { types: ["abs"], meaning: "Storage account" }),
   key("replica", "account-key", "text", {

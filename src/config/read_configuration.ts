@@ -3,9 +3,9 @@ import { UsageError } from "../errors.ts";
 import type { LogLevel } from "../logger.ts";
 import { type Files, systemFiles } from "../runtime/files.ts";
 import { environmentVariable, expandPath } from "../runtime/process.ts";
-import { type BuildContext, secretOf } from "./build_context.ts";
+import { type BuildContext, positive, secretOf, zeroOrMore } from "./build_context.ts";
 import { buildDatabase, type BuiltDatabase } from "./build_database.ts";
-import type { Configuration, LoggingConfig } from "./configuration.ts";
+import type { Configuration, HealthConfig, LoggingConfig } from "./configuration.ts";
 import { withCredentialCopies } from "./environment.ts";
 import { splitExecCommand } from "./exec_words.ts";
 import {
@@ -125,13 +125,18 @@ export function parseConfiguration(
   return judge({ configuration, findings, strict: options.strict ?? configuration.strict });
 }
 
+/** Whether `strict: true` makes an error of this warning. */
+export function isRefusedWhenStrict({ kind }: Finding): boolean {
+  return kind !== "permissions" && kind !== "doubtful";
+}
+
 function judge(
   { configuration, findings, strict }: { configuration: Configuration; findings: Findings; strict: boolean },
 ): LoadedConfiguration {
   const list = findings.list();
   const wrong = list.filter(({ kind }) => kind === "wrong");
   if (wrong.length > 0) throw new ConfigurationError(wrong);
-  const refused = strict ? list.filter(({ kind }) => kind !== "permissions" && kind !== "doubtful") : [];
+  const refused = strict ? list.filter(isRefusedWhenStrict) : [];
   if (refused.length > 0) throw new ConfigurationError(refused);
   return { configuration, warnings: list };
 }
@@ -162,6 +167,7 @@ function buildConfiguration(
     const database = buildDatabase(section, { ...context, globals });
     if (database !== undefined) built.push(database);
   }
+  const health = findings.try(() => buildHealth(top));
   checkOverlaps(built, findings);
   checkExec(top, findings);
   return {
@@ -169,8 +175,17 @@ function buildConfiguration(
     strict: top.flag("strict") ?? false,
     addr: top.text("addr"),
     exec: top.text("exec"),
+    // Where it can't be built nobody gets to see this.
+    health: health ?? { maxStallMs: 0, maxLagMs: 0 },
     logging: buildLogging(top.child("logging"), findings),
     databases: built.map(({ config }) => config),
+  };
+}
+
+function buildHealth(top: SectionValues): HealthConfig {
+  return {
+    maxStallMs: positive(top, "health-max-stall", "5m is the usual"),
+    maxLagMs: zeroOrMore(top, "health-max-lag"),
   };
 }
 

@@ -33,6 +33,7 @@ export function databaseAtPath(path: string, replicas: readonly ReplicaConfig[])
     minCheckpointPageCount: defaultNumber("database", "min-checkpoint-page-count"),
     maxCheckpointPageCount: defaultNumber("database", "max-checkpoint-page-count"),
     truncatePageCount: defaultNumber("database", "truncate-page-count"),
+    maxShadowSize: defaultNumber("database", "max-shadow-size"),
     replicas,
   };
 }

@@ -7,15 +7,16 @@
  * @see docs/DESIGN.md, "The lossless checkpoint"
  */
 import type { Follower } from "./follower.ts";
-import { classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
+import type { DatabaseMeter } from "./measure.ts";
+import { type CheckpointResult, classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
 import { sleep } from "../async.ts";
 import { describeError } from "../errors.ts";
 
 /** How long PASSIVE is tried again behind a barrier: the application may be checkpointing itself. */
 const BARRIER_TRY_MS = 25;
 
-/** Attempts to get the write lock for a barrier, without ever waiting for it inside SQLite. */
-const BARRIER_ATTEMPTS = 400;
+/** How long the write lock is tried for unless told otherwise. */
+const BUSY_TIMEOUT_MS = 1000;
 
 /** What a checkpoint came to. */
 export interface CheckpointOutcome {
@@ -27,16 +28,35 @@ export interface CheckpointOutcome {
 /** The two read-write connections, opened when there is work and closed after. */
 export class Writers implements Disposable {
   readonly #path: string;
+  readonly #meter: DatabaseMeter | undefined;
   #checkpointer: SqliteConnection | undefined;
   #barrier: SqliteConnection | undefined;
+  /** How long the write lock is tried for, without ever waiting for it inside SQLite. */
+  readonly busyTimeoutMs: number;
 
-  constructor(path: string) {
+  constructor(
+    path: string,
+    { busyTimeoutMs = BUSY_TIMEOUT_MS, meter }: {
+      busyTimeoutMs?: number | undefined;
+      meter?: DatabaseMeter | undefined;
+    } = {},
+  ) {
     this.#path = path;
+    this.#meter = meter;
+    this.busyTimeoutMs = busyTimeoutMs;
   }
 
-  /** Runs checkpoints; never holds a transaction. */
-  get checkpointer(): SqliteConnection {
-    return this.#checkpointer ??= this.#open();
+  /** Run a checkpoint, on a connection that never holds a transaction; a busy one is an answer, not an error. */
+  checkpoint(mode: "PASSIVE" | "TRUNCATE"): CheckpointResult {
+    const startMs = performance.now();
+    let hasFailed = true;
+    try {
+      const result = (this.#checkpointer ??= this.#open()).checkpoint(mode);
+      hasFailed = false;
+      return result;
+    } finally {
+      this.#meter?.checkpoint(mode, { elapsedMs: performance.now() - startMs, hasFailed });
+    }
   }
 
   /** Holds the write lock for a moment and never writes. */
@@ -72,7 +92,7 @@ export interface CheckpointParts {
 export async function checkpointPolitely({ follower, writers }: CheckpointParts): Promise<CheckpointOutcome> {
   await follower.catchUp();
   follower.moveUp();
-  writers.checkpointer.checkpoint("PASSIVE");
+  writers.checkpoint("PASSIVE");
   await follower.catchUp();
   return outcomeOf(follower);
 }
@@ -103,11 +123,13 @@ export async function behindBarrier<T>(
   act: () => T,
   { signal }: { signal?: AbortSignal | undefined } = {},
 ): Promise<T | undefined> {
-  for (let attempt = 0; attempt < BARRIER_ATTEMPTS; attempt++) {
+  const until = performance.now() + writers.busyTimeoutMs;
+  for (;;) {
     signal?.throwIfAborted();
     await follower.catchUp();
     const barrier = writers.barrier;
     if (!beginImmediate(barrier)) {
+      if (performance.now() >= until) return undefined;
       await sleep(1, { signal });
       continue;
     }
@@ -118,14 +140,13 @@ export async function behindBarrier<T>(
       barrier.exec("ROLLBACK");
     }
   }
-  return undefined;
 }
 
 /** Behind a barrier: move all frames into the database file, and the reader to mark 0. */
 export function backfill({ follower, writers }: CheckpointParts): void {
   const until = performance.now() + BARRIER_TRY_MS;
   for (;;) {
-    const result = writers.checkpointer.checkpoint("PASSIVE");
+    const result = writers.checkpoint("PASSIVE");
     // Not busy but incomplete: a long reader of the application pins the WAL, and nothing helps.
     if (!result.isBusy || performance.now() >= until) break;
   }
@@ -134,7 +155,7 @@ export function backfill({ follower, writers }: CheckpointParts): void {
 
 /** Cut a WAL file that grew large; nothing happens unless all of it is backfilled and nobody reads it. */
 export function truncateWal({ writers }: CheckpointParts): void {
-  writers.checkpointer.checkpoint("TRUNCATE");
+  writers.checkpoint("TRUNCATE");
 }
 
 function beginImmediate(connection: SqliteConnection): boolean {

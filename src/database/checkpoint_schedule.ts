@@ -1,24 +1,28 @@
 /** When one database is checkpointed: keeps what the decision depends on, and carries it out. */
 import {
   checkpointBehindBarrier,
+  type CheckpointOutcome,
   type CheckpointParts,
   checkpointPolitely,
   truncateWal,
 } from "./checkpoint.ts";
-import { type CheckpointChoice, type CheckpointLimits, chooseCheckpoint } from "./decide.ts";
+import {
+  type CheckpointChoice,
+  type CheckpointFacts,
+  type CheckpointLimits,
+  chooseCheckpoint,
+  isTimeToCheckpoint,
+} from "./decide.ts";
 import type { Logger } from "../logger.ts";
-import type { Metrics } from "../metrics.ts";
 import { walSize } from "../position.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { WalIndex } from "../wal/wal_index.ts";
 
 /** What a schedule works with. */
 export interface CheckpointScheduleOptions {
-  readonly path: string;
   readonly limits: CheckpointLimits;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly metrics: Metrics;
 }
 
 /** One database's checkpoints. */
@@ -36,26 +40,29 @@ export class CheckpointSchedule {
     this.#lastTry = { frameCount: 0, backfilledCount: 0, atMs: this.#options.clock.monotonicMs() };
   }
 
-  /** Whether the interval calls for a try; the other reasons come with commits, which are looked at anyway. */
-  isIntervalOver(index: WalIndex): boolean {
-    const { intervalMs } = this.#options.limits;
-    return index.mxFrame > index.backfilledCount && intervalMs > 0 &&
-      this.#options.clock.monotonicMs() - this.#lastTry.atMs >= intervalMs;
+  /** Whether time calls for a try; the other reasons come with commits, which are looked at anyway. */
+  isTime(index: WalIndex, { quietMs }: { quietMs: number }): boolean {
+    return isTimeToCheckpoint(this.#facts(index, quietMs));
   }
 
-  /** Checkpoint if it is time to; returns whether it was. */
-  async run(parts: CheckpointParts): Promise<boolean> {
-    const index = parts.follower.live.look();
-    if (index === undefined) return false;
-    if (index.mxFrame < this.#lastTry.frameCount) this.reset();
-    const choice = chooseCheckpoint({
+  #facts(index: WalIndex, quietMs: number): CheckpointFacts {
+    return {
       frameCount: index.mxFrame,
       backfilledCount: index.backfilledCount,
       triedFrameCount: this.#lastTry.frameCount,
       triedBackfilledCount: this.#lastTry.backfilledCount,
       sinceLastTryMs: this.#options.clock.monotonicMs() - this.#lastTry.atMs,
+      quietMs,
       limits: this.#options.limits,
-    });
+    };
+  }
+
+  /** Checkpoint if it is time to; returns whether it was. */
+  async run(parts: CheckpointParts, { quietMs }: { quietMs: number }): Promise<boolean> {
+    const index = parts.follower.live.look();
+    if (index === undefined) return false;
+    if (index.mxFrame < this.#lastTry.frameCount) this.reset();
+    const choice = chooseCheckpoint(this.#facts(index, quietMs));
     if (choice === "none") return false;
     try {
       await this.#checkpoint(choice, parts);
@@ -71,25 +78,20 @@ export class CheckpointSchedule {
   }
 
   async #checkpoint(choice: CheckpointChoice, parts: CheckpointParts): Promise<void> {
-    const { path, limits, clock, logger, metrics } = this.#options;
-    const labels = { db: path, mode: "PASSIVE" };
-    const startMs = clock.monotonicMs();
-    try {
-      const run = choice === "barrier" ? checkpointBehindBarrier : checkpointPolitely;
-      const outcome = await run(parts);
-      logger.debug("checkpoint", { mode: "PASSIVE", result: outcome });
-      const isComplete = outcome !== undefined && outcome.backfilledCount === outcome.frameCount;
-      const { live } = parts.follower;
-      if (!isComplete || limits.truncatePages <= 0) return;
-      if (live.walStat().size >= walSize(limits.truncatePages, { pageSize: live.pageSize() })) {
-        truncateWal(parts);
-      }
-    } catch (error) {
-      metrics.count("litestream_checkpoint_error_count", labels);
-      throw error;
-    } finally {
-      metrics.count("litestream_checkpoint_count", labels);
-      metrics.count("litestream_checkpoint_seconds", labels, (clock.monotonicMs() - startMs) / 1000);
+    const { limits, logger } = this.#options;
+    const run = choice === "barrier" ? checkpointBehindBarrier : checkpointPolitely;
+    const outcome = await run(parts);
+    logger.debug("checkpoint", { mode: "PASSIVE", result: formatOutcome(outcome) });
+    const isComplete = outcome !== undefined && outcome.backfilledCount === outcome.frameCount;
+    const { live } = parts.follower;
+    if (!isComplete || limits.truncatePages <= 0) return;
+    if (live.walStat().size >= walSize(limits.truncatePages, { pageSize: live.pageSize() })) {
+      truncateWal(parts);
     }
   }
+}
+
+/** As SQLite answers the PRAGMA: busy, frames in the WAL, frames checkpointed. */
+function formatOutcome(outcome: CheckpointOutcome | undefined): string {
+  return outcome === undefined ? "1,-1,-1" : `0,${outcome.frameCount},${outcome.backfilledCount}`;
 }

@@ -5,11 +5,11 @@
 import { Attention } from "./attention.ts";
 import { behindBarrier, Writers } from "./checkpoint.ts";
 import { CheckpointSchedule } from "./checkpoint_schedule.ts";
-import type { DatabaseOptions, DatabaseState } from "./database_options.ts";
+import type { DatabaseOptions, DatabaseState, Following } from "./database_options.ts";
 import { CHECKPOINT_DEFAULTS, shouldMove } from "./decide.ts";
 import { ContinuityLostError, type Follower, ForeignWriterError } from "./follower.ts";
 import { InstanceLock } from "./instance_lock.ts";
-import { measureSync } from "./measure.ts";
+import { DatabaseMeter } from "./measure.ts";
 import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
 import {
   checkMetaPath,
@@ -21,19 +21,21 @@ import {
 } from "./open.ts";
 import { closeOpened, type Opened } from "./opened.ts";
 import type { Segment } from "./segment.ts";
-import { ShadowSource } from "./shadow_source.ts";
+import { type Backlog, ShadowSource } from "./shadow_source.ts";
+import { OpenSnapshots } from "./open_snapshots.ts";
 import { openSnapshot, type SnapshotSource } from "./snapshot.ts";
+import { StateHolder } from "./state_holder.ts";
 import { Troubles } from "./troubles.ts";
 import { Mutex, Notice } from "../async.ts";
 import { describeError } from "../errors.ts";
 import { type Logger, silentLogger } from "../logger.ts";
-import { type Metrics, silentMetrics } from "../metrics.ts";
+import { silentMetrics } from "../metrics.ts";
 import type { Position } from "../position.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { type Files, systemFiles } from "../runtime/files.ts";
 import type { Checksum } from "../wal/checksum.ts";
 
-export type { DatabaseOptions, DatabaseState };
+export type { DatabaseOptions, DatabaseState, Following };
 
 /** Identity and foreign writers are checked no more often than this. */
 const CHECK_MS = 1000;
@@ -47,30 +49,36 @@ export class LiveDatabase implements AsyncDisposable {
   readonly meta: MetaDirectory;
   /** Told whenever the position or the state has changed. */
   readonly changed: Notice = new Notice();
+  /**
+   * Called when a database is taken up whose meta directory names no generation, with the database locked and read
+   * from: may write down one that goes on. Set by whoever knows the replicas.
+   */
+  recoverMeta: (() => Promise<void>) | undefined;
   readonly #options: DatabaseOptions;
   readonly #files: Files;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #metrics: Metrics;
+  readonly #meter: DatabaseMeter;
   readonly #troubles: Troubles;
   readonly #schedule: CheckpointSchedule;
   readonly #mutex = new Mutex();
   readonly #attention: Attention;
   readonly #lock: InstanceLock;
   #opened: Opened | undefined;
-  #state: DatabaseState = { kind: "waiting", reason: "not looked at yet" };
+  readonly #holder: StateHolder;
   #ticker: Disposable | undefined;
   #loop: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #reasonToRestart: string | undefined;
   #lastCheckMs = -Infinity;
+  /** Or taken up. */
   #lastCopyMs = -Infinity;
   #lastSeen = "";
   /** False while a new generation begins, which nobody may see before it is written down. */
   #hasGeneration = false;
-  readonly #snapshots = new Set<SnapshotSource>();
+  readonly #snapshots = new OpenSnapshots();
   readonly #source = new ShadowSource(() =>
-    this.#state.kind === "live" && this.#hasGeneration ? this.#opened?.follower : undefined
+    this.state.kind === "live" && this.#hasGeneration ? this.#opened?.follower : undefined
   );
 
   constructor(options: DatabaseOptions) {
@@ -79,14 +87,13 @@ export class LiveDatabase implements AsyncDisposable {
     this.#files = options.files ?? systemFiles;
     this.#clock = options.clock ?? systemClock;
     this.#logger = (options.logger ?? silentLogger).with({ db: options.path });
-    this.#metrics = options.metrics ?? silentMetrics;
+    this.#holder = new StateHolder({ changed: this.changed, clock: this.#clock, logger: this.#logger });
+    this.#meter = new DatabaseMeter(options.metrics ?? silentMetrics, options.path);
     this.#troubles = new Troubles({ logger: this.#logger, clock: this.#clock });
     this.#schedule = new CheckpointSchedule({
-      path: options.path,
       limits: { ...CHECKPOINT_DEFAULTS, ...options.limits },
       clock: this.#clock,
       logger: this.#logger,
-      metrics: this.#metrics,
     });
     this.meta = new MetaDirectory(options.metaPath ?? defaultMetaPath(options.path), this.#files);
     this.#lock = new InstanceLock({ meta: this.meta, databasePath: this.path, files: this.#files });
@@ -99,12 +106,24 @@ export class LiveDatabase implements AsyncDisposable {
   }
 
   get state(): DatabaseState {
-    return this.#state;
+    return this.#holder.state;
   }
 
   /** Why the last look failed; empty when it didn't. */
   get lastError(): string {
     return this.#troubles.lastError;
+  }
+
+  /** How it is followed, now. */
+  get following(): Following {
+    return {
+      state: this.state,
+      stateSince: this.#holder.since,
+      error: this.lastError,
+      sinceGoodMs: this.#troubles.sinceGoodMs,
+      lookIntervalMs: 5 * CHECK_MS + (this.#options.monitorIntervalMs ?? 1000),
+      uncopiedBytes: this.state.kind === "live" ? this.#opened?.follower.uncopiedBytes ?? 0 : 0,
+    };
   }
 
   /** Where the shadow WAL ends; `undefined` while there is no generation. */
@@ -120,7 +139,7 @@ export class LiveDatabase implements AsyncDisposable {
   async start(): Promise<void> {
     checkMetaPath(this.path, this.meta.path);
     await this.#turn();
-    if (this.#state.kind === "stopped") throw this.#state.error;
+    if (this.state.kind === "stopped") throw this.state.error;
     this.#schedule.reset();
     this.#ticker = this.#clock.every(this.#options.monitorIntervalMs ?? 1000, () => {
       if (this.#opened === undefined) this.#attention.poke();
@@ -139,12 +158,15 @@ export class LiveDatabase implements AsyncDisposable {
   /** Look once and do what is to be done, whatever goes wrong. */
   async #turn(): Promise<void> {
     using _ = await this.#mutex.acquire();
+    let startMs: number | undefined;
     try {
-      if (this.#state.kind === "stopped" || this.#state.kind === "closed") return;
+      if (this.state.kind === "stopped" || this.state.kind === "closed") return;
       if (this.#opened === undefined) await this.#open();
-      await this.#sync();
+      startMs = this.#clock.monotonicMs();
+      await this.#sync(startMs);
       this.#troubles.clear();
     } catch (error) {
+      if (startMs !== undefined) this.#meter.syncFailed(this.#clock.monotonicMs() - startMs);
       await this.#handle(error);
     }
   }
@@ -163,7 +185,9 @@ export class LiveDatabase implements AsyncDisposable {
       if (!this.#lock.isHeld) this.#lock.take();
       const follower = openFollower({ live, meta, clock: this.#clock });
       this.#source.forget();
-      this.#opened = { live, follower, writers: new Writers(this.path) };
+      const { busyTimeoutMs } = this.#options;
+      const writers = new Writers(this.path, { busyTimeoutMs, meter: this.#meter });
+      this.#opened = { live, follower, writers };
       await this.#chooseGeneration(follower).catch((error) => {
         throw explainMetaError(meta, error);
       });
@@ -175,11 +199,15 @@ export class LiveDatabase implements AsyncDisposable {
       throw error;
     }
     this.#lastSeen = "";
-    this.#setState({ kind: "live" });
+    this.#lastCopyMs = this.#clock.monotonicMs();
+    this.#holder.set({ kind: "live" });
     this.#attention.noteChange();
   }
 
   async #chooseGeneration(follower: Follower): Promise<void> {
+    if (this.#reasonToRestart === undefined && this.meta.readGeneration() === undefined) {
+      await this.recoverMeta?.();
+    }
     const reason = this.#reasonToRestart ?? await follower.goOn();
     this.#reasonToRestart = undefined;
     if (reason === undefined) {
@@ -201,9 +229,8 @@ export class LiveDatabase implements AsyncDisposable {
     this.changed.notify();
   }
 
-  async #sync(): Promise<void> {
+  async #sync(startMs: number): Promise<void> {
     const { follower } = this.#opened!;
-    const startMs = this.#clock.monotonicMs();
     if (startMs - this.#lastCheckMs >= CHECK_MS) this.#checkSurroundings(follower);
     const copiedBefore = follower.copiedBytes;
     await follower.catchUp();
@@ -213,9 +240,11 @@ export class LiveDatabase implements AsyncDisposable {
       this.#attention.noteChange();
       this.changed.notify();
     }
-    if (this.#snapshots.size === 0 && await this.#schedule.run(this.#opened!)) this.changed.notify();
+    if (this.#snapshots.isEmpty && await this.#schedule.run(this.#opened!, this.#quiet)) {
+      this.changed.notify();
+    }
     this.#closeIdle();
-    measureSync(this.#metrics, { follower, elapsedMs: this.#clock.monotonicMs() - startMs, copiedBytes });
+    this.#meter.sync({ follower, elapsedMs: this.#clock.monotonicMs() - startMs, copiedBytes });
   }
 
   #checkSurroundings(follower: Follower): void {
@@ -243,14 +272,18 @@ export class LiveDatabase implements AsyncDisposable {
     const seen = `${index.change} ${index.mxFrame} ${index.backfilledCount} ${index.salts}`;
     const isNew = seen !== this.#lastSeen;
     this.#lastSeen = seen;
-    return isNew || this.lastError !== "" || this.#schedule.isIntervalOver(index) ||
+    return isNew || this.lastError !== "" || this.#schedule.isTime(index, this.#quiet) ||
       shouldMove(index, this.#opened!.follower.readers.standing!) ||
       now - this.#lastCheckMs >= 5 * CHECK_MS;
   }
 
+  get #quiet(): { quietMs: number } {
+    return { quietMs: this.#clock.monotonicMs() - this.#lastCopyMs };
+  }
+
   /** A quiet database keeps one connection. */
   #closeIdle(): void {
-    if (this.#clock.monotonicMs() - this.#lastCopyMs < IDLE_MS) return;
+    if (this.#quiet.quietMs < IDLE_MS) return;
     this.#opened!.writers.close();
     this.#opened!.follower.readers.closeIdle();
   }
@@ -263,18 +296,19 @@ export class LiveDatabase implements AsyncDisposable {
     if (error instanceof IdentityError) {
       await this.#retire();
       this.#reasonToRestart = error.message;
-      return this.#wait(error.advice);
+      return this.#holder.wait(error.advice);
     }
-    if (error instanceof WaitError) return this.#wait(error.message);
-    const isFirst = this.#state.kind === "waiting" && this.#loop === undefined;
+    if (error instanceof WaitError) {
+      return this.#holder.wait(error.message, { isNew: error.isNew && !this.#troubles.hasBeenGood });
+    }
+    const isFirst = this.state.kind === "waiting" && this.#loop === undefined;
     if (error instanceof ForeignWriterError || (this.#opened === undefined && isFirst)) {
       this.#closeFiles();
       if (!isFirst) this.#logger.error("sync error", { error: describeError(error) });
-      return this.#setState({ kind: "stopped", error: error as Error });
+      return this.#holder.set({ kind: "stopped", error: error as Error });
     }
-    this.#metrics.count("litestream_sync_error_count", { db: this.path });
     this.#troubles.note(error);
-    if (this.#opened === undefined && this.#state.kind === "live") this.#wait(describeError(error));
+    if (this.#opened === undefined && this.state.kind === "live") this.#holder.wait(describeError(error));
   }
 
   /** Let the lost files go, but keep what replicas may still lack. */
@@ -296,19 +330,8 @@ export class LiveDatabase implements AsyncDisposable {
       this.#troubles.note(error);
       this.#reasonToRestart = reason;
       this.#closeFiles();
-      this.#wait(describeError(error));
+      this.#holder.wait(describeError(error));
     }
-  }
-
-  #wait(reason: string): void {
-    if (this.#state.kind === "waiting" && this.#state.reason === reason) return;
-    this.#logger.warn("waiting for the database", { reason });
-    this.#setState({ kind: "waiting", reason });
-  }
-
-  #setState(state: DatabaseState): void {
-    this.#state = state;
-    this.changed.notify();
   }
 
   /**
@@ -319,6 +342,11 @@ export class LiveDatabase implements AsyncDisposable {
    */
   segmentAfter(position: Position, { maxBytes }: { maxBytes: number }): Segment | undefined {
     return this.#source.segmentAfter(position, { maxBytes });
+  }
+
+  /** What a replica at `position` lacks of what was copied; `undefined` while there is no generation. */
+  backlogAfter(position: Position | undefined): Backlog | undefined {
+    return this.#source.backlogAfter(position);
   }
 
   /** The checksum of the frame just before `position`, from the shadow WAL; `undefined` when it can't tell. */
@@ -342,19 +370,13 @@ export class LiveDatabase implements AsyncDisposable {
    */
   async openSnapshot(): Promise<SnapshotSource> {
     using _ = await this.#mutex.acquire();
-    if (this.#opened === undefined || this.#state.kind !== "live") throw new Error("no generation available");
+    if (this.#opened === undefined || this.state.kind !== "live") throw new Error("no generation available");
     const { follower, writers } = this.#opened;
     await follower.catchUp();
-    if (this.#snapshots.size === 0) writers.checkpointer.checkpoint("PASSIVE");
+    if (this.#snapshots.isEmpty) writers.checkpoint("PASSIVE");
     const inner = await openSnapshot(follower);
     this.changed.notify();
-    const close = () => {
-      this.#snapshots.delete(source);
-      inner.close();
-    };
-    const source: SnapshotSource = { ...inner, close, [Symbol.dispose]: close };
-    this.#snapshots.add(source);
-    return source;
+    return this.#snapshots.add(inner);
   }
 
   /** Hold off every writer while `act` runs, with everything committed copied. For tests and validation. */
@@ -373,8 +395,7 @@ export class LiveDatabase implements AsyncDisposable {
     if (this.#opened === undefined) return;
     const opened = this.#opened;
     this.#opened = undefined;
-    // A snapshot that goes on without our descriptors would read unlocked; its next read fails instead.
-    for (const snapshot of this.#snapshots) snapshot.close();
+    this.#snapshots.closeAll();
     closeOpened(opened, { keepsShadow: this.#source.isRetired(opened.follower) });
   }
 
@@ -393,7 +414,7 @@ export class LiveDatabase implements AsyncDisposable {
     this.#closeFiles();
     this.#source.forget();
     this.#lock.release();
-    this.#setState({ kind: "closed" });
+    this.#holder.set({ kind: "closed" });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -132,6 +132,8 @@ export interface CheckpointFacts {
   /** Frames in the WAL at the last try; 0 after a restart. */
   readonly triedFrameCount: number;
   readonly sinceLastTryMs: number;
+  /** Since the last commit that was copied. */
+  readonly quietMs: number;
   /** Frames in the database file after the last try; 0 after a restart. */
   readonly triedBackfilledCount: number;
   readonly limits: CheckpointLimits;
@@ -142,6 +144,20 @@ export type CheckpointChoice = "none" | "polite" | "barrier";
 
 /** A long reader of the application makes each try useless; no more than one a second then. */
 const RETRY_MS = 1000;
+
+/** After this long without a commit what is left is backfilled. */
+const QUIET_MS = 4000;
+
+/**
+ * Whether time alone calls for a polite try. At rest our reader then stands where nobody waits for it; until then that
+ * takes some sixty looks a second.
+ */
+export function isTimeToCheckpoint(facts: CheckpointFacts): boolean {
+  const { frameCount, backfilledCount, limits } = facts;
+  if (limits.intervalMs <= 0 || frameCount <= backfilledCount) return false;
+  const wasInVain = facts.triedFrameCount === frameCount && facts.triedBackfilledCount === backfilledCount;
+  return facts.quietMs >= QUIET_MS && !wasInVain || facts.sinceLastTryMs >= limits.intervalMs;
+}
 
 /** Whether and how to checkpoint. Nothing to backfill never calls for one, so an idle database costs nothing. */
 export function chooseCheckpoint(facts: CheckpointFacts): CheckpointChoice {
@@ -159,5 +175,5 @@ export function chooseCheckpoint(facts: CheckpointFacts): CheckpointChoice {
     const wasTried = triedFrameCount >= limits.minPages;
     return limits.maxPages > 0 && wasTried && isOthersToo ? "barrier" : "polite";
   }
-  return limits.intervalMs > 0 && sinceLastTryMs >= limits.intervalMs ? "polite" : "none";
+  return isTimeToCheckpoint(facts) ? "polite" : "none";
 }

@@ -160,7 +160,8 @@ export class Follower implements Disposable {
       return reason;
     }
     this.#shadow = shadow;
-    this.#times = new CommitTimes(shadow.modifiedAt(shadow.index)?.getTime() ?? 0);
+    const start = { index: shadow.index, offset: shadow.committedSize };
+    this.#times = new CommitTimes(shadow.modifiedAt(shadow.index)?.getTime() ?? 0, start);
     return undefined;
   }
 
@@ -269,6 +270,21 @@ export class Follower implements Disposable {
     // Also on the way: a writer that is faster than us must not keep us, and the backfill, at an old mark.
     if (isComplete || this.#hasCopiedStanding()) this.readers.move();
     return { hasCopied: true, hasMore: !isComplete };
+  }
+
+  /** Bytes of frames that are committed in the live WAL and not copied yet; 0 where that can't be read. */
+  get uncopiedBytes(): number {
+    let index: WalIndex | undefined;
+    try {
+      index = this.live.look();
+    } catch {
+      // The next copy fails for the same reason, and tells it.
+    }
+    const chain = this.#shadow?.chain;
+    if (index === undefined) return 0;
+    const isSame = chain !== undefined && equalPair(index.salts, chain.salts);
+    const count = index.mxFrame - (isSame ? this.shadow.frameCount : 0);
+    return Math.max(0, count) * frameSize(this.live.pageSize());
   }
 
   #beginIndex(): void {

@@ -73,6 +73,13 @@ export class LiveFiles implements Disposable {
     return size === 1 ? 65536 : size;
   }
 
+  /** Whether the database is in WAL mode, by the main file's header. */
+  isWal(): boolean {
+    const versions = new Uint8Array(2);
+    this.#main.readSync(versions, 18);
+    return versions.every((version) => version === 2);
+  }
+
   /** Open `-wal` and `-shm`, which are there once a connection of ours has begun to read. */
   attach(): void {
     this.#index ??= this.files.openSync(`${this.path}-shm`, { access: "read" });

@@ -155,11 +155,11 @@ export class MetaDirectory {
     }
   }
 
-  /** Remove the shadow files of all indexes below `index`. */
-  removeShadowBefore(generation: string, index: number): void {
-    for (const old of this.shadowIndexes(generation)) {
-      if (old < index) this.#files.removeSync(this.shadowPath(generation, old));
-    }
+  /** Remove the shadow files of all indexes below `index`; returns whether there were any. */
+  removeShadowBefore(generation: string, index: number): boolean {
+    const old = this.shadowIndexes(generation).filter((one) => one < index);
+    for (const one of old) this.#files.removeSync(this.shadowPath(generation, one));
+    return old.length > 0;
   }
 
   #makeFolders(path: string): void {

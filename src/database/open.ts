@@ -12,6 +12,13 @@ import { classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
 /** The database can't be followed now, but may be later: the message says what is waited for. */
 export class WaitError extends Error {
   override readonly name = "WaitError";
+  /** Whether the application has not made the database yet, so that there is nothing to lose. */
+  readonly isNew: boolean;
+
+  constructor(message: string, { isNew = false }: { isNew?: boolean } = {}) {
+    super(message);
+    this.isNew = isNew;
+  }
 }
 
 /** The paths no longer name the files that we hold. */
@@ -49,7 +56,7 @@ export function checkMetaPath(path: string, metaPath: string): void {
  */
 export function openLiveFiles(path: string, files: Files): LiveFiles {
   const stat = attempt(path, () => files.statSync(path));
-  if (stat === undefined) throw new WaitError("the database does not exist yet");
+  if (stat === undefined) throw new WaitError("the database does not exist yet", { isNew: true });
   if (!stat.isFile) throw new Error(`${path} is not a file: give the path of a SQLite database`);
   refuseNetworkFileSystem(path, files);
   const live = attempt(path, () => new LiveFiles(path, files));
@@ -57,7 +64,9 @@ export function openLiveFiles(path: string, files: Files): LiveFiles {
   if (kind === "database") return live;
   live.close();
   // An application may still choose page size, auto_vacuum or encoding: only a whole header says that it has.
-  if (kind === "empty") throw new WaitError("the database is empty, its application has not created it yet");
+  if (kind === "empty") {
+    throw new WaitError("the database is empty, its application has not created it yet", { isNew: true });
+  }
   throw new Error(
     `${path} is not a SQLite database, or it is encrypted as a whole: walbrook can't replicate it`,
   );
@@ -124,6 +133,22 @@ function ensureWalMode(path: string): void {
   using writer = new SqliteConnection(path, { access: "read-write" });
   const mode = writer.value("PRAGMA journal_mode = wal");
   if (mode !== "wal") throw new WaitError(`WAL mode can't be set, the journal mode stays "${mode}"`);
+}
+
+/**
+ * Read the schema, as any reader does. Nothing is written, but SQLite makes `-wal` and `-shm` where a database in WAL
+ * mode lacks them.
+ *
+ * @throws {WaitError} while the application keeps everybody out, or before it has undone what it left half-done
+ */
+export function readSchema(path: string, { busyTimeoutMs }: { busyTimeoutMs: number }): void {
+  try {
+    using reader = new SqliteConnection(path, { access: "read-only", busyTimeoutMs });
+    reader.value("SELECT count(*) FROM sqlite_schema");
+  } catch (error) {
+    if (classifySqliteError(error) !== "read-only") throw explain(path, error);
+    throw new WaitError("an application that was killed has left a rollback journal: replicate undoes it");
+  }
 }
 
 /** What a failure to write into the meta directory means: wait, or let the user mend it. */

@@ -1,8 +1,16 @@
 /** What replicas read: the shadow WAL of the database that is followed, or of one that went away. */
 import type { Follower } from "./follower.ts";
 import { type Segment, segmentAt } from "./segment.ts";
-import type { Position } from "../position.ts";
+import { comparePositions, type Position } from "../position.ts";
 import type { Checksum } from "../wal/checksum.ts";
+
+/** What a replica lacks of what was copied. */
+export interface Backlog {
+  /** Bytes of WAL, as far as it is still kept. */
+  readonly bytes: number;
+  /** When the oldest of it was seen, milliseconds since 1970; `undefined` when nothing is lacking. */
+  readonly since: number | undefined;
+}
 
 /** The readable end of one database. */
 export class ShadowSource {
@@ -61,6 +69,18 @@ export class ShadowSource {
   /** @see LiveDatabase.checksumBefore */
   checksumBefore(position: Position): Checksum | undefined {
     return this.#followerOf(position.generation)?.shadow.checksumBefore(position);
+  }
+
+  /** @see LiveDatabase.backlogAfter */
+  backlogAfter(position: Position | undefined): Backlog | undefined {
+    const follower = this.#follower;
+    if (follower === undefined) return undefined;
+    const { shadow, times } = follower;
+    const isSame = position?.generation === shadow.generation;
+    const from = isSame ? position : { index: 0, offset: 0 };
+    const end = { index: shadow.index, offset: shadow.committedSize };
+    if (isSame && comparePositions(from, end) >= 0) return { bytes: 0, since: undefined };
+    return { bytes: shadow.bytesAfter(from), since: times.timeAfter(from) };
   }
 
   /** @see LiveDatabase.releaseBefore */

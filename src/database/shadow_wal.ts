@@ -51,6 +51,8 @@ export class ShadowWal implements Disposable {
   readonly #files: Files;
   #index: number;
   #tail: Tail | undefined;
+  /** Bytes of all files but the newest; `undefined` until somebody asks. */
+  #olderSize: number | undefined;
   /** When we last changed the newest file and the folder: a later time means somebody else. */
   #touchedMs = { file: 0, folder: 0 };
 
@@ -112,6 +114,22 @@ export class ShadowWal implements Disposable {
     return this.#tail?.size ?? 0;
   }
 
+  /** Bytes of all shadow files of the generation. */
+  get totalSize(): number {
+    this.#olderSize ??= this.#meta.shadowFiles(this.generation)
+      .reduce((sum, { index, size }) => index === this.#index ? sum : sum + size, 0);
+    return this.#olderSize + this.size;
+  }
+
+  /** Committed bytes behind `position` in all files that are still there. */
+  bytesAfter({ index, offset }: IndexOffset): number {
+    if (index === this.#index) return Math.max(0, this.committedSize - offset);
+    return this.#meta.shadowFiles(this.generation)
+      .map((file) => file.index === this.#index ? { ...file, size: this.committedSize } : file)
+      .filter((file) => file.index >= index)
+      .reduce((sum, file) => sum + (file.index === index ? Math.max(0, file.size - offset) : file.size), 0);
+  }
+
   /** Header of the newest index; `undefined` before the first commit of a fresh generation. */
   get header(): Uint8Array | undefined {
     return this.#tail?.header;
@@ -165,7 +183,7 @@ export class ShadowWal implements Disposable {
   /** Remove the files of all indexes below `index`. */
   removeBefore(index: number): void {
     const isOurs = this.condition() === "ours";
-    this.#meta.removeShadowBefore(this.generation, index);
+    if (this.#meta.removeShadowBefore(this.generation, index)) this.#olderSize = undefined;
     if (isOurs) this.#noteTouched();
   }
 
@@ -191,6 +209,7 @@ export class ShadowWal implements Disposable {
       throw error;
     }
     this.#tail?.file.close();
+    this.#olderSize = undefined;
     this.#index = index;
     this.#tail = {
       file,

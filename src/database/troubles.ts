@@ -13,10 +13,23 @@ export class Troubles {
   readonly #clock: Clock;
   #lastError = "";
   #busySinceMs: number | undefined;
+  #goodMs: number;
+  #hasBeenGood = false;
 
   constructor({ logger, clock }: { logger: Logger; clock: Clock }) {
     this.#logger = logger;
     this.#clock = clock;
+    this.#goodMs = clock.monotonicMs();
+  }
+
+  /** Milliseconds since a look last succeeded, or since the beginning. */
+  get sinceGoodMs(): number {
+    return this.#clock.monotonicMs() - this.#goodMs;
+  }
+
+  /** Whether any look ever succeeded. */
+  get hasBeenGood(): boolean {
+    return this.#hasBeenGood;
   }
 
   /** Why the last look failed; empty when it didn't. */
@@ -47,5 +60,7 @@ export class Troubles {
     if (this.#lastError !== "") this.#logger.info("sync works again", { error: this.#lastError });
     this.#lastError = "";
     this.#busySinceMs = undefined;
+    this.#goodMs = this.#clock.monotonicMs();
+    this.#hasBeenGood = true;
   }
 }

@@ -1,5 +1,5 @@
 /** Growing pauses after failures, and the log line that is written once per state. */
-import { describeError } from "../errors.ts";
+import { describeError, isAway } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 
 /** How pauses grow. */
@@ -12,6 +12,9 @@ export interface BackoffOptions {
 
 /** Pauses between tries. */
 export const BACKOFF_DEFAULTS: BackoffOptions = { firstMs: 1000, longestMs: 30_000 };
+
+/** While nothing is there to answer, what asks spares nobody by waiting, and is late once it is back. */
+const AWAY_PAUSE_MS = 500;
 
 /** Counts failures in a row; says each kind of failure once, and when it is over. */
 export class Backoff {
@@ -41,7 +44,8 @@ export class Backoff {
     if (text !== this.#lastMessage) this.#logger.error(message, { error: text });
     this.#lastMessage = text;
     const { firstMs, longestMs } = this.#options;
-    return Math.min(longestMs, firstMs * 2 ** Math.min(this.#count++, 20));
+    const pauseMs = Math.min(longestMs, firstMs * 2 ** Math.min(this.#count++, 20));
+    return isAway(error) ? Math.min(AWAY_PAUSE_MS, pauseMs) : pauseMs;
   }
 
   /** It works again. */

@@ -5,7 +5,7 @@
  */
 import { Backoff, type BackoffOptions } from "./backoff.ts";
 import type { DutyParts } from "./duty.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../runtime/pause.ts";
 import { type Proof, Validator, type ValidatorOptions } from "./validator.ts";
 import { formatPosition } from "../position.ts";
 import { checkIntegrity } from "../runtime/sqlite.ts";
@@ -27,12 +27,14 @@ export class Drill {
   readonly #parts: DutyParts;
   readonly #intervalMs: number;
   readonly #validator: Validator;
+  readonly #repair: DrillOptions["repair"];
   readonly #backoff: Backoff;
   #lastProvenAt: Date | undefined;
 
   constructor(parts: DutyParts, { backoff, ...options }: DrillOptions) {
     this.#parts = parts;
     this.#intervalMs = options.intervalMs;
+    this.#repair = options.repair;
     this.#validator = new Validator(parts, { ...options, look: integrityOf });
     this.#backoff = new Backoff(parts.logger, { ...BACKOFF, ...backoff });
   }
@@ -84,7 +86,10 @@ export class Drill {
       return undefined;
     }
     const position = formatPosition(proof.position);
-    if (proof.outcome !== "ok") throw new Error(`${position}: ${explain(proof)}`);
+    if (proof.outcome !== "ok") {
+      await this.#repair?.(proof, signal);
+      throw new Error(`${position}: ${explain(proof)}`);
+    }
     this.#lastProvenAt = at;
     metrics.gauge(GAUGE, { db: database.path, name: client.name }, at.getTime() / 1000);
     this.#backoff.succeed("drills pass again");

@@ -2,9 +2,10 @@
 import type { BackoffOptions } from "./backoff.ts";
 import { Drill, type DrillOptions } from "./drill.ts";
 import type { DutyParts } from "./duty.ts";
+import { Repairer } from "./repair.ts";
 import { Retainer, type RetainerOptions } from "./retainer.ts";
 import { Snapshotter } from "./snapshotter.ts";
-import { Validator, type ValidatorOptions } from "./validator.ts";
+import { type Proof, Validator, type ValidatorOptions } from "./validator.ts";
 import { Mutex, type Semaphore } from "../async.ts";
 
 /** What is to be done and how often; milliseconds. */
@@ -36,8 +37,10 @@ export class Duties {
     const { backoff, slots } = options;
     this.retainer = new Retainer(whole, options.retention);
     this.snapshotter = new Snapshotter(whole, { intervalMs: options.snapshotIntervalMs ?? 0, backoff });
-    this.validator = new Validator(whole, { intervalMs: 0, ...options.validation, slots });
-    this.drill = new Drill(whole, { intervalMs: 0, ...options.drill, slots, backoff });
+    const repairer = new Repairer(whole);
+    const repair = (proof: Proof, signal: AbortSignal) => repairer.repair(proof, signal);
+    this.validator = new Validator(whole, { intervalMs: 0, ...options.validation, slots, repair });
+    this.drill = new Drill(whole, { intervalMs: 0, ...options.drill, slots, backoff, repair });
   }
 
   /** Begin; errors are logged, and tried again at the next time. */

@@ -3,17 +3,23 @@ import { decodeObject } from "../codec/object.ts";
 import { requireSameSeal, SEAL_SIZE } from "../codec/sealed.ts";
 import { readAll, viewOf } from "../bytes.ts";
 import type { Cipher } from "../cipher.ts";
-import { describeError, EncryptionError } from "../errors.ts";
-import { frameSize, type IndexOffset, type Position, WAL_HEADER_SIZE } from "../position.ts";
+import { BrokenHistoryError, describeError, EncryptionError } from "../errors.ts";
+import { formatIndex, frameSize, type IndexOffset, type Position, WAL_HEADER_SIZE } from "../position.ts";
 import { frameChecksumAt } from "../wal/frames.ts";
 import type { ObjectInfo, StoreOptions } from "../storage/object_store.ts";
-import type { ReplicaClient, SegmentInfo } from "../storage/replica_client.ts";
+import { checkOrder } from "../restore/plan.ts";
+import { segmentsPrefix } from "../storage/keys.ts";
+import type { ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import type { Checksum } from "../wal/checksum.ts";
 
 /** What a replica has of one generation. */
 export interface RemoteState {
   /** Index of the newest snapshot; `undefined` when there is none, and the generation can't be restored yet. */
   readonly snapshotIndex: number | undefined;
+  /** When that was stored. */
+  readonly snapshotAt: Date | undefined;
+  /** When the newest object was stored. */
+  readonly newestAt: Date | undefined;
   /** Where the next segment has to start; `undefined` when there is neither snapshot nor segment. */
   readonly position: Position | undefined;
   /** Checksum of the last frame before `position`, where a segment was read. */
@@ -29,6 +35,8 @@ export interface RemoteState {
   readonly unreadable: string | undefined;
   /** The newest segment, when it is whole. */
   readonly newest: KnownSegment | undefined;
+  /** What is missing behind the newest snapshot, as far as names tell: only a new snapshot helps. */
+  readonly missingKey: string | undefined;
 }
 
 /** A segment that we stored or read ourselves: it needn't be downloaded again while it is the newest. */
@@ -48,34 +56,39 @@ interface SegmentEnd {
 }
 
 /**
- * Read where `generation` stands in a replica: two listings, and one download: of the last segment unless it is
- * `known`, or, when there is none, of the first bytes of the last snapshot. Without keys to read with, of no more
- * than the first bytes of either.
+ * Read where `generation` stands in a replica: one listing, or two of a long history, and one download: of the last
+ * segment unless it is `known`, or, when there is none, of the first bytes of the last snapshot. Without keys to
+ * read with, of no more than the first bytes of either.
  *
  * @throws {EncryptionError} when the replica is encrypted otherwise than its keys say, or can't be read with them;
  * {Error} what the store fails with; a segment that comes but can't be decoded is no failure
  */
 export async function readRemoteState(
   client: ReplicaClient,
-  { generation, pageSize, known, tried, signal }: {
+  { generation, pageSize, fromIndex = 0, known, tried, signal }: {
     generation: string;
     pageSize: number;
+    /** The oldest index that can still be sent: the newest segment is looked for from there first. */
+    fromIndex?: number | undefined;
     known?: KnownSegment | undefined;
     /** A segment whose upload failed, as far as we know. */
     tried?: IndexOffset | undefined;
     signal?: AbortSignal | undefined;
   },
 ): Promise<RemoteState> {
-  const snapshot = (await client.snapshots(generation, { signal })).at(-1);
+  const { snapshot, segments, isWhole } = await client.newest(generation, { fromIndex, signal });
+  const last = segments.at(-1);
   const snapshotIndex = snapshot?.index;
-  const last = (await client.segments(generation, { signal })).at(-1);
   const none = {
     snapshotIndex,
+    snapshotAt: snapshot?.createdAt,
+    newestAt: later(snapshot?.createdAt, last?.createdAt),
     checksum: undefined,
     newestCommitAt: 0,
     damaged: undefined,
     unreadable: undefined,
     newest: undefined,
+    missingKey: snapshot && missingBehind(snapshot, { segments, isWhole }),
   };
   if (last === undefined || (snapshotIndex !== undefined && last.index < snapshotIndex)) {
     if (snapshot !== undefined) await requireSealOf(client, snapshot, { signal });
@@ -101,6 +114,37 @@ export async function readRemoteState(
   const { length, checksum, newestCommitAt } = end;
   const newest = { key, size, index, offset, length };
   return { ...none, position: endAt(length), checksum, newestCommitAt, newest };
+}
+
+function later(left: Date | undefined, right: Date | undefined): Date | undefined {
+  if (left === undefined || right === undefined) return left ?? right;
+  return left > right ? left : right;
+}
+
+/**
+ * The first object that is missing between a snapshot and the index that is written now; of a history that isn't
+ * whole, between the first listed segment and that index.
+ */
+function missingBehind(
+  snapshot: SnapshotInfo,
+  { segments, isWhole }: { segments: readonly SegmentInfo[]; isWhole: boolean },
+): string | undefined {
+  const behind = segments.filter(({ index }) => index >= snapshot.index);
+  let previous: SnapshotInfo | SegmentInfo = isWhole ? snapshot : behind.shift() ?? snapshot;
+  for (const segment of behind) {
+    try {
+      checkOrder(previous, segment);
+    } catch (error) {
+      if (!(error instanceof BrokenHistoryError)) throw error;
+      // Nor would a snapshot help while what it needs of its own index is missing.
+      const isCurrent = error.key.startsWith(
+        `${segmentsPrefix(snapshot.generation)}${formatIndex(segments.at(-1)!.index)}_`,
+      );
+      return isCurrent ? undefined : error.key;
+    }
+    previous = segment;
+  }
+  return undefined;
 }
 
 /** Where no object is read whole, the first bytes of one tell whether the replica is encrypted. */

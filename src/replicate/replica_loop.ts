@@ -2,8 +2,11 @@
  * Keeps one replica of one database up to date: finds out where it stands, uploads segments in order, and takes a
  * snapshot where there is none. Replicas don't wait for one another.
  */
-import { Backoff, type BackoffOptions } from "./backoff.ts";
+import { Backoff } from "./backoff.ts";
+import { removeLeftovers } from "./leftovers.ts";
+import { ReplicaProgress } from "./progress.ts";
 import { type KnownSegment, readRemoteState } from "./remote_position.ts";
+import { type ReplicaOptions, SEGMENT_BYTES } from "./replica_options.ts";
 import { SnapshotTask } from "./snapshot_task.ts";
 import { type SnapshotParts, type StoredSnapshot, takeSnapshot } from "./take_snapshot.ts";
 import { UploadMemory } from "./upload_memory.ts";
@@ -14,39 +17,11 @@ import { ContinuityLostError } from "../database/follower.ts";
 import type { Segment } from "../database/segment.ts";
 import { describeError } from "../errors.ts";
 import { type Logger, silentLogger } from "../logger.ts";
-import { type Metrics, silentMetrics } from "../metrics.ts";
+import { type MetricLabels, type Metrics, silentMetrics } from "../metrics.ts";
 import { comparePositions, formatPosition, type Position } from "../position.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import type { ReplicaClient } from "../storage/replica_client.ts";
 import { equalPair } from "../wal/header.ts";
-
-/** How one replica is kept. */
-export interface ReplicaOptions {
-  readonly database: LiveDatabase;
-  readonly client: ReplicaClient;
-  /** The shortest time between two uploads; the first change after a quiet time goes at once. Default 1000. */
-  readonly syncIntervalMs?: number | undefined;
-  /** The longest segment, in bytes before compression. Default 64 MiB. */
-  readonly segmentBytes?: number | undefined;
-  /** Bounds the snapshots that run at once over all databases. Default: one for this replica alone. */
-  readonly snapshots?: Semaphore | undefined;
-  /** Pauses after failures. Default: 1 s, doubling up to 30 s. */
-  readonly backoff?: Partial<BackoffOptions> | undefined;
-  /** Called after each upload. */
-  readonly onProgress?: (() => void) | undefined;
-  /** Called after each failure to upload. */
-  readonly onFailure?: (() => void) | undefined;
-  /** A folder for compressed snapshots on their way to a slow store. Default: they go straight there. */
-  readonly stagePath?: string | undefined;
-  /** Called as snapshot bytes are read. */
-  readonly onSnapshotProgress?: ((done: number, total: number) => void) | undefined;
-  readonly clock?: Clock | undefined;
-  readonly logger?: Logger | undefined;
-  readonly metrics?: Metrics | undefined;
-}
-
-/** Raw bytes of a segment unless told otherwise. */
-export const SEGMENT_BYTES = 64 << 20;
 
 /** The first pause between the last tries before the end; it doubles. */
 const FINISH_PAUSE_MS = 100;
@@ -68,6 +43,8 @@ export class ReplicaLoop {
   readonly #aborting = new AbortController();
   /** Told at each upload, and whenever uploads begin to fail or work again. */
   readonly progressed: Notice = new Notice();
+  /** When it last got further. */
+  readonly progress: ReplicaProgress;
   #position: Position | undefined;
   /** Whether `#position` is what the replica has, as far as we know; not so at first and after a failure. */
   #isLocated = false;
@@ -79,6 +56,8 @@ export class ReplicaLoop {
   #newestCommitAt = 0;
   #lastUploadMs = -Infinity;
   #loop: Promise<void> | undefined;
+  /** What an earlier run left half-written goes, once the replica answers. */
+  #cleaning: Promise<void> | undefined;
   #snapshot: SnapshotTask | undefined;
   /** The newest snapshot that was stored since `start`. */
   latestSnapshot: StoredSnapshot | undefined;
@@ -90,14 +69,25 @@ export class ReplicaLoop {
     this.#database = options.database;
     this.client = options.client;
     this.#clock = options.clock ?? systemClock;
+    this.progress = new ReplicaProgress(this.#clock);
     this.#logger = (options.logger ?? silentLogger)
       .with({ db: options.database.path, replica: options.client.name });
     this.#metrics = options.metrics ?? silentMetrics;
+    this.#metrics.count("litestream_replica_wal_bytes", this.#labels, 0);
     const { cipher, name } = options.client;
     const isReadable = cipher === undefined || cipher.canDecrypt;
     this.#memory = isReadable ? undefined : new UploadMemory(options.database.meta, name);
     this.#slots = options.snapshots ?? new Semaphore(1);
     this.#backoff = new Backoff(this.#logger, options.backoff);
+  }
+
+  get #labels(): MetricLabels {
+    return { db: this.#database.path, name: this.client.name };
+  }
+
+  /** The shortest time between two uploads. */
+  get syncIntervalMs(): number {
+    return this.#options.syncIntervalMs ?? 1000;
   }
 
   /** Where the replica stands; `undefined` until that is known. */
@@ -108,6 +98,16 @@ export class ReplicaLoop {
   /** What keeps the replica behind; empty when nothing does. */
   get lastError(): string {
     return this.#backoff.lastMessage || this.#snapshot?.lastError || "";
+  }
+
+  /** Failures in a row, of uploads and of the first snapshot. */
+  get errorCount(): number {
+    return this.#backoff.count + (this.#snapshot?.errorCount ?? 0);
+  }
+
+  /** Whether the current generation can't be restored yet, for want of a snapshot. */
+  get lacksSnapshot(): boolean {
+    return !this.#hasSnapshot && this.#snapshot!.generation === this.#database.position?.generation;
   }
 
   /** Whether everything that the database has is in the replica, and can be restored from it. */
@@ -143,8 +143,13 @@ export class ReplicaLoop {
     if (generation === undefined || !this.isRestorable) return undefined;
     const either = AbortSignal.any([signal, this.#aborting.signal]);
     const stored = await takeSnapshot(this.#snapshotParts(generation), either);
-    if (stored !== undefined) this.latestSnapshot = stored;
+    if (stored !== undefined) this.#noteSnapshot(stored);
     return stored;
+  }
+
+  #noteSnapshot(stored: StoredSnapshot): void {
+    this.latestSnapshot = stored;
+    this.progress.snapshotStored(stored.at);
   }
 
   #snapshotParts(generation: string): SnapshotParts {
@@ -175,6 +180,7 @@ export class ReplicaLoop {
           "may start, and nothing here can validate or restore the replica; add age.identities",
       );
     }
+    this.progress.started();
     this.#loop = this.#run();
   }
 
@@ -185,6 +191,7 @@ export class ReplicaLoop {
       let pauseMs = 0;
       try {
         await this.#sync();
+        this.progress.caughtUp();
         this.#backoff.succeed("replica works again");
       } catch (error) {
         if (signal.aborted) return;
@@ -203,8 +210,7 @@ export class ReplicaLoop {
 
   async #waitForChange(token: Promise<void>, signal: AbortSignal): Promise<void> {
     await orAbort(token, signal);
-    const intervalMs = this.#options.syncIntervalMs ?? 1000;
-    const restMs = this.#lastUploadMs + intervalMs - this.#clock.monotonicMs();
+    const restMs = this.#lastUploadMs + this.syncIntervalMs - this.#clock.monotonicMs();
     if (restMs > 0) await sleep(restMs, { signal });
   }
 
@@ -252,12 +258,18 @@ export class ReplicaLoop {
     const remote = await readRemoteState(this.client, {
       generation,
       pageSize: this.#database.pageSize,
+      fromIndex: this.#database.meta.shadowFiles(generation)[0]?.index,
       known: this.#newest ?? remembered,
       tried: tried?.generation === generation ? tried : undefined,
       signal: this.#aborting.signal,
     });
     if (remote.damaged !== undefined) {
       this.#logger.warn("the newest segment can't be read, it is stored again", remote.damaged);
+    }
+    if (remote.missingKey !== undefined) {
+      this.#logger.error("the replica has a hole: a new snapshot is stored, and what is there is kept", {
+        key: remote.missingKey,
+      });
     }
     const position = remote.position ?? { generation, index: database.index, offset: 0 };
     this.#position = position;
@@ -270,14 +282,17 @@ export class ReplicaLoop {
     }
     if (remote.unreadable !== undefined) throw new ContinuityLostError(remote.unreadable);
     this.#newest = remote.newest;
+    this.progress.found(remote);
+    this.#measure(position);
     const noted = Math.max(remote.newestCommitAt, remembered?.newestCommitAt ?? 0);
     this.#newestCommitAt = Math.max(this.#newestCommitAt, noted);
     await this.#chooseSnapshot(position, {
-      isThere: remote.snapshotIndex !== undefined,
+      isThere: remote.snapshotIndex !== undefined && remote.missingKey === undefined,
       isFresh: remote.position === undefined,
     });
     this.#isLocated = true;
     this.isAbandoned = false;
+    this.#cleaning ??= removeLeftovers(this.client, { logger: this.#logger, signal: this.#aborting.signal });
     this.progressed.notify();
     this.#logger.debug("replica sync: calc new pos", { position: formatPosition(position) });
   }
@@ -296,10 +311,12 @@ export class ReplicaLoop {
     this.#snapshot = undefined;
     await running?.cancel(new Error("the snapshot is no longer needed"));
     if (isThere) return;
+    this.progress.snapshotBegun();
     this.#snapshot = new SnapshotTask({
       ...this.#snapshotParts(generation),
+      progress: this.progress,
       backoff: this.#options.backoff,
-      onStored: (stored) => this.latestSnapshot = stored,
+      onStored: (stored) => this.#noteSnapshot(stored),
     });
   }
 
@@ -325,13 +342,18 @@ export class ReplicaLoop {
     this.#position = { generation, index, offset: offset + length };
     this.#remember(this.#newest, this.#position);
     this.#lastUploadMs = startMs;
-    const labels = { db: this.#database.path, name: this.client.name };
-    this.#metrics.count("litestream_replica_wal_bytes", labels, length);
-    this.#metrics.gauge("litestream_replica_wal_index", labels, index);
-    this.#metrics.gauge("litestream_replica_wal_offset", labels, offset + length);
-    this.#logger.debug("wal segment written", { position: formatPosition(segment), sz: length });
+    this.progress.uploaded();
+    this.#metrics.count("litestream_replica_wal_bytes", this.#labels, length);
+    this.#measure(this.#position);
+    const elapsed = { durationMs: this.#clock.monotonicMs() - startMs };
+    this.#logger.debug("wal segment written", { position: formatPosition(segment), elapsed, sz: length });
     this.progressed.notify();
     this.#options.onProgress?.();
+  }
+
+  #measure({ index, offset }: Position): void {
+    this.#metrics.gauge("litestream_replica_wal_index", this.#labels, index);
+    this.#metrics.gauge("litestream_replica_wal_offset", this.#labels, offset);
   }
 
   /**
@@ -353,6 +375,7 @@ export class ReplicaLoop {
       const stopped = new Error("stopped");
       this.#aborting.abort(stopped);
       await this.#snapshot?.cancel(stopped);
+      await this.#cleaning;
     }
   }
 

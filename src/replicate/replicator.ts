@@ -1,13 +1,16 @@
 /** One database with all its replicas. */
 import { Duties, type DutyOptions } from "./duties.ts";
 import type { DutyParts } from "./duty.ts";
-import { ReplicaLoop, type ReplicaOptions } from "./replica_loop.ts";
+import { recoverMeta } from "./recover_meta.ts";
+import { ReplicaLoop } from "./replica_loop.ts";
+import type { ReplicaOptions } from "./replica_options.ts";
 import { chooseAbandoned, neededFrom } from "./shadow_bound.ts";
 import type { LiveDatabase } from "../database/database.ts";
 import { describeError } from "../errors.ts";
 import { type Logger, silentLogger } from "../logger.ts";
 import { silentMetrics } from "../metrics.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
+import { systemFiles } from "../runtime/files.ts";
 
 /** One replica of a replicator. */
 export interface ReplicatorReplica extends Omit<ReplicaOptions, "database" | "onProgress" | "onFailure"> {
@@ -27,6 +30,9 @@ export interface ReplicatorOptions {
   readonly logger?: Logger | undefined;
 }
 
+/** A replica that does not answer must not keep a database from being followed. */
+const RECOVERY_MS = 5_000;
+
 /** Kept for a dead replica unless told otherwise. */
 export const MAX_SHADOW_BYTES = 10 * 2 ** 30;
 
@@ -43,6 +49,7 @@ export class Replicator {
     this.database = database;
     this.#maxShadowBytes = maxShadowBytes ?? MAX_SHADOW_BYTES;
     this.#logger = logger ?? silentLogger;
+    database.recoverMeta = () => this.#recoverMeta(replicas);
     const release = () => this.#release();
     this.replicas = replicas.map((replica) =>
       new ReplicaLoop({ ...replica, database, onProgress: release, onFailure: release })
@@ -62,6 +69,18 @@ export class Replicator {
     for (const replica of this.replicas) replica.start();
     for (const duties of this.duties) duties.start();
     if (this.replicas.length === 0) void this.#releaseAlone();
+  }
+
+  async #recoverMeta(replicas: readonly ReplicatorReplica[]): Promise<void> {
+    const { path, meta } = this.database;
+    await recoverMeta({
+      databasePath: path,
+      meta,
+      clients: replicas.map(({ client }) => client),
+      files: systemFiles,
+      logger: this.#logger.with({ db: path }),
+      signal: AbortSignal.timeout(RECOVERY_MS),
+    });
   }
 
   /** Without replicas nobody's progress tells when shadow files can go. */

@@ -1,7 +1,6 @@
 /** Removes from one replica what is past its retention; what that is, `retention.ts` decides. */
 import type { DutyParts } from "./duty.ts";
 import { hasChangedSince } from "./latest_snapshot.ts";
-import { pause } from "./pause.ts";
 import {
   type AgedGeneration,
   type AgedSnapshot,
@@ -10,12 +9,13 @@ import {
   planRetention,
   type RetentionPlan,
 } from "./retention.ts";
-import { describeError } from "../errors.ts";
+import { describeError, isDenied } from "../errors.ts";
 import { formatPosition, type Position } from "../position.ts";
 import { boundsOf, chooseBounds } from "../restore/choose.ts";
 import type { Inventory, MomentOf } from "../restore/inventory.ts";
 import { momentsOf } from "../restore/moments.ts";
 import { planRestore } from "../restore/plan.ts";
+import { pause } from "../runtime/pause.ts";
 import type { SnapshotInfo } from "../storage/replica_client.ts";
 
 /** How long a replica reaches back. */
@@ -57,6 +57,7 @@ export class Retainer {
   /** Generations whose WAL below this index is known to be gone. */
   readonly #cleaned = new Map<string, number>();
   readonly #warned = new Set<string>();
+  #isDenialTold = false;
 
   constructor(parts: DutyParts, options: Partial<RetainerOptions> = {}) {
     this.#parts = parts;
@@ -98,7 +99,7 @@ export class Retainer {
     }
     this.#warnOfOthers(look.plan);
     for (const deletion of look.plan.deletions) {
-      if (!await this.#carryOut(deletion, look, signal)) isComplete = false;
+      if (!await this.#carryOutIfAllowed(deletion, look, signal)) isComplete = false;
     }
     this.#nextAt = look.plan.nextAt;
     if (isComplete) this.#seen = this.#describe(position);
@@ -179,6 +180,28 @@ export class Retainer {
           "its generation is left alone",
         { generation },
       );
+    }
+  }
+
+  /**
+   * Credentials that may add and not delete are meant so: said once, and old objects are left to the bucket's rules.
+   *
+   * @returns whether nothing is to be tried again before something changes
+   */
+  async #carryOutIfAllowed(deletion: Deletion, look: Look, signal: AbortSignal): Promise<boolean> {
+    try {
+      return await this.#carryOut(deletion, look, signal);
+    } catch (error) {
+      if (!isDenied(error)) throw error;
+      if (!this.#isDenialTold) {
+        this.#parts.logger.warn(
+          "retention removes nothing, since these credentials may not delete: replication goes on; have a lifecycle " +
+            "rule of the bucket remove old objects",
+          { error: describeError(error) },
+        );
+      }
+      this.#isDenialTold = true;
+      return true;
     }
   }
 

@@ -41,6 +41,11 @@ export class SnapshotTask {
     return this.#backoff.lastMessage;
   }
 
+  /** Failures in a row. */
+  get errorCount(): number {
+    return this.#backoff.count;
+  }
+
   /** The program is to end: no more long pauses. */
   hurry(): void {
     this.#hurrying.abort(new Error("hurry"));

@@ -2,9 +2,9 @@
 import { Backoff, type BackoffOptions } from "./backoff.ts";
 import type { DutyParts } from "./duty.ts";
 import { findLatestSnapshot, hasChangedSince } from "./latest_snapshot.ts";
-import { pause } from "./pause.ts";
 import type { StoredSnapshot } from "./take_snapshot.ts";
 import { orAbort } from "../async.ts";
+import { pause } from "../runtime/pause.ts";
 
 /** How often. */
 export interface SnapshotterOptions {

@@ -1,5 +1,6 @@
 /** Takes one snapshot of a live database into a replica, while everything else goes on. */
 import { encodeSnapshot } from "./encode_snapshot.ts";
+import type { ReplicaProgress } from "./progress.ts";
 import { type Notice, orAbort, type Semaphore } from "../async.ts";
 import type { LiveDatabase } from "../database/database.ts";
 import type { SnapshotSource } from "../database/snapshot.ts";
@@ -25,6 +26,8 @@ export interface SnapshotParts {
   /** The time, in milliseconds since 1970, before which nothing in the snapshot can have been the newest. */
   readonly notBefore: number;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Told how far it comes and when it waits; absent for snapshots that nothing depends on. */
+  readonly progress?: Pick<ReplicaProgress, "snapshotAdvanced" | "snapshotWaits"> | undefined;
   /**
    * A folder for the compressed snapshot, when there is room: the live WAL is then held only while the database is
    * read, not as long as a slow link takes. Default: none, it goes straight to the store.
@@ -57,8 +60,8 @@ export async function takeSnapshot(
   parts: SnapshotParts,
   signal: AbortSignal,
 ): Promise<StoredSnapshot | undefined> {
-  const { database, client, slots, clock, logger } = parts;
-  using _ = await slots.acquire({ signal });
+  const { database, client, clock, logger } = parts;
+  using _ = await acquireSlot(parts, signal);
   const at = new Date(clock.now());
   using source = await database.openSnapshot();
   // Whoever started us finds that out too, and begins anew.
@@ -67,7 +70,11 @@ export async function takeSnapshot(
   const position = { generation, index, offset };
   const fields = { position: formatPosition(position) };
   const newestCommitAt = new Date(Math.max(parts.notBefore, source.newestCommitAt.getTime()));
-  const encode = () => encodeSnapshot(source, { newestCommitAt, onProgress: parts.onProgress });
+  const onProgress = (done: number, total: number) => {
+    parts.onProgress?.(done, total);
+    parts.progress?.snapshotAdvanced(done / total);
+  };
+  const encode = () => encodeSnapshot(source, { newestCommitAt, onProgress });
   await using staged = await stage(source, { parts, encode, signal });
   if (staged !== undefined) source.close();
   // It is right only together with the WAL up to its offset, so that has to be there first.
@@ -82,10 +89,17 @@ export async function takeSnapshot(
   return { position, at };
 }
 
+/** Others may take long, for which this one is not to blame. */
+async function acquireSlot({ slots, progress }: SnapshotParts, signal: AbortSignal): Promise<Disposable> {
+  using _ = progress?.snapshotWaits();
+  return await slots.acquire({ signal });
+}
+
 async function isWalUploaded(
   wanted: Position,
-  { parts: { position, progressed }, signal }: { parts: SnapshotParts; signal: AbortSignal },
+  { parts: { position, progressed, progress }, signal }: { parts: SnapshotParts; signal: AbortSignal },
 ): Promise<boolean> {
+  using _ = progress?.snapshotWaits();
   for (;;) {
     const token = progressed.token;
     const now = position();
@@ -109,7 +123,7 @@ async function stage(
     signal: AbortSignal;
   },
 ): Promise<StagedSnapshot | undefined> {
-  const { stagePath, files = systemFiles, client, logger } = parts;
+  const { stagePath, files = systemFiles, client, logger, progress } = parts;
   if (stagePath === undefined) return undefined;
   const needed = source.pageSize * source.pageCount;
   // Twice what it can take at most: the disk is the application's, and its WAL grows meanwhile.
@@ -120,19 +134,21 @@ async function stage(
   // `.tmp`: what a killed process leaves is removed when the meta directory is next opened.
   const path = join(stagePath, `snapshot-${encodeURIComponent(client.name)}.tmp`);
   const remove = () => files.remove(path);
+  let size: number;
   try {
-    await writeFile(encode(), { path, files, signal });
+    size = await writeFile(encode(), { path, files, signal });
   } catch (error) {
     await remove();
     throw error;
   }
-  return { read: () => readFile(path, files), [Symbol.asyncDispose]: remove };
+  const onRead = (done: number) => progress?.snapshotAdvanced(1 + done / size);
+  return { read: () => readFile(path, { files, onRead }), [Symbol.asyncDispose]: remove };
 }
 
 async function writeFile(
   stream: ReadableStream<Uint8Array>,
   { path, files, signal }: { path: string; files: Files; signal: AbortSignal },
-): Promise<void> {
+): Promise<number> {
   await files.remove(path);
   using file = await files.open(path, { access: "create-new" });
   let position = 0;
@@ -141,9 +157,13 @@ async function writeFile(
     await file.write(chunk, position);
     position += chunk.length;
   }
+  return position;
 }
 
-function readFile(path: string, files: Files): ReadableStream<Uint8Array> {
+function readFile(
+  path: string,
+  { files, onRead }: { files: Files; onRead: (done: number) => void },
+): ReadableStream<Uint8Array> {
   const file = files.openSync(path, { access: "read" });
   const buffer = new Uint8Array(READ_BYTES);
   let position = 0;
@@ -152,6 +172,7 @@ function readFile(path: string, files: Files): ReadableStream<Uint8Array> {
       const count = await file.read(buffer, position);
       if (count > 0) {
         position += count;
+        onRead(position);
         return controller.enqueue(buffer.subarray(0, count));
       }
       file.close();

@@ -10,14 +10,15 @@
  */
 import type { DutyParts } from "./duty.ts";
 import { checksumFile, checksumSource, type PageChecksums } from "./page_checksums.ts";
-import { pause } from "./pause.ts";
 import { orAbort, type Semaphore } from "../async.ts";
 import { type Crc64, crc64, formatCrc64 } from "../crc64.ts";
 import { BrokenHistoryError, DamagedObjectError, describeError, NotFoundError } from "../errors.ts";
 import { comparePositions, formatPosition, type Position } from "../position.ts";
 import { restore } from "../restore/restore.ts";
 import { type Files, systemFiles } from "../runtime/files.ts";
+import { segmentKey } from "../storage/keys.ts";
 import { join, temporaryFolderPath } from "../runtime/paths.ts";
+import { pause } from "../runtime/pause.ts";
 
 /** How a replica is validated. */
 export interface ValidatorOptions {
@@ -32,6 +33,8 @@ export interface ValidatorOptions {
   readonly files?: Files | undefined;
   /** One more look at the restored file: returns what is wrong with it. Default: none. */
   readonly look?: ((path: string, signal: AbortSignal) => Promise<string | undefined>) | undefined;
+  /** Called with what was found wrong. Default: nothing is done about it. */
+  readonly repair?: ((proof: Proof, signal: AbortSignal) => Promise<unknown>) | undefined;
 }
 
 /** How long a replica may lag behind when it is validated. */
@@ -50,6 +53,8 @@ export interface Proof {
   readonly position?: Position | undefined;
   /** What is wrong; absent when nothing is. */
   readonly error?: string | undefined;
+  /** The object that is to blame, where one is. */
+  readonly key?: string | undefined;
   /** How many pages differ, and the first. */
   readonly difference?: { readonly count: number; readonly firstPage: number | undefined } | undefined;
   /** Checksums of the whole database and of the whole restored file. */
@@ -73,10 +78,10 @@ export class Validator {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.#parts;
     const { intervalMs } = this.#options;
-    if (intervalMs <= 0) return;
     // A dashboard sees a series that never moved, not one that isn't there.
     this.#count("ok", 0);
     this.#count("error", 0);
+    if (intervalMs <= 0) return;
     while (!signal.aborted) {
       try {
         await pause(intervalMs, { clock, signal });
@@ -115,6 +120,7 @@ export class Validator {
     if (error === undefined) return outcome;
     const pages = difference && { pages: difference.count, first_page: difference.firstPage };
     logger.error("validation error", { error, position, ...pages });
+    await this.#options.repair?.(proof, signal);
     return outcome;
   }
 
@@ -135,7 +141,8 @@ export class Validator {
     const restoredPath = join(folder.path, "restored.db");
     const problem = await this.#restore(position, restoredPath, signal);
     if (problem !== undefined) {
-      return { outcome: "damaged", position, error: `cannot restore: ${describeError(problem)}` };
+      const key = isFault(problem) ? problem.key : undefined;
+      return { outcome: "damaged", position, error: `cannot restore: ${describeError(problem)}`, key };
     }
     const { pageSize } = live;
     const restored = await checksumFile(restoredPath, { pageSize, files: this.#files, signal });
@@ -211,7 +218,11 @@ export class Validator {
         signal,
       });
       if (comparePositions(lastPosition, position) === 0) return undefined;
-      return new Error(`the replica ends at ${formatPosition(lastPosition)}, and has to have all up to here`);
+      const isBehind = lastPosition.index < index;
+      return new BrokenHistoryError(
+        `the replica ends at ${formatPosition(lastPosition)}, and has to have all up to here`,
+        segmentKey(isBehind ? { generation, index: lastPosition.index + 1, offset: 0 } : lastPosition),
+      );
     } catch (error) {
       if (isFault(error)) return error;
       throw new Error("cannot restore", { cause: error });
@@ -236,7 +247,7 @@ export class Validator {
 }
 
 /** Whether it says something about the replica itself, and not about the way to it. */
-function isFault(error: unknown): boolean {
+function isFault(error: unknown): error is BrokenHistoryError | DamagedObjectError {
   if (error instanceof BrokenHistoryError) return true;
   // Gone between listing and reading: another machine's retention, most likely.
   return error instanceof DamagedObjectError && !(error.cause instanceof NotFoundError);

@@ -84,6 +84,11 @@ export class RestoreOutput implements AsyncDisposable {
     );
   }
 
+  /** Remove what an earlier restore of another kind left beside the temporary file: SQLite would take it for its own. */
+  async removeTemporarySideFiles(): Promise<void> {
+    for (const suffix of SIDE_SUFFIXES) await this.#options.files.remove(this.file.path + suffix);
+  }
+
   /** Bring the file to the disk and give it its name. */
   async finish(): Promise<void> {
     const { files } = this.#options;

@@ -5,12 +5,13 @@ import { type Logger, silentLogger } from "../logger.ts";
 import { formatIndex, type IndexOffset, type Position } from "../position.ts";
 import { type Files, systemFiles } from "../runtime/files.ts";
 import { resolve } from "../runtime/paths.ts";
+import { checkIntegrity, type IntegrityCheck } from "../runtime/sqlite.ts";
 import type { ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
-import { chooseGeneration } from "./choose.ts";
 import { explainWrite, type OutputOwner, refuseExisting, RestoreOutput } from "./finish.ts";
 import { fetchNote } from "./moments.ts";
 import { PageMerge } from "./page_merge.ts";
-import { planRestore, type RestorePlan, type RestoreTarget } from "./plan.ts";
+import type { RestorePlan, RestoreTarget } from "./plan.ts";
+import { momentsAround, plannedBytes, prepareRestore, type RestoreMoments } from "./prepare.ts";
 import { type FetchedObject, Prefetcher } from "./prefetch.ts";
 import { replaySegment } from "./replay_segment.ts";
 import { type RestoredSnapshot, writeSnapshot } from "./snapshot.ts";
@@ -39,6 +40,8 @@ export interface RestoreOptions {
   readonly mode?: number | undefined;
   /** Default: whoever runs the program. */
   readonly owner?: OutputOwner | undefined;
+  /** Have SQLite check the whole of it before it gets its name: `quick` leaves out the content of indexes. */
+  readonly integrityCheck?: IntegrityCheck | undefined;
   /** Bytes of pages that are held in memory before they are written. Default 24 MiB. */
   readonly arenaSize?: number | undefined;
   readonly files?: Files | undefined;
@@ -58,6 +61,8 @@ export interface RestoreSummary {
   readonly lastPosition: Position;
   /** The time of that commit, as far as notes or the store tell. */
   readonly momentAt: Date;
+  /** Of a restore to a moment: those around it. */
+  readonly moments: RestoreMoments | undefined;
   readonly segmentCount: number;
   /** Stored bytes that were read. */
   readonly bytes: number;
@@ -86,19 +91,21 @@ export async function restore(options: RestoreOptions): Promise<RestoreSummary> 
   signal?.throwIfAborted();
   try {
     await refuseExisting(outputPath, files);
-    const choice = await chooseGeneration(clients, {
-      generation: options.generation,
+    const prepared = await prepareRestore({
+      clients,
       target,
+      generation: options.generation,
       logger,
       signal,
     });
-    const plan = await planRestore(choice.inventory, target, choice.momentOf);
-    const { client } = choice;
+    const { choice: { client }, plan } = prepared;
+    // To say where among them a moment has led; they are known from the choice then.
+    const moments = target.kind === "moment" ? await momentsAround(prepared) : undefined;
     const run = new RestoreRun({ ...options, client, outputPath, target, files, logger, plan });
     const spoiledAt = await run.attempt(target.kind === "position" ? target : undefined);
     // See PageMerge: an unfinished last transaction that was larger than the arena.
     if (spoiledAt !== undefined) await run.attempt(spoiledAt);
-    return run.summary();
+    return { ...run.summary(), moments };
   } catch (error) {
     signal?.throwIfAborted();
     throw explainWrite(error, outputPath);
@@ -144,13 +151,14 @@ class RestoreRun {
     if (this.#merge?.isSpoiled) return this.#replay!.lastCommit ?? { index: plan.snapshot.index, offset: 0 };
     await this.#cut(output);
     signal?.throwIfAborted();
+    await this.#checkIntegrity(output);
     logger.info("renaming database from temporary location");
     await output.finish();
     this.#warn();
     return undefined;
   }
 
-  summary(): RestoreSummary {
+  summary(): Omit<RestoreSummary, "moments"> {
     const { client, plan } = this.#options;
     const { generation, snapshot, segments } = plan;
     const restored = this.#snapshot!;
@@ -173,7 +181,7 @@ class RestoreRun {
 
   #countBytes(): (count: number) => void {
     const { plan, progress } = this.#options;
-    const totalBytes = plan.segments.reduce((sum, { size }) => sum + size, plan.snapshot.size);
+    const totalBytes = plannedBytes(plan);
     return (count) => {
       this.#bytes += count;
       progress?.({ doneBytes: this.#bytes, totalBytes });
@@ -268,6 +276,18 @@ class RestoreRun {
       );
     }
     if (merge.pageCount !== undefined) output.file.truncateSync(merge.pageCount * this.#replay!.pageSize);
+  }
+
+  async #checkIntegrity(output: RestoreOutput): Promise<void> {
+    const { integrityCheck, signal, logger } = this.#options;
+    if (integrityCheck === undefined) return;
+    await output.removeTemporarySideFiles();
+    const failure = `what is restored fails SQLite's ${integrityCheck} check and is not kept`;
+    const result = await checkIntegrity(output.file.path, { kind: integrityCheck, signal }).catch((cause) => {
+      throw new Error(failure, { cause });
+    });
+    if (result !== "ok") throw new Error(`${failure}: ${result}`);
+    logger.info("integrity check passed", { kind: integrityCheck });
   }
 
   #warn(): void {

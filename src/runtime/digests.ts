@@ -1,5 +1,5 @@
 /** Checksums of byte arrays, computed by the runtime's own native code. */
-import { createHash } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 import { crc32 as crc32Of } from "node:zlib";
 
 /** MD5, 16 bytes: what S3 calls Content-MD5 and, for most objects, ETag. Not for anything secret. */
@@ -10,6 +10,11 @@ export function md5(bytes: Uint8Array): Uint8Array {
 /** SHA-256, 32 bytes. */
 export function sha256(bytes: Uint8Array): Uint8Array {
   return createHash("sha256").update(bytes).digest();
+}
+
+/** HMAC of `text` with SHA-256, 32 bytes. */
+export function hmacSha256(key: Uint8Array, text: string): Uint8Array {
+  return createHmac("sha256", key).update(text).digest();
 }
 
 /** CRC-32 (the one of zip and Ethernet), 4 bytes, big-endian. */

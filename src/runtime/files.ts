@@ -351,6 +351,22 @@ export const systemFiles: Files = {
   fileSystemTypeSync,
 };
 
+/** Whether we may write to what is at `path`; for a folder: make and remove files in it. */
+export function isWritable(path: string): boolean {
+  try {
+    fs.accessSync(path, fs.constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The nearest folder above `path` that exists. */
+export function nearestFolder(path: string): string {
+  const parent = dirname(path);
+  return parent === path || fs.existsSync(parent) ? parent : nearestFolder(parent);
+}
+
 /**
  * Make `path` and every missing folder above it, each with `mode` and, where given, `owner`.
  *

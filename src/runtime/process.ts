@@ -1,9 +1,11 @@
 /** The process: its words, environment, outputs, signals and end. */
 import { isatty } from "node:tty";
-import { writeSync } from "node:fs";
-import { homedir, userInfo } from "node:os";
+import { write, writeSync } from "node:fs";
+import { constants, homedir, userInfo } from "node:os";
 import { resolve } from "node:path";
 import process from "node:process";
+import { promisify } from "node:util";
+import { sleep } from "../async.ts";
 import { systemCode } from "./files.ts";
 
 /** What the user typed behind the program's name. */
@@ -19,6 +21,11 @@ export function environment(): Readonly<Record<string, string | undefined>> {
 /** The value of an environment variable; `undefined` when it isn't there at all. */
 export function environmentVariable(name: string): string | undefined {
   return process.env[name];
+}
+
+/** Set an environment variable for ourselves and the programs that we start. */
+export function setEnvironmentVariable(name: string, value: string): void {
+  process.env[name] = value;
 }
 
 /** End at once, without running what is pending. Output written before is out. */
@@ -64,6 +71,33 @@ function writeText(descriptor: number, text: string): void {
   }
 }
 
+const writeAsync = promisify(write) as (
+  descriptor: number,
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+) => Promise<{ bytesWritten: number }>;
+
+/**
+ * Bytes to standard output, as fast as its reader takes them; the same buffer can be used again afterwards.
+ *
+ * @throws {Error} when nobody reads any more; the signal's reason
+ */
+export async function writeOutputBytes(
+  bytes: Uint8Array,
+  { signal }: { signal?: AbortSignal | undefined } = {},
+): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    signal?.throwIfAborted();
+    try {
+      done += (await writeAsync(STDOUT, bytes, done, bytes.length - done)).bytesWritten;
+    } catch (cause) {
+      if (systemCode(cause) !== "EAGAIN") throw new Error("cannot write to standard output", { cause });
+      await sleep(1, { signal });
+    }
+  }
+}
+
 /** Whether somebody reads standard error on a terminal. */
 export function isErrorTerminal(): boolean {
   return isatty(STDERR);
@@ -76,6 +110,11 @@ export function errorTerminalColumns(): number | undefined {
 
 /** Signals that ask us to end. */
 export type EndSignal = "SIGINT" | "SIGTERM";
+
+/** The number of a signal such as `SIGKILL`; 0 for a name that the system doesn't know. */
+export function signalNumber(name: string): number {
+  return (constants.signals as Readonly<Record<string, number | undefined>>)[name] ?? 0;
+}
 
 /** Have `handler` called at each of `signals`, instead of their ending us, until disposed of. */
 export function onSignal(signals: readonly EndSignal[], handler: (signal: EndSignal) => void): Disposable {

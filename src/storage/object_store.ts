@@ -27,6 +27,12 @@ export interface StoreOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What a listing takes. */
+export interface ListOptions extends StoreOptions {
+  /** Keys up to this one aren't needed: it saves requests where the store can begin behind it, others pass it over. */
+  readonly after?: string | undefined;
+}
+
 /** Where replicas live. */
 export interface ObjectStore extends AsyncDisposable {
   /** `file`, `s3`, `gcs`, `abs`, `sftp`…: the replica's type in the configuration. */
@@ -38,7 +44,7 @@ export interface ObjectStore extends AsyncDisposable {
    * Every object whose key starts with `prefix` (which ends in `/` or is empty), at any depth, page by page
    * inside, in no order. Nothing there is an empty list, not an error.
    */
-  list(prefix: string, options?: StoreOptions): AsyncIterable<ObjectInfo>;
+  list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo>;
 
   /** Names of the folders directly under `prefix`, without slashes, in no order. */
   listFolders(prefix: string, options?: StoreOptions): Promise<string[]>;
@@ -70,4 +76,11 @@ export interface ObjectStore extends AsyncDisposable {
 
   /** Delete objects; those that are gone already are fine. The first failure is thrown after trying all. */
   delete(keys: readonly string[], options?: StoreOptions): Promise<void>;
+
+  /**
+   * Remove what a crash of ours left half-written; for the start of `replicate`. Absent where nothing stays behind.
+   *
+   * @returns how many there were
+   */
+  cleanUp?(options?: StoreOptions): Promise<number>;
 }

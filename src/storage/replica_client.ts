@@ -1,6 +1,6 @@
 /** A replica in the layout of 0.3 on any object store: lists and keys; what the bytes mean is the codec's. */
 import type { Cipher } from "../cipher.ts";
-import { comparePositions, isGeneration } from "../position.ts";
+import { comparePositions, formatIndex, isGeneration } from "../position.ts";
 import {
   generationPrefix,
   GENERATIONS_PREFIX,
@@ -22,6 +22,18 @@ export interface SegmentInfo extends ObjectInfo {
   readonly generation: string;
   readonly index: number;
   readonly offset: number;
+}
+
+/** Objects that a server lists in one answer. */
+const PAGE_COUNT = 1000;
+
+/** What is newest in a generation. */
+export interface NewestObjects {
+  readonly snapshot: SnapshotInfo | undefined;
+  /** By rising index and offset; the newest one is among them. */
+  readonly segments: readonly SegmentInfo[];
+  /** Whether `segments` are all that there are. */
+  readonly isWhole: boolean;
 }
 
 /** One destination of one database. */
@@ -69,15 +81,48 @@ export class ReplicaClient {
     return found.sort((left, right) => left.index - right.index);
   }
 
-  /** The WAL segments of a generation by rising index and offset. */
-  async segments(generation: string, options: StoreOptions = {}): Promise<SegmentInfo[]> {
+  /** The WAL segments of a generation by rising index and offset; none of an index below `fromIndex`. */
+  async segments(
+    generation: string,
+    { fromIndex = 0, ...options }: StoreOptions & { fromIndex?: number } = {},
+  ): Promise<SegmentInfo[]> {
     const found: SegmentInfo[] = [];
     const prefix = segmentsPrefix(generation);
-    for await (const object of this.store.list(prefix, options)) {
+    const after = fromIndex === 0 ? {} : { after: `${prefix}${formatIndex(fromIndex)}` };
+    for await (const object of this.store.list(prefix, { ...options, ...after })) {
       const at = parseSegmentName(object.key.slice(prefix.length));
-      if (at !== undefined) found.push({ ...object, generation, ...at });
+      if (at !== undefined && at.index >= fromIndex) found.push({ ...object, generation, ...at });
     }
     return found.sort(comparePositions);
+  }
+
+  /**
+   * The newest snapshot and the newest segments of a generation, with the fewest requests: one for a short history,
+   * two for a long one whose newest index is known.
+   *
+   * @param options.fromIndex where the newest segment of a long history is looked for first
+   */
+  async newest(
+    generation: string,
+    { fromIndex, ...options }: StoreOptions & { fromIndex: number },
+  ): Promise<NewestObjects> {
+    const snapshots: SnapshotInfo[] = [];
+    const segments: SegmentInfo[] = [];
+    const keys: string[] = [];
+    for await (const object of this.store.list(generationPrefix(generation), options)) {
+      const snapshot = snapshotAt(object, generation);
+      const segment = segmentAt(object, generation);
+      if (snapshot !== undefined) snapshots.push(snapshot);
+      if (segment !== undefined) segments.push(segment);
+      if (keys.push(object.key) === PAGE_COUNT) break;
+    }
+    if (keys.length < PAGE_COUNT) return newestOf({ snapshots, segments, isWhole: true });
+    // Stores that list by name have given all snapshots by now.
+    const isSorted = keys.every((key, at) => at === 0 || keys[at - 1]! < key);
+    const all = isSorted && segments.length > 0 ? snapshots : await this.snapshots(generation, options);
+    const late = await this.segments(generation, { ...options, fromIndex });
+    if (late.length > 0) return newestOf({ snapshots: all, segments: late, isWhole: fromIndex === 0 });
+    return newestOf({ snapshots: all, segments: await this.segments(generation, options), isWhole: true });
   }
 
   /** Delete a generation with all its objects. */
@@ -86,4 +131,29 @@ export class ReplicaClient {
     for await (const object of this.store.list(generationPrefix(generation), options)) keys.push(object.key);
     await this.store.delete(keys, options);
   }
+}
+
+function snapshotAt(object: ObjectInfo, generation: string): SnapshotInfo | undefined {
+  const prefix = snapshotsPrefix(generation);
+  const index = object.key.startsWith(prefix)
+    ? parseSnapshotName(object.key.slice(prefix.length))
+    : undefined;
+  return index === undefined ? undefined : { ...object, generation, index };
+}
+
+function segmentAt(object: ObjectInfo, generation: string): SegmentInfo | undefined {
+  const prefix = segmentsPrefix(generation);
+  const at = object.key.startsWith(prefix) ? parseSegmentName(object.key.slice(prefix.length)) : undefined;
+  return at === undefined ? undefined : { ...object, generation, ...at };
+}
+
+function newestOf(
+  { snapshots, segments, isWhole }: {
+    snapshots: readonly SnapshotInfo[];
+    segments: readonly SegmentInfo[];
+    isWhole: boolean;
+  },
+): NewestObjects {
+  const snapshot = snapshots.toSorted((left, right) => left.index - right.index).at(-1);
+  return { snapshot, segments: segments.toSorted(comparePositions), isWhole };
 }

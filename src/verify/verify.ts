@@ -3,7 +3,7 @@ import { NoBackupsError } from "../errors.ts";
 import { type Inventory, listGeneration } from "../restore/inventory.ts";
 import { momentsOf } from "../restore/moments.ts";
 import { type Files, systemFiles } from "../runtime/files.ts";
-import { join, temporaryFolderPath } from "../runtime/paths.ts";
+import { makeTemporaryFolder } from "../runtime/temporary_folder.ts";
 import type { ReplicaClient } from "../storage/replica_client.ts";
 import { ListingChangedError, verifyGeneration } from "./generation.ts";
 import { findLeftovers } from "./leftovers.ts";
@@ -88,7 +88,9 @@ async function verifyOne(
   const { isDeep, parallelism = 8, files = systemFiles, signal } = options;
   let listed: Inventory | undefined = inventory;
   for (let tries = 1; listed !== undefined; tries++) {
-    await using folder = isDeep === true ? await makeFolder(options.temporaryPath, files) : undefined;
+    await using folder = isDeep === true
+      ? await makeTemporaryFolder(files, { purpose: "verify", parent: options.temporaryPath })
+      : undefined;
     const deep = folder && { folderPath: folder.path, files };
     try {
       return await verifyGeneration(client, { inventory: listed, deep, parallelism, onBytes, signal });
@@ -98,16 +100,6 @@ async function verifyOne(
     }
   }
   return undefined;
-}
-
-/** A folder that nobody else may look into. */
-async function makeFolder(
-  parent: string = temporaryFolderPath(),
-  files: Files,
-): Promise<AsyncDisposable & { readonly path: string }> {
-  const path = join(parent, `walbrook-verify-${crypto.randomUUID()}`);
-  await files.makeFolder(path, { mode: 0o700 });
-  return { path, [Symbol.asyncDispose]: () => files.removeTree(path) };
 }
 
 function progressOf(

@@ -1,4 +1,5 @@
 /** Checks the bytes of a WAL, or of a part of it, as they come by in chunks of any size. */
+import type { Checksum } from "./checksum.ts";
 import { chainOf, scanFrames, type ScanStop, type WalChain } from "./frames.ts";
 import { parseWalHeader } from "./header.ts";
 import { frameSize, WAL_HEADER_SIZE } from "../position.ts";
@@ -29,6 +30,11 @@ export class FrameChecker {
   /** Bytes of a page; `undefined` before the header has come by. */
   get pageSize(): number | undefined {
     return this.#chain?.pageSize;
+  }
+
+  /** That of the last frame so far, or of the header; `undefined` before it has come by. */
+  get checksum(): Checksum | undefined {
+    return this.#chain?.checksum;
   }
 
   /**

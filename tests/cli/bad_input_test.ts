@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -356,7 +357,7 @@ for (const name of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-test("walbrook replicate ends with 1 and one line when the last commits can't be sent; a second signal ends at once", async () => {
+test("walbrook replicate ends with 1 and says why when the last commits can't be sent; a second signal ends at once", async () => {
   using ground = new Ground();
   const application = ground.open();
   await using walbrook = Walbrook.start("replicate", ground.database, ground.replica);
@@ -373,6 +374,9 @@ test("walbrook replicate ends with 1 and one line when the last commits can't be
   const last = complaints(ending).at(-1)!;
   assert.match(last, /failed to run .*app\.db: the last commits are not in file: .* is not a folder/);
   assert.equal(walbrook.lines("failed to run").length, 1);
+  const [closing, ...others] = walbrook.lines("error closing db");
+  assert.match(closing!, /error closing db db=\S+app\.db error=.*is not a folder/);
+  assert.equal(others.length, 0);
   assert.ok(performance.now() - startedAt < 10_000, "container runtimes kill after ten seconds");
 
   await using second = Walbrook.start("replicate", ground.database, ground.replica);
@@ -405,7 +409,36 @@ async function replicated(): Promise<Ground> {
   return ground;
 }
 
+/** A copy of the replica in which the first object of this kind is changed. */
+function damagedReplica(ground: Ground, ending: string, change: (bytes: Uint8Array) => Uint8Array): string {
+  const replica = ground.path(`damaged-${crypto.randomUUID()}`);
+  cpSync(ground.replica, replica, { recursive: true });
+  const name = readdirSync(replica, { recursive: true }).map(String).sort()
+    .find((path) => path.endsWith(ending))!;
+  const path = join(replica, name);
+  writeFileSync(path, change(new Uint8Array(readFileSync(path))));
+  return replica;
+}
+
 const RESTORE_REFUSALS: readonly Refusal[] = [
+  {
+    name: "a snapshot that is cut short",
+    prepare: (ground) => [
+      "-o",
+      ground.path("out.db"),
+      damagedReplica(ground, ".snapshot.lz4", (bytes) => bytes.subarray(0, bytes.length - 9)),
+    ],
+    pattern: /^walbrook restore: .*generations\/[0-9a-f]{16}\/snapshots\/[0-9a-f]{8}\.snapshot\.lz4/,
+  },
+  {
+    name: "a segment with one changed bit",
+    prepare: (ground) => [
+      "-o",
+      ground.path("out.db"),
+      damagedReplica(ground, ".wal.lz4", (bytes) => bytes.with(bytes.length - 30, bytes.at(-30)! ^ 1)),
+    ],
+    pattern: /^walbrook restore: .*generations\/[0-9a-f]{16}\/wal\/[0-9a-f]{8}_[0-9a-f]{8}\.wal\.lz4/,
+  },
   {
     name: "an output that exists",
     prepare: ({ database, replica }) => ["-o", database, replica],
@@ -451,8 +484,9 @@ const RESTORE_REFUSALS: readonly Refusal[] = [
 for (const { name, prepare, pattern } of RESTORE_REFUSALS) {
   test(`walbrook restore refuses ${name}`, async () => {
     const ground = await replicatedGround();
+    const args = prepare(ground);
     const before = ground.names();
-    await assertRefused(["restore", ...prepare(ground)], pattern);
+    await assertRefused(["restore", ...args], pattern);
     assert.deepEqual(ground.names(), before);
   });
 }

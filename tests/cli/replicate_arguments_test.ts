@@ -3,10 +3,17 @@ import assert from "node:assert/strict";
 import { parseReplicateArguments } from "../../src/cli/replicate.ts";
 import { UsageError } from "../../src/errors.ts";
 
+const NOTHING_ASKED = {
+  configPath: undefined,
+  isExpanding: true,
+  exec: undefined,
+  restoresMissing: false,
+  isOnce: false,
+};
+
 test("parseReplicateArguments() numbers replicas of one type", () => {
   assert.deepEqual(parseReplicateArguments(["app.db", "/a", "file:///b", "../c"]), {
-    configPath: undefined,
-    isExpanding: true,
+    ...NOTHING_ASKED,
     database: {
       path: "app.db",
       replicas: [
@@ -19,11 +26,18 @@ test("parseReplicateArguments() numbers replicas of one type", () => {
 });
 
 test("parseReplicateArguments() without arguments asks for the configuration file", () => {
-  assert.deepEqual(parseReplicateArguments([]), { configPath: undefined, isExpanding: true });
+  assert.deepEqual(parseReplicateArguments([]), NOTHING_ASKED);
   assert.deepEqual(parseReplicateArguments(["-config", "c.yml", "-no-expand-env"]), {
+    ...NOTHING_ASKED,
     configPath: "c.yml",
     isExpanding: false,
   });
+});
+
+test("parseReplicateArguments() takes a program; an empty one is none", () => {
+  const { exec, restoresMissing } = parseReplicateArguments(["-exec", "a b", "-restore-if-db-not-exists"]);
+  assert.deepEqual([exec, restoresMissing], ["a b", true]);
+  assert.deepEqual(parseReplicateArguments(["-exec", ""]), NOTHING_ASKED);
 });
 
 test("parseReplicateArguments() refuses what can't be done", () => {
@@ -31,11 +45,11 @@ test("parseReplicateArguments() refuses what can't be done", () => {
     [["", "/b"], "database path required"],
     [["/data/app.db"], "must specify at least one replica URL for /data/app.db"],
     [["-config", "c.yml", "app.db", "/b"], "cannot specify a replica URL and the -config flag"],
-    [["-exec", "sh", "app.db", "/b"], "-exec: not supported yet: start the program by itself"],
     [
       ["app.db", "gs://b/app"],
       'unknown replica type "gs" in gs://b/app; this version replicates to a folder and to S3: give a path, a file:// or an s3:// URL',
     ],
+    [["-once", "-exec", "a"], "cannot specify -once & -exec"],
     [["-x"], "flag provided but not defined: -x"],
   ];
   for (const [args, message] of cases) {

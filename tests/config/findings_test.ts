@@ -101,6 +101,7 @@ test("parseConfiguration() refuses impossible databases", () => {
     ["dbs: [{path: ~}]", "1:7: database path required"],
     ["dbs:\n- path: ''", "2:9: database path required"],
     ["dbs: [{path: /a, replicas: [~]}]", "1:29: replicas: entry 1 is empty: fill it in or remove its dash"],
+    ["health-max-stall: 0", "1:19: health-max-stall must be more than 0: 5m is the usual"],
     ["dbs: [{path: /a, monitor-interval: 0}]", "1:36: monitor-interval must be more than 0: 1s is the usual"],
     [
       "dbs: [{path: /a, min-checkpoint-page-count: 0}]",

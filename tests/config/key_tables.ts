@@ -46,7 +46,7 @@ function keyTable(section: Section): string {
 }
 
 function defaultOf({ default: standard, defaultText, kind }: KeyFact): string {
-  if (standard === undefined) return defaultText ?? "none";
+  if (standard === undefined || defaultText !== undefined) return defaultText ?? "none";
   if (kind !== "duration" || typeof standard !== "number") return `\`${standard}\``;
   const text = formatGoDuration(standard).replace(/(?<=[a-z])0s$/, "").replace(/(?<=[a-z])0m$/, "");
   return `\`${standard === 0 ? "0" : text}\``;

@@ -26,6 +26,7 @@ test("parseConfiguration() fills in every default", () => {
     strict: false,
     addr: undefined,
     exec: undefined,
+    health: { maxStallMs: 300_000, maxLagMs: 0 },
     logging: { level: "info", type: "text", stderr: false },
     databases: [{
       path: "/a",
@@ -35,6 +36,7 @@ test("parseConfiguration() fills in every default", () => {
       busyTimeoutMs: 1_000,
       minCheckpointPageCount: 1_000,
       maxCheckpointPageCount: 10_000,
+      maxShadowSize: 10 * 2 ** 30,
       truncatePageCount: 500_000,
       at: { line: 1, column: 7 },
       replicas: [{

@@ -175,6 +175,7 @@ test("chooseCheckpoint() is polite first, then firm, and never busy for nothing"
     triedFrameCount: 0,
     triedBackfilledCount: 0,
     sinceLastTryMs: 0,
+    quietMs: 0,
     limits: CHECKPOINT_DEFAULTS,
   };
   const never = { minPages: 1000, maxPages: 0, truncatePages: 0, intervalMs: 0 };
@@ -205,6 +206,23 @@ test("chooseCheckpoint() is polite first, then firm, and never busy for nothing"
     ["one frame, before the interval", { frameCount: 1, sinceLastTryMs: 59_999 }, "none"],
     ["one frame, after the interval", { frameCount: 1, sinceLastTryMs: 60_000 }, "polite"],
     ["without an interval", { frameCount: 1, sinceLastTryMs: 1e9, limits: never }, "none"],
+    ["one frame, quiet for a while", { frameCount: 1, quietMs: 4000 }, "polite"],
+    ["one frame, quiet for less", { frameCount: 1, quietMs: 3999 }, "none"],
+    ["quiet, tried in vain already", { frameCount: 1, triedFrameCount: 1, quietMs: 1e9 }, "none"],
+    ["quiet, tried in vain, after the interval", {
+      frameCount: 1,
+      triedFrameCount: 1,
+      quietMs: 1e9,
+      sinceLastTryMs: 60_000,
+    }, "polite"],
+    ["quiet, as many frames in the next WAL", {
+      frameCount: 1,
+      triedFrameCount: 1,
+      triedBackfilledCount: 1,
+      quietMs: 4000,
+    }, "polite"],
+    ["quiet, all backfilled", { frameCount: 1, backfilledCount: 1, quietMs: 1e9 }, "none"],
+    ["quiet, without an interval", { frameCount: 1, quietMs: 1e9, limits: never }, "none"],
     ["too many frames", { frameCount: 10_000, triedFrameCount: 9500 }, "barrier"],
     ["just tried with a barrier", { frameCount: 10_100, triedFrameCount: 10_000 }, "none"],
     ["grown since the barrier", { frameCount: 11_000, triedFrameCount: 10_000 }, "barrier"],

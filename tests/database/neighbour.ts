@@ -48,6 +48,11 @@ export class Neighbour implements AsyncDisposable {
     return (await this.#call({ do: "sql", sql, name })).rows!;
   }
 
+  /** Run one statement so many times, each in a transaction of its own, as fast as it goes. */
+  async repeat(sql: string, { count, name = "main" }: { count: number; name?: string }): Promise<void> {
+    await this.#call({ do: "repeat", sql, count, name });
+  }
+
   async checkpoint(mode: string, name = "main"): Promise<NeighbourCheckpoint> {
     const { rows, ms } = await this.#call({ do: "sql", sql: `PRAGMA wal_checkpoint(${mode})`, name });
     const [busy, frameCount, backfilledCount] = rows![0]!.map(Number);

@@ -47,7 +47,7 @@ export function rebuild(
   const position = database.position && { ...database.position, ...end };
   if (position?.generation !== snapshot.generation) throw new Error("the generation is another one by now");
   const { pageSize } = snapshot;
-  let bytes: Uint8Array = snapshot.bytes.slice();
+  const pages = new Pages(snapshot.bytes);
   let frameCount = 0;
   let commitCount = 0;
   const salts: (readonly [number, number])[] = [];
@@ -67,26 +67,42 @@ export function rebuild(
     }
     frameCount += scan.frameCount;
     commitCount += scan.commitCount;
-    bytes = applyFrames(bytes, { frames, pageSize });
+    pages.apply(frames, { pageSize });
   }
+  const { bytes } = pages;
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   return { bytes, sha256, indexCount: salts.length, frameCount, commitCount, salts };
 }
 
-function applyFrames(
-  database: Uint8Array,
-  { frames, pageSize }: { frames: Uint8Array; pageSize: number },
-): Uint8Array {
-  const view = viewOf(frames);
-  const size = frameSize(pageSize);
-  let bytes = database;
-  let pageCount = 0;
-  for (let at = 0; at < frames.length; at += size) {
-    const frame = frameHeaderAt(view, at);
-    const end = frame.pageNumber * pageSize;
-    if (end > bytes.length) bytes = concatBytes([bytes, new Uint8Array(end * 2 - bytes.length)]);
-    bytes.set(frames.subarray(at + 24, at + size), end - pageSize);
-    if (frame.pageCount !== 0) pageCount = frame.pageCount;
+/** Grows by doubling and is cut only at the end: copying the database for each index takes minutes. */
+class Pages {
+  #room: Uint8Array;
+  #length: number;
+
+  constructor(bytes: Uint8Array) {
+    this.#room = bytes.slice();
+    this.#length = bytes.length;
   }
-  return pageCount === 0 ? bytes : bytes.slice(0, pageCount * pageSize);
+
+  get bytes(): Uint8Array {
+    return this.#room.subarray(0, this.#length);
+  }
+
+  apply(frames: Uint8Array, { pageSize }: { pageSize: number }): void {
+    const view = viewOf(frames);
+    const size = frameSize(pageSize);
+    let written = this.#length;
+    for (let at = 0; at < frames.length; at += size) {
+      const frame = frameHeaderAt(view, at);
+      const end = frame.pageNumber * pageSize;
+      written = Math.max(written, end);
+      if (end > this.#room.length) {
+        this.#room = concatBytes([this.#room, new Uint8Array(end * 2 - this.#room.length)]);
+      }
+      this.#room.set(frames.subarray(at + 24, at + size), end - pageSize);
+      if (frame.pageCount !== 0) this.#length = frame.pageCount * pageSize;
+    }
+    // As a checkpoint truncates: what grows again later grows with zeros.
+    this.#room.fill(0, this.#length, Math.max(written, this.#length));
+  }
 }

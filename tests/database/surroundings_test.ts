@@ -22,7 +22,11 @@ import { assertNothingLost, keepSnapshot, Stage, until } from "./stage.ts";
 import { Neighbour } from "./neighbour.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
 import { failFiles, type FailRule } from "../doubles/failing_files.ts";
+import { SkippingClock } from "../doubles/moved_clock.ts";
 import { currentRuntime } from "../figures.ts";
+
+/** What surrounds a quiet database is looked at this often. */
+const LOOK_AROUND_MS = 5000;
 
 async function startError(stage: Stage, options = {}): Promise<string> {
   const database = stage.database(options);
@@ -152,6 +156,7 @@ test("LiveDatabase says so and waits while an application keeps everybody out", 
   assert.deepEqual(database.state, {
     kind: "waiting",
     reason: "the database is locked: its application keeps everybody else out",
+    isNew: false,
   });
   await neighbour.sql("INSERT INTO t (x) VALUES (2)");
   await neighbour.closeConnection();
@@ -184,9 +189,11 @@ test("LiveDatabase stops loudly when the -wal is deleted, and takes the database
   stage.closeApplication();
   const neighbour = new Neighbour(stage.path);
   await neighbour.sql("INSERT INTO t (x) VALUES (1)");
-  const database = await stage.follow();
+  const clock = new SkippingClock();
+  const database = await stage.follow({ clock });
   const { generation } = database.position!;
   rmSync(`${stage.path}-wal`);
+  clock.skip(LOOK_AROUND_MS);
   await until(() => database.state.kind === "waiting", { what: "the loss is seen" });
   await neighbour.sql("INSERT INTO t (x) VALUES (2)");
   await until(() => /restart that program/.test(JSON.stringify(database.state)), {
@@ -206,10 +213,12 @@ test("LiveDatabase stops loudly when the -wal is deleted, and takes the database
 test("LiveDatabase waits when the database is deleted and takes up the next one with a new generation", async () => {
   await using stage = new Stage();
   stage.insert();
-  const database = await stage.follow();
+  const clock = new SkippingClock();
+  const database = await stage.follow({ clock });
   const { generation } = database.position!;
   stage.closeApplication();
   for (const end of ["", "-wal", "-shm"]) rmSync(stage.path + end, { force: true });
+  clock.skip(LOOK_AROUND_MS);
   await until(() => database.state.kind === "waiting", { what: "the loss is seen" });
   stage.insert();
   await until(() => database.state.kind === "live", { what: "the next one is taken up" });
@@ -219,13 +228,15 @@ test("LiveDatabase waits when the database is deleted and takes up the next one 
 test("LiveDatabase takes up a database that replaces the one it follows, with a new generation", async () => {
   await using stage = new Stage();
   stage.insert();
-  const database = await stage.follow();
+  const clock = new SkippingClock();
+  const database = await stage.follow({ clock });
   const { generation } = database.position!;
   stage.closeApplication();
   const other = `${stage.folder}/other.db`;
   new DatabaseSync(other).exec("CREATE TABLE other (x)");
   for (const end of ["-wal", "-shm"]) rmSync(stage.path + end, { force: true });
   renameSync(other, stage.path);
+  clock.skip(LOOK_AROUND_MS);
   await until(() => database.position !== undefined && database.position.generation !== generation, {
     what: "a new generation",
   });
@@ -237,9 +248,11 @@ test("LiveDatabase takes up a database that replaces the one it follows, with a 
 test("LiveDatabase begins a generation when the meta directory is deleted under it, with a lock again", async () => {
   await using stage = new Stage();
   stage.insert();
-  const database = await stage.follow();
+  const clock = new SkippingClock();
+  const database = await stage.follow({ clock });
   const { generation } = database.position!;
   rmSync(database.meta.path, { recursive: true });
+  clock.skip(LOOK_AROUND_MS);
   await until(() => database.position !== undefined && database.position.generation !== generation, {
     what: "a new generation",
   });
@@ -252,7 +265,8 @@ test("LiveDatabase begins a generation when the meta directory is deleted under 
 test("LiveDatabase names Litestream when it starts on the same database, and stops", async () => {
   await using stage = new Stage();
   stage.insert();
-  const database = await stage.follow();
+  const clock = new SkippingClock();
+  const database = await stage.follow({ clock });
   const binary = fileURLToPath(
     new URL("../../node_modules/@flydotio/litestream-linux-x64/litestream", import.meta.url),
   );
@@ -262,6 +276,7 @@ test("LiveDatabase names Litestream when it starts on the same database, and sto
   try {
     await until(() => {
       stage.insert();
+      clock.skip(1000);
       return database.state.kind === "stopped";
     }, { what: "the other program is seen", limitMs: 20_000 });
     assert.match(
@@ -433,4 +448,25 @@ test("LiveDatabase keeps a killed writer's unpublished frames out and goes on (S
   assert.equal((await neighbour.sql("PRAGMA integrity_check"))[0]![0], "ok");
   assert.deepEqual(stage.logged("warn"), []);
   assert.equal(readFileSync(`${database.meta.path}/generation`, "utf8").trim(), snapshot.generation);
+});
+
+test("LiveDatabase tries for the write lock as long as the busy timeout says", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  const neighbour = new DatabaseSync(stage.path);
+  try {
+    neighbour.exec("BEGIN IMMEDIATE");
+    {
+      await using impatient = await stage.follow({ busyTimeoutMs: 0 });
+      assert.equal(await impatient.quiesce(() => "held"), undefined);
+    }
+    const patient = await stage.follow({ busyTimeoutMs: 60_000 });
+    const held = patient.quiesce(() => "held");
+    // Longer than a hundred tries: nothing but the lock's end may end it.
+    await Promise.race([held, new Promise((resolve) => setTimeout(resolve, 150))]);
+    neighbour.exec("ROLLBACK");
+    assert.equal(await held, "held");
+  } finally {
+    neighbour.close();
+  }
 });

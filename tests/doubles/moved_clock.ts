@@ -14,6 +14,26 @@ export class OffsetClock implements Clock {
   }
 }
 
+/** The machine's clock, and forward in leaps when told: for what is looked at rarely. Timers keep their time. */
+export class SkippingClock implements Clock {
+  #skippedMs = 0;
+  readonly after = systemClock.after;
+  readonly every = systemClock.every;
+
+  now(): number {
+    return systemClock.now() + this.#skippedMs;
+  }
+
+  monotonicMs(): number {
+    return systemClock.monotonicMs() + this.#skippedMs;
+  }
+
+  /** Leap. */
+  skip(ms: number): void {
+    this.#skippedMs += ms;
+  }
+}
+
 /** Time that passes only when told. */
 export class StoppedClock implements Clock {
   #now: number;

@@ -171,6 +171,7 @@ export class Bench implements AsyncDisposable {
         syncIntervalMs,
         segmentBytes,
         backoff,
+        clock,
         ...more,
       })),
     });

@@ -69,6 +69,12 @@ class AgedBench extends Bench {
       .filter((body) => body !== "row");
   }
 
+  /** Leave nothing from which the generation could be gone on with. */
+  forgetGeneration(): void {
+    rmSync(join(this.folder, ".app.db-litestream"), { recursive: true });
+    this.application!.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  }
+
   /** A history with snapshots of these ages. */
   async history(...hours: number[]): Promise<void> {
     for (const [nth, age] of hours.entries()) {
@@ -142,7 +148,7 @@ test("Retainer deletes an old generation that no moment needs, the current one n
   await bench.history(60);
   const old = bench.generation;
   await bench.stop();
-  rmSync(join(bench.folder, ".app.db-litestream"), { recursive: true });
+  bench.forgetGeneration();
   await bench.ago(30, async () => {
     await bench.begin();
     bench.insert("in the new one");
@@ -164,7 +170,7 @@ test("Retainer keeps an old generation while a moment within retention needs it 
     await bench.current();
   });
   await bench.stop();
-  rmSync(join(bench.folder, ".app.db-litestream"), { recursive: true });
+  bench.forgetGeneration();
   await bench.ago(10, () => bench.begin());
   await bench.retainer.check(NEVER);
   assert.ok(bench.store.of("listFolders").length > 0);
@@ -257,6 +263,7 @@ test("Retainer logs a failure and goes on at the next interval", async () => {
   await using bench = new Bench({ limits });
   await bench.run({ duties: { clock, retention: { retentionMs: 24 * HOUR_MS, checkIntervalMs: HOUR_MS } } });
   await bench.current();
+  bench.store.calls.length = 0;
   bench.store.rules.push({ method: "listFolders" });
   await clock.advance(HOUR_MS);
   await until(() => bench.logged("retainer error") === 1, "the error");

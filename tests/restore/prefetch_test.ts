@@ -11,6 +11,7 @@ import { FileStore } from "../../src/storage/file_store.ts";
 import type { ObjectInfo } from "../../src/storage/object_store.ts";
 import { buildReplica, fileHash } from "../builders/replica_builder.ts";
 import { ReplicaClient } from "../../src/storage/replica_client.ts";
+import { CountingStore } from "../doubles/counting_store.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 import { failFiles } from "../doubles/failing_files.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
@@ -63,6 +64,30 @@ class BusyStore extends FileStore {
     });
   }
 }
+
+/** The same behind a network. */
+class FarStore extends CountingStore {
+  override get type(): string {
+    return "s3";
+  }
+}
+
+test("Prefetcher asks a store that is far away for eight times as many small objects at once, not for more bytes", async () => {
+  using folder = temporaryFolder();
+  const busy = new BusyStore({ root: folder.path });
+  const small: ObjectInfo[] = [];
+  const large: ObjectInfo[] = [];
+  for (let nth = 0; nth < 60; nth++) small.push(await busy.put(`small/${nth}`, bytesOf(64 * 1024)));
+  for (let nth = 0; nth < 6; nth++) large.push(await busy.put(`large/${nth}`, bytesOf(64 * 1024 + 1)));
+  for (const [objects, parallelism, most] of [[small, 1, 1], [small, 2, 16], [large, 2, 2]] as const) {
+    busy.most = 0;
+    await using source = new Prefetcher(new ReplicaClient(new FarStore(busy)), objects, { parallelism });
+    for (const object of objects) {
+      assert.deepEqual((await source.next(object)).whole, bytesOf(object.size));
+    }
+    assert.equal(busy.most, most);
+  }
+});
 
 test("Prefetcher gives objects of every size in order, with no more requests at once than asked for", async () => {
   using folder = temporaryFolder();

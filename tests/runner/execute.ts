@@ -21,6 +21,8 @@ export interface TimedRun extends RuntimeRun {
 export interface RunOptions {
   /** The folder of the repository. */
   readonly root: string;
+  /** Of this run, for its report. */
+  readonly name: string;
   /** Relative to `root`. */
   readonly files: readonly string[];
   /** The runner and all that it started are killed after this time. */
@@ -42,7 +44,7 @@ function commandOf(runtime: RuntimeName, { files, report }: { files: readonly st
 
 /** Run `files` on `runtime`, with its output going to ours as it comes. */
 export async function runTests(runtime: RuntimeName, options: RunOptions): Promise<TimedRun> {
-  const report = `.cache/report-${runtime}.xml`;
+  const report = `.cache/report-${runtime}-${options.name.replaceAll(" ", "-")}.xml`;
   const reportPath = `${options.root}/${report}`;
   // A runner that breaks off writes nothing: the report of the run before must not speak for it.
   rmSync(reportPath, { force: true });
@@ -59,6 +61,18 @@ function readReport(path: string): RuntimeRun["results"] {
   } catch {
     return undefined;
   }
+}
+
+/** One runtime's runs of several stages as one. */
+export function joinRuns(runs: readonly TimedRun[]): TimedRun {
+  const hasAllReports = runs.every(({ results }) => results !== undefined);
+  return {
+    runtime: runs[0]!.runtime,
+    results: hasAllReports ? runs.flatMap(({ results }) => results ?? []) : undefined,
+    exitCode: runs.find(({ exitCode }) => exitCode !== 0)?.exitCode ?? 0,
+    remark: runs.map(({ remark }) => remark).filter((remark) => remark !== "").join(", "),
+    elapsedMs: runs.reduce((sum, { elapsedMs }) => sum + elapsedMs, 0),
+  };
 }
 
 /** In a process group of its own, so that what hangs further down ends with it. */

@@ -13,6 +13,7 @@ const PROGRAMS: readonly Program[] = [
   { debianPackage: "lz4", probe: ["lz4", "--version"] },
   { debianPackage: "sqlite3", probe: ["sqlite3", "--version"] },
   { debianPackage: "openssl", probe: ["openssl", "version"] },
+  { debianPackage: "prometheus", probe: ["promtool", "--version"] },
   { debianPackage: "python3", probe: ["python3", "-c", "import sqlite3"] },
   { debianPackage: "curl", probe: ["curl", "--version"] },
   { debianPackage: "wget", probe: ["wget", "--version"] },

@@ -2,7 +2,8 @@
  * Servers that somebody else wrote, for the tests of stores: installed by name at pinned versions into
  * `.cache/bin`, where they stay. Needs `go`; about five minutes and 3 GB of Go's own caches when cold.
  */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import process from "node:process";
@@ -51,7 +52,7 @@ export function serverProgram(name: ServerName): string {
  * @param options.full also those for the long runs
  * @throws {Error} one line when `go` is missing or an installation fails
  */
-export function ensureServers({ full = false }: { full?: boolean } = {}): void {
+export async function ensureServers({ full = false }: { full?: boolean } = {}): Promise<void> {
   const missing = (Object.keys(MODULES) as ServerName[])
     .filter((name) => (full || !MODULES[name].isExtra) && !existsSync(pathOf(name)));
   if (missing.length === 0) return;
@@ -59,24 +60,25 @@ export function ensureServers({ full = false }: { full?: boolean } = {}): void {
     throw new Error(`tests need ${missing.join(", ")}, which "go install" makes: install Go 1.24 or later`);
   }
   mkdirSync(binFolder, { recursive: true });
-  for (const name of missing) install(name);
+  for (const name of missing) await install(name);
 }
 
-function install(name: ServerName): void {
+async function install(name: ServerName): Promise<void> {
   const { module, program } = MODULES[name];
   console.log(`installing ${module}`);
   // Beside its final place, so that the rename is one step: an interrupted run leaves nothing that looks whole.
   const folder = mkdtempSync(`${binFolder}/.install-`);
   try {
-    const { status, error } = spawnSync("nice", ["-n", "10", "go", "install", module], {
+    const child = spawn("nice", ["-n", "10", "go", "install", module], {
       stdio: "inherit",
       env: { ...process.env, GOBIN: folder },
     });
-    if (status !== 0) throw new Error(`cannot install ${module}: ${error?.message ?? "go install failed"}`);
+    const [code] = await once(child, "close");
+    if (code !== 0) throw new Error(`cannot install ${module}: go install failed`);
     renameSync(`${folder}/${program}`, pathOf(name));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-if (import.meta.main) ensureServers({ full: process.argv.includes("--full") });
+if (import.meta.main) await ensureServers({ full: process.argv.includes("--full") });

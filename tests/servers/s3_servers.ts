@@ -19,6 +19,8 @@ export interface S3Server {
   readonly port: number;
   readonly bucket: string;
   readonly credentials: CredentialsProvider;
+  /** Where the server keeps the bucket: MinIO has a folder of an object's name for each, which comes when it is whole. */
+  readonly bucketPath: string;
   stop(): Promise<void>;
 }
 
@@ -68,7 +70,7 @@ export async function startMinio({ tls }: { tls?: ServerCertificate } = {}): Pro
     readyPath: "/minio/health/ready",
     isTls: tls !== undefined,
   });
-  return await withBucket("MinIO", { server, tls, folder, version: versionOf(program) });
+  return await withBucket("MinIO", { server, tls, folder, dataPath, version: versionOf(program) });
 }
 
 /** versitygw on a plain folder, written by others in another way. */
@@ -90,7 +92,7 @@ export async function startVersitygw({ tls }: { tls?: ServerCertificate } = {}):
     readyPath: "/health",
     isTls: tls !== undefined,
   });
-  return await withBucket("versitygw", { server, tls, folder, version: versionOf(program) });
+  return await withBucket("versitygw", { server, tls, folder, dataPath: root, version: versionOf(program) });
 }
 
 /** What a program of `go install` was made from; of versitygw its own `--version` says only "git". */
@@ -101,10 +103,11 @@ function versionOf(program: string): string {
 
 async function withBucket(
   name: string,
-  { server, tls, folder, version }: {
+  { server, tls, folder, dataPath, version }: {
     server: RunningServer;
     tls: ServerCertificate | undefined;
     folder: Disposable;
+    dataPath: string;
     version: string;
   },
 ): Promise<S3Server> {
@@ -121,13 +124,21 @@ async function withBucket(
       credentials: TEST_KEYS,
       region: "us-east-1",
     });
-    const { status, body } = await http.send({ method: "PUT", url, headers });
-    await body?.cancel();
+    let status = 503;
+    // On a busy machine MinIO says that it is ready some moments before it is.
+    for (let tries = 0; status === 503 && tries < 50; tries++) {
+      if (tries > 0) await new Promise((resolve) => setTimeout(resolve, 200));
+      const answer = await http.send({ method: "PUT", url, headers });
+      await answer.body?.cancel();
+      status = answer.status;
+    }
     if (status !== 200) throw new Error(`${name} makes no bucket: status ${status}`);
   } catch (error) {
     await stop();
     throw error;
   }
   const credentials = fixedCredentials(TEST_KEYS);
-  return { name, version, endpoint, port: server.port, bucket: TEST_BUCKET, credentials, stop };
+  const { port } = server;
+  const bucketPath = join(dataPath, TEST_BUCKET);
+  return { name, version, endpoint, port, bucket: TEST_BUCKET, credentials, bucketPath, stop };
 }

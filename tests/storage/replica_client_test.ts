@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { readAll, streamOf } from "../../src/bytes.ts";
 import { NotFoundError } from "../../src/errors.ts";
+import { CountingStore } from "../doubles/counting_store.ts";
 import { FileStore } from "../../src/storage/file_store.ts";
+import type { ListOptions, ObjectInfo } from "../../src/storage/object_store.ts";
 import { segmentKey, snapshotKey } from "../../src/storage/keys.ts";
 import { ReplicaClient } from "../../src/storage/replica_client.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
@@ -120,4 +122,47 @@ test("ReplicaClient is named after its store's type unless told otherwise", () =
   const store = new FileStore({ root: "/backup" });
   assert.equal(new ReplicaClient(store).name, "file");
   assert.equal(new ReplicaClient(store, "second").name, "second");
+});
+
+/** Remembers how each listing was asked for, and lists by name as most servers do, or the other way round. */
+class ListingStore extends CountingStore {
+  readonly afters: (string | undefined)[] = [];
+  isReversed = false;
+
+  override async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ObjectInfo> {
+    this.afters.push(options.after);
+    const objects: ObjectInfo[] = [];
+    for await (const object of super.list(prefix, options)) objects.push(object);
+    objects.sort((left, right) => left.key < right.key ? -1 : 1);
+    if (this.isReversed) objects.reverse();
+    yield* objects.filter(({ key }) => key > (options.after ?? ""));
+  }
+}
+
+test("ReplicaClient.newest() takes one listing of a short history and two of a long one", async () => {
+  using folder = temporaryFolder();
+  const store = new ListingStore(new FileStore({ root: folder.path }));
+  const client = new ReplicaClient(store);
+  const look = async (fromIndex: number) => {
+    store.afters.length = 0;
+    const { snapshot, segments } = await client.newest(A, { fromIndex });
+    const segment = segments.at(-1);
+    return [snapshot?.index, segment?.index, segment?.offset, store.afters.length];
+  };
+  assert.deepEqual(await look(0), [undefined, undefined, undefined, 1]);
+  await fill(client, [3, 5].map((index) => snapshotKey({ generation: A, index })));
+  await fill(client, [segmentKey({ generation: A, index: 5, offset: 32 }), `generations/${A}/wal/x`]);
+  assert.deepEqual(await look(7), [5, 5, 32, 1]);
+  const folderPath = join(folder.path, "generations", A, "wal");
+  for (let index = 6; index < 1006; index++) {
+    fs.writeFileSync(
+      join(folderPath, segmentKey({ generation: A, index, offset: 0 }).split("/").at(-1)!),
+      "",
+    );
+  }
+  assert.deepEqual(await look(1005), [5, 1005, 0, 2]);
+  assert.equal(store.afters[1], `generations/${A}/wal/000003ed`);
+  assert.deepEqual(await look(2000), [5, 1005, 0, 3], "a replica that is farther behind than was hoped");
+  store.isReversed = true;
+  assert.deepEqual(await look(1005), [5, 1005, 0, 3], "a store that lists in another order");
 });

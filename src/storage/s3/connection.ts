@@ -2,14 +2,14 @@ import { sleep } from "../../async.ts";
 import { describeError } from "../../errors.ts";
 import type { Logger } from "../../logger.ts";
 import type { HttpClient } from "../../runtime/http.ts";
-import { isNetworkError } from "../../runtime/http_failure.ts";
+import { type HttpFailureKind, isNetworkError } from "../../runtime/http_failure.ts";
 import type { BucketAddress } from "./address.ts";
 import { type ErrorDocument, parseErrorDocument } from "./answers.ts";
 import type { Credentials, CredentialsProvider } from "./credentials/credentials.ts";
 import { Exchange } from "./exchange.ts";
 import { type Reaction, reactTo, reactToNetwork, readRefusal, type RefusedRequest } from "./failure.ts";
 import { StallError } from "./http_body.ts";
-import { answerError, networkError, refusalError, type RequestSubject } from "./messages.ts";
+import { answerError, AWAY_KINDS, networkError, refusalError, type RequestSubject } from "./messages.ts";
 import { type RetryPolicy, waitBefore } from "./retry.ts";
 import { RequestSigner } from "./signing.ts";
 
@@ -73,6 +73,9 @@ export interface ConnectionOptions {
 
 type Outcome<T> = { readonly result: T } | { readonly refused: RefusedRequest } | { readonly error: unknown };
 
+/** The longest wait for a server that isn't there. */
+const AWAY_WAIT_MS = 500;
+
 /** What was done already for one request, so that it isn't done twice. */
 interface Detours {
   location?: string;
@@ -113,7 +116,8 @@ export class S3Connection {
       if (reaction.act !== "retry" || tries >= this.#options.retry.tries) {
         throw this.#failure(request, outcome, { isTransient: reaction.act === "retry", tries });
       }
-      const waitMs = waitBefore(tries, { policy: this.#options.retry, askedMs: reaction.afterMs });
+      const policy = this.#policyFor(reaction);
+      const waitMs = waitBefore(tries, { policy, askedMs: reaction.afterMs });
       this.#options.logger.debug("S3 request failed, trying again", {
         request: request.doing,
         error: "refused" in outcome ? outcome.refused.code : describeError(outcome.error),
@@ -173,7 +177,14 @@ export class S3Connection {
     return readRefusal({ status: response.status, headers: response.headers, document }, { now: Date.now() });
   }
 
-  #reactToError(error: unknown): Reaction {
+  /** A server that isn't there is not spared by waiting long. */
+  #policyFor(reaction: Reaction & { kind?: HttpFailureKind }): RetryPolicy {
+    const { retry } = this.#options;
+    const isAway = reaction.kind !== undefined && AWAY_KINDS.has(reaction.kind);
+    return isAway ? { ...retry, longestWaitMs: Math.min(retry.longestWaitMs, AWAY_WAIT_MS) } : retry;
+  }
+
+  #reactToError(error: unknown): Reaction & { kind?: HttpFailureKind } {
     // Neither cut nor stalled: the answer was not what it should be, so a part of it may be missing.
     if (error instanceof StallError || !isNetworkError(error)) return { act: "retry" };
     return reactToNetwork(error);

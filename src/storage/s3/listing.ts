@@ -4,9 +4,15 @@ import { countOperation, describePlace, type S3Context } from "./context.ts";
 /** Pages of what lies under `prefix` (in the bucket); with a delimiter, what lies directly under it. */
 export async function* listPages(
   context: S3Context,
-  { prefix, delimiter, signal }: { prefix: string; delimiter?: "/"; signal: AbortSignal | undefined },
+  { prefix, delimiter, after, signal }: {
+    prefix: string;
+    delimiter?: "/";
+    /** Begin behind this key. */
+    after?: string | undefined;
+    signal: AbortSignal | undefined;
+  },
 ): AsyncGenerator<ListingPage> {
-  let next: ListingPage["next"];
+  let next: ListingPage["next"] = after === undefined ? undefined : { startAfter: after };
   do {
     const page: ListingPage = await context.connection.send({
       doing: `list ${describePlace(context.bucket, prefix)}`,

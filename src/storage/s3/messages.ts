@@ -75,6 +75,9 @@ const NETWORK_REASONS: Readonly<Record<HttpFailureKind, (server: string) => stri
   "broken": (server) => `the connection to ${server} broke`,
 };
 
+/** Nobody got the request. A name that isn't known is what a machine without a network sees first. */
+export const AWAY_KINDS: ReadonlySet<HttpFailureKind> = new Set(["no-such-host", "refused", "unreachable"]);
+
 /** The error for a request without an answer. */
 export function networkError(
   subject: RequestSubject,
@@ -83,7 +86,8 @@ export function networkError(
   const reason = NETWORK_REASONS[kind](subject.server);
   const count = tries > 1 ? ` (${tries} tries)` : "";
   const isFinal = kind === "no-such-host" || kind === "untrusted";
-  return new StoreError(`${subject.cannot}: ${reason}${count}`, { isTransient: !isFinal, cause });
+  const isAway = AWAY_KINDS.has(kind);
+  return new StoreError(`${subject.cannot}: ${reason}${count}`, { isTransient: !isFinal, isAway, cause });
 }
 
 /** The error for an answer that came but can't be used: cut, stalled, or not what it should be. */

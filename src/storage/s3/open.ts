@@ -40,7 +40,7 @@ export function openS3Store(
     env: Environment;
     files?: Files;
     logger?: Logger;
-    metrics?: Metrics;
+    metrics?: Metrics | undefined;
   },
 ): S3Store {
   const { urlHost, bucket, path, caCertPath, profile } = settings;

@@ -5,7 +5,7 @@ import { silentMetrics } from "../../metrics.ts";
 import { type HttpClient, openHttpClient } from "../../runtime/http.ts";
 import { isGeneration } from "../../position.ts";
 import { parseSegmentName, parseSnapshotName } from "../keys.ts";
-import type { ByteRange, ObjectInfo, ObjectStore, StoreOptions } from "../object_store.ts";
+import type { ByteRange, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from "../object_store.ts";
 import { bucketAddress } from "./address.ts";
 import { sharedBufferPool } from "./buffer_pool.ts";
 import { S3Connection } from "./connection.ts";
@@ -42,9 +42,10 @@ export class S3Store implements ObjectStore {
     this.#context = contextOf(options, { address, http: options.http ?? this.#ownHttp! });
   }
 
-  async *list(prefix: string, { signal }: StoreOptions = {}): AsyncGenerator<ObjectInfo> {
+  async *list(prefix: string, { after, signal }: ListOptions = {}): AsyncGenerator<ObjectInfo> {
     const whole = this.#prefix + checkPrefix(prefix);
-    for await (const page of listPages(this.#context, { prefix: whole, signal })) {
+    const begin = after === undefined ? {} : { after: this.#prefix + after };
+    for await (const page of listPages(this.#context, { prefix: whole, ...begin, signal })) {
       for (const { key, size, modifiedAt } of page.objects) {
         // A name that ends in a slash is a folder that somebody made by hand, not an object of a replica.
         if (!key.startsWith(whole) || key.endsWith("/")) continue;

@@ -300,6 +300,16 @@ test("S3Store tells in one line that there is no such host and that nothing list
   );
 });
 
+test("S3Store doesn't wait long for a server that isn't there, to be early when it is back", async () => {
+  const retry = { tries: 4, firstWaitMs: 20_000, longestWaitMs: 20_000, random: () => 1 };
+  await using opened = await proxied(await minio(), { retry });
+  await opened.proxy.stop();
+  const startedAt = performance.now();
+  const { error } = await failureOf(opened.store.put(KEY, pattern(10, 1)));
+  assert.ok(error instanceof StoreError && error.isAway && error.isTransient);
+  assert.ok(performance.now() - startedAt < 20_000);
+});
+
 test("S3Store follows versitygw to the region that it names", async () => {
   await using opened = await proxied(await versitygw(), { region: "eu-central-1" });
   await opened.store.put(KEY, pattern(10, 1));

@@ -1,5 +1,5 @@
 /** Waiting by a clock that is passed in. */
-import type { Clock } from "../runtime/clock.ts";
+import type { Clock } from "./clock.ts";
 
 /** The longest that a timer can be set for; it fires at once when asked for more. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;

@@ -1,0 +1,90 @@
+/** What `replicate -once` waits for. */
+import { sleep } from "../async.ts";
+import { describeError } from "../errors.ts";
+import type { Logger } from "../logger.ts";
+import { comparePositions } from "../position.ts";
+import type { ReplicaLoop } from "../replicate/replica_loop.ts";
+import type { Replicator } from "../replicate/replicator.ts";
+
+/** How long a replica that fails again and again is tried. */
+const PATIENCE_MS = 5_000;
+
+/** Not every failure is told: they are looked for this often. */
+const LOOK_MS = 500;
+
+/** When to give up. */
+export interface OnceOptions {
+  readonly signal: AbortSignal;
+  readonly logger: Logger;
+  /** Milliseconds for a replica that fails, counted from its first failure or its last success. Default 5000. */
+  readonly patienceMs?: number | undefined;
+}
+
+/**
+ * Wait until every replica has, and can restore, what its database had at the start, or is given up. Replicas don't
+ * wait for one another. What is past its retention is removed.
+ *
+ * @param replicators all of them started
+ * @returns a line for each database or replica that stayed behind
+ */
+export async function untilSynced(
+  replicators: readonly Replicator[],
+  options: OnceOptions,
+): Promise<string[]> {
+  const failures = await Promise.all(replicators.map((replicator) => untilOneSynced(replicator, options)));
+  return failures.flat();
+}
+
+async function untilOneSynced(replicator: Replicator, options: OnceOptions): Promise<string[]> {
+  const { database, replicas } = replicator;
+  if (database.position === undefined) {
+    const { state } = database;
+    const reason = state.kind === "waiting" ? state.reason : database.lastError || "no generation available";
+    return [`${database.path}: nothing is replicated: ${reason}`];
+  }
+  const results = await Promise.allSettled(replicas.map(async (loop, at) => {
+    await untilReached(replicator, loop, options);
+    await replicator.duties[at]!.retainer.check(options.signal).catch((error) => {
+      const scope = { db: database.path, replica: loop.client.name };
+      options.logger.error("retainer error", { ...scope, error: describeError(error) });
+    });
+  }));
+  return results.flatMap((result, at) =>
+    result.status === "rejected"
+      ? [`${database.path}: ${replicas[at]!.client.name} stayed behind: ${describeError(result.reason)}`]
+      : []
+  );
+}
+
+async function untilReached(
+  { database }: Replicator,
+  loop: ReplicaLoop,
+  { signal, patienceMs = PATIENCE_MS }: OnceOptions,
+): Promise<void> {
+  let target = database.position;
+  let failingSinceMs: number | undefined;
+  for (;;) {
+    const token = loop.progressed.token;
+    // A generation that couldn't go on was replaced: now that one is what is to be there.
+    if (target?.generation !== database.position?.generation) target = database.position;
+    if (target !== undefined && loop.isRestorable && loop.position?.generation === target.generation) {
+      if (comparePositions(loop.position, target) >= 0) return;
+    }
+    if (loop.lastError === "") failingSinceMs = undefined;
+    else failingSinceMs ??= performance.now();
+    if (failingSinceMs !== undefined && performance.now() >= failingSinceMs + patienceMs) {
+      throw new Error(loop.lastError);
+    }
+    await eitherOrLook([token, database.changed.token], signal);
+  }
+}
+
+/** Resolves at the first notice, or after `LOOK_MS`. */
+async function eitherOrLook(notices: readonly Promise<void>[], signal: AbortSignal): Promise<void> {
+  const noticed = new AbortController();
+  try {
+    await Promise.race([...notices, sleep(LOOK_MS, { signal: AbortSignal.any([signal, noticed.signal]) })]);
+  } finally {
+    noticed.abort();
+  }
+}

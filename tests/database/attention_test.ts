@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Stage, until } from "./stage.ts";
+import { Attention } from "../../src/database/attention.ts";
+import { StoppedClock } from "../doubles/moved_clock.ts";
+import { temporaryFolder } from "../doubles/temporary_folder.ts";
+
+/** Watches of this process on the file at `path`. */
+function watchCount(path: string): number {
+  const inode = ` ino:${statSync(path).ino.toString(16)} `;
+  let count = 0;
+  for (const name of readdirSync("/proc/self/fdinfo")) {
+    try {
+      count += readFileSync(`/proc/self/fdinfo/${name}`, "utf8").split("\n")
+        .filter((line) => line.startsWith("inotify") && line.includes(inode)).length;
+    } catch {
+      // The descriptor of the listing itself.
+    }
+  }
+  return count;
+}
+
+test("LiveDatabase is woken by a notice, with no clock at hand", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  const neighbour = stage.neighbour();
+  await neighbour.sql("SELECT count(*) FROM t");
+  const database = await stage.follow({ monitorIntervalMs: 600_000 });
+  for (let round = 0; round < 3; round++) {
+    // Only when it is quiet there is a watch.
+    await until(() => watchCount(`${stage.path}-wal`) === 1, { what: "a watch" });
+    const { offset } = database.position!;
+    await neighbour.sql("INSERT INTO t (x) VALUES (1)");
+    await until(() => database.position!.offset > offset, { what: "it is copied", limitMs: 3000 });
+  }
+});
+
+test("LiveDatabase closes its watch at the first notice: a fast writer makes no flood of them", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  await stage.follow({ monitorIntervalMs: 600_000 });
+  await until(() => watchCount(`${stage.path}-wal`) === 1, { what: "a watch" });
+  const untilMs = performance.now() + 600;
+  let mostCount = 0;
+  let round = 0;
+  while (performance.now() < untilMs) {
+    stage.insert();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    if (++round > 20) mostCount = Math.max(mostCount, watchCount(`${stage.path}-wal`));
+  }
+  assert.equal(mostCount, 0);
+});
+
+test("Attention looks once more after its watch stands, and then waits", async () => {
+  using folder = temporaryFolder();
+  const walPath = join(folder.path, "app.db-wal");
+  writeFileSync(walPath, "");
+  const clock = new StoppedClock();
+  using attention = new Attention({ walPath, clock, peek: () => false, isInTheWay: () => false });
+  const first = attention.next();
+  assert.ok(clock.nextMs! <= 20, "what changed before the watch stood would wait for the slow poll");
+  await clock.advance(clock.nextMs!);
+  await first;
+  void attention.next();
+  assert.equal(clock.nextMs, undefined);
+});
+
+test("Attention guards closely while others may come to wait, else not at all", async () => {
+  using folder = temporaryFolder();
+  const walPath = join(folder.path, "app.db-wal");
+  const clock = new StoppedClock();
+  let isInTheWay = true;
+  let peekCount = 0;
+  const peek = () => {
+    peekCount++;
+    return false;
+  };
+  using attention = new Attention({ walPath, clock, peek, isInTheWay: () => isInTheWay });
+  const waiting = attention.next();
+  await clock.advance(1000);
+  assert.ok(peekCount >= 1000 / 20, `${peekCount} looks in a second`);
+  attention.poke();
+  await waiting;
+  isInTheWay = false;
+  void attention.next();
+  peekCount = 0;
+  await clock.advance(1000);
+  assert.equal(peekCount, 0);
+});

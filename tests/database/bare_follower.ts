@@ -1,0 +1,41 @@
+/** A follower by itself, and a look at the wal-index from outside. */
+import { openSync, readSync } from "node:fs";
+import type { Stage } from "./stage.ts";
+import { Follower } from "../../src/database/follower.ts";
+import { LiveFiles } from "../../src/database/live_files.ts";
+import { MetaDirectory } from "../../src/database/meta_directory.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { systemFiles } from "../../src/runtime/files.ts";
+import { parseWalIndex, type WalIndex } from "../../src/wal/wal_index.ts";
+
+// The -shm file is read through a descriptor that is never closed: closing it would drop the locks under test.
+const held = new Map<string, number>();
+
+/** The wal-index of the database at `path`. */
+export function lookAt(path: string): WalIndex {
+  const descriptor = held.get(path) ?? openSync(`${path}-shm`, "r");
+  held.set(path, descriptor);
+  const bytes = new Uint8Array(136);
+  for (;;) {
+    readSync(descriptor, bytes, 0, 136, 0);
+    const index = parseWalIndex(bytes);
+    if (index !== undefined) return index;
+  }
+}
+
+/** A follower with which nothing happens but what the test asks for. */
+export function bareFollower(stage: Stage): { follower: Follower; meta: MetaDirectory } & Disposable {
+  const live = new LiveFiles(stage.path, systemFiles);
+  const meta = new MetaDirectory(`${stage.folder}/meta`, systemFiles);
+  meta.adoptPermissions(stage.path);
+  meta.create();
+  const follower = new Follower({ live, meta, clock: systemClock });
+  return {
+    follower,
+    meta,
+    [Symbol.dispose]() {
+      follower.close();
+      live.close();
+    },
+  };
+}

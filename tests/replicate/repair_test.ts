@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { formatIndex } from "../../src/position.ts";
+import { restore } from "../../src/restore/restore.ts";
+import { verifyReplica } from "../../src/verify/verify.ts";
+import { Bench } from "./bench_of_one.ts";
+
+const NEVER = new AbortController().signal;
+
+/** A bench with a few indexes, whose drills are held when told. */
+class RepairedBench extends Bench {
+  static async begin(): Promise<RepairedBench> {
+    const bench = new RepairedBench({ limits: { minPages: 1e9, maxPages: 0, intervalMs: 0 } });
+    const temporaryPath = join(bench.folder, "temporary");
+    mkdirSync(temporaryPath);
+    for (let row = 0; row < 40; row++) bench.insert("x".repeat(1000));
+    bench.application!.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    const duties = { drill: { intervalMs: 0, temporaryPath }, retention: { retentionMs: 0 } };
+    await bench.run({ duties });
+    for (let index = 1; index <= 4; index++) {
+      for (let row = 0; row < 2; row++) {
+        bench.insert("y".repeat(1000));
+        await bench.current();
+      }
+      await bench.restartWal((now) => now >= index);
+    }
+    return bench;
+  }
+
+  drill(): Promise<unknown> {
+    return this.replicator!.duties[0]!.drill.drill(NEVER);
+  }
+
+  /** The fault that a drill is expected to find. */
+  async failingDrill(message: RegExp): Promise<void> {
+    await assert.rejects(this.drill(), message);
+  }
+
+  async keys(index: number): Promise<string[]> {
+    const segments = await this.replica.direct.segments(this.generation);
+    return segments.filter((segment) => segment.index === index).map(({ key }) => key);
+  }
+}
+
+for (const damage of ["damaged", "missing"] as const) {
+  test(`Repairer stores a ${damage} segment again while the shadow WAL has its bytes`, async () => {
+    await using bench = await RepairedBench.begin();
+    const { generation } = bench;
+    const newest = bench.database.position!.index;
+    const keys = [...await bench.keys(newest - 1), ...await bench.keys(newest)];
+    assert.ok(keys.length > 2);
+    for (const key of keys) {
+      const before = await bench.replica.object(key);
+      if (damage === "missing") await bench.replica.files.delete([key]);
+      else await bench.replica.files.put(key, new Uint8Array(20));
+      await bench.failingDrill(/cannot restore|the replica ends at/);
+      const after = await bench.replica.object(key);
+      assert.deepEqual(after.raw, before.raw, key);
+      // Of the index before the last one but one nothing is kept, so that nobody can vouch for its end any more.
+      const knows = key.includes(`/${formatIndex(newest)}_`);
+      assert.deepEqual(after.note?.previousEnd, knows ? before.note?.previousEnd : undefined, key);
+      await bench.drill();
+    }
+    assert.equal(bench.generation, generation);
+    assert.equal(bench.logged("a damaged segment was stored again from the shadow wal"), keys.length);
+    assert.equal((await bench.replica.direct.snapshots(generation)).length, 1);
+    assert.equal((await verifyReplica(bench.replica.direct)).isProven, true);
+    await bench.assertRestores();
+  });
+}
+
+test("Repairer stores a snapshot, loudly, where the bytes are gone, and keeps older restore points", async () => {
+  await using bench = await RepairedBench.begin();
+  const { generation } = bench;
+  const key = (await bench.keys(1)).at(-1)!;
+  await bench.replica.files.put(key, new Uint8Array(20));
+  await bench.failingDrill(new RegExp(`cannot restore: ${key}`));
+  const snapshots = await bench.replica.direct.snapshots(generation);
+  assert.equal(snapshots.length, 2);
+  const loud = bench.logs.records.filter(({ message }) =>
+    message.startsWith("the replica is damaged: a new snapshot")
+  );
+  assert.deepEqual(loud.map(({ level, fields }) => [level, fields["key"]]), [["error", key]]);
+  await bench.drill();
+  assert.equal(bench.generation, generation);
+  const outputPath = join(bench.folder, "older.db");
+  const clients = [bench.replica.direct];
+  await restore({ clients, outputPath, target: { kind: "index", index: 0 } });
+  const [report] = (await verifyReplica(bench.replica.direct)).generations;
+  assert.deepEqual(report!.damages.map((damage) => damage.key), [key]);
+  assert.equal(report!.damages[0]!.cost.isEarlierPossible, true);
+  assert.notEqual(report!.damages[0]!.cost.until, undefined);
+  await bench.assertRestores();
+});
+
+test("Repairer takes one snapshot for a fault that it does not mend", async () => {
+  await using bench = await RepairedBench.begin();
+  // What fails the check is in the database itself.
+  bench.application!.exec(`
+    CREATE TABLE positive (x CHECK (x > 0)); PRAGMA ignore_check_constraints = on;
+    INSERT INTO positive VALUES (-1)`);
+  await bench.current();
+  for (let round = 0; round < 3; round++) await bench.failingDrill(/integrity check/);
+  assert.equal((await bench.replica.direct.snapshots(bench.generation)).length, 2);
+});
+
+test("ReplicaLoop stores a snapshot when it finds a hole at its start, and keeps what is there", async () => {
+  await using bench = await RepairedBench.begin();
+  const { generation } = bench;
+  await bench.stop();
+  const [key] = await bench.replica.direct.segments(generation)
+    .then((segments) => segments.filter(({ index }) => index === 2).map((segment) => segment.key));
+  const before = await bench.replica.direct.segments(generation);
+  await bench.replica.files.delete(before.filter(({ index }) => index === 2).map((segment) => segment.key));
+  for (let round = 0; round < 2; round++) {
+    await bench.run();
+    bench.insert();
+    await bench.current();
+    await bench.stop();
+  }
+  assert.deepEqual(await bench.replica.direct.generations(), [generation]);
+  const loud = bench.logs.records.filter(({ message }) => message.startsWith("the replica has a hole"));
+  assert.deepEqual(loud.map(({ level, fields }) => [level, fields["key"]]), [["error", key]]);
+  assert.equal((await bench.replica.direct.snapshots(generation)).length, 2);
+  const outputPath = join(bench.folder, "older.db");
+  await restore({ clients: [bench.replica.direct], outputPath, target: { kind: "index", index: 1 } });
+  await bench.assertRestores();
+});
