@@ -2,7 +2,7 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { appendFileSync, chmodSync, chownSync, copyFileSync, mkdirSync, readFileSync } from "node:fs";
+import { appendFileSync, chmodSync, chownSync, copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
@@ -58,56 +58,97 @@ test("Dockerfile takes the released executable after a look at its SHA-256", () 
   assert.doesNotMatch(bad.stdout, /\nv\d/);
 });
 
-test("Dockerfile's ENTRYPOINT as PID 1 and as its USER replicates, reaps orphans and ends cleanly at SIGTERM", async () => {
-  assert.equal(process.getuid?.(), 0, "this test makes a PID namespace: run the tests as root");
-  const stage = stages()[1]!;
-  const [user, group] = valueOf(stage, "USER").split(":").map(Number);
-  assert.ok(user! > 0 && group! > 0);
-  const [init, dashes, program] = JSON.parse(valueOf(stage, "ENTRYPOINT")) as string[];
-  assert.deepEqual([init, dashes, program], ["/usr/bin/tini", "--", "/usr/local/bin/walbrook"]);
+/** A container's start without a container: PID 1 is the entry point, as the image's user, in a PID namespace. */
+class Container implements AsyncDisposable {
+  readonly #folder = temporaryFolder();
+  readonly #database = new DatabaseSync(this.path("app.db"));
+  #walbrook: Walbrook | undefined;
+  #firstPid: number | undefined;
 
-  using folder = temporaryFolder();
-  const path = (name: string) => join(folder.path, name);
-  copyFileSync(executable(), path("walbrook"));
-  chmodSync(path("walbrook"), 0o755);
-  mkdirSync(path("data"));
-  using database = new DatabaseSync(path("data/app.db"));
-  database.exec("PRAGMA journal_mode = wal; CREATE TABLE t (x); INSERT INTO t VALUES ('one')");
-  for (const name of ["", "data", "data/app.db", "data/app.db-wal", "data/app.db-shm"]) {
-    chownSync(path(name), user!, group!);
+  path(name: string): string {
+    return join(this.#folder.path, name);
   }
-  const words = ["--reuid", `${user}`, "--regid", `${group}`, "--clear-groups", init!, dashes!];
-  await using walbrook = Walbrook.startAs(
-    {
-      command: [
-        "unshare",
-        "--pid",
-        "--fork",
-        "--mount-proc",
-        "setpriv",
-        ...words,
-        path("walbrook"),
-      ],
-      options: {},
-    },
-    ...["replicate", path("data/app.db"), path("data/replica")],
-  );
-  await walbrook.says("snapshot written");
-  const [first] = childrenOf(walbrook.pid);
-  // unshare's own way to take it along doesn't survive the change of the user.
-  using _init = { [Symbol.dispose]: () => killIfThere(first!) };
-  assert.equal(readFileSync(`/proc/${first}/comm`, "utf8"), "tini\n");
-  assert.equal(childrenOf(first!).length, 1);
-  // Its shell is gone at once: PID 1 inherits it.
-  const entering = ["--target", `${first}`, "--pid", "--mount"];
-  execFileSync("nsenter", [...entering, "sh", "-c", "sleep 0.5 >/dev/null 2>&1 &"]);
-  assert.equal(childrenOf(first!).length, 2, "the orphan of a moment ago");
-  await until(() => childrenOf(first!).length === 1, "the orphan to be reaped");
 
-  process.kill(first!, "SIGTERM");
+  /** Start `replicate` with `words` before the database and its replica; waits for the first snapshot. */
+  async start(...words: readonly string[]): Promise<Walbrook> {
+    assert.equal(process.getuid?.(), 0, "this test makes a PID namespace: run the tests as root");
+    const stage = stages()[1]!;
+    const [user, group] = valueOf(stage, "USER").split(":").map(Number);
+    assert.ok(user! > 0 && group! > 0);
+    const [init, dashes, program] = JSON.parse(valueOf(stage, "ENTRYPOINT")) as string[];
+    assert.deepEqual([init, dashes, program], ["/usr/bin/tini", "--", "/usr/local/bin/walbrook"]);
+    copyFileSync(executable(), this.path("walbrook"));
+    chmodSync(this.path("walbrook"), 0o755);
+    this.#database.exec("PRAGMA journal_mode = wal; CREATE TABLE t (x); INSERT INTO t VALUES ('one')");
+    for (const name of ["", "app.db", "app.db-wal", "app.db-shm"]) chownSync(this.path(name), user!, group!);
+    const space = ["unshare", "--pid", "--fork", "--mount-proc"] as const;
+    const asUser = ["setpriv", "--reuid", `${user}`, "--regid", `${group}`, "--clear-groups"];
+    const walbrook = Walbrook.startAs(
+      { command: [...space, ...asUser, init!, dashes!, this.path("walbrook")], options: {} },
+      ...["replicate", ...words, this.path("app.db"), this.path("replica")],
+    );
+    this.#walbrook = walbrook;
+    await walbrook.says("snapshot written");
+    this.#firstPid = childrenOf(walbrook.pid)[0]!;
+    assert.equal(readFileSync(`/proc/${this.#firstPid}/comm`, "utf8"), "tini\n");
+    return walbrook;
+  }
+
+  /** PID 1, by its number outside. */
+  get firstPid(): number {
+    return this.#firstPid!;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // The kernel takes everything else of the namespace along.
+    if (this.#firstPid !== undefined) killIfThere(this.#firstPid);
+    await this.#walbrook?.[Symbol.asyncDispose]();
+    this.#database.close();
+    this.#folder[Symbol.dispose]();
+  }
+}
+
+test("Dockerfile's ENTRYPOINT as PID 1 and as its USER replicates, reaps orphans and ends cleanly at SIGTERM", async () => {
+  await using container = new Container();
+  const walbrook = await container.start();
+  const { firstPid } = container;
+  assert.equal(childrenOf(firstPid).length, 1);
+  // Its shell is gone at once: PID 1 inherits it.
+  const entering = ["--target", `${firstPid}`, "--pid", "--mount"];
+  execFileSync("nsenter", [...entering, "sh", "-c", "sleep 1 >/dev/null 2>&1 &"]);
+  assert.equal(childrenOf(firstPid).length, 2, "the orphan of a moment ago");
+  await until(() => childrenOf(firstPid).length === 1, "the orphan to be reaped");
+
+  process.kill(firstPid, "SIGTERM");
   const { code, stderr } = await walbrook.ended;
   assert.equal(code, 0, stderr);
   assert.match(stderr, /walbrook shut down\n$/);
+});
+
+test("Dockerfile's ENTRYPOINT with -exec reaps what the application leaves, hands it SIGTERM and ends with its code", async () => {
+  await using container = new Container();
+  const application = container.path("application");
+  // It leaves an orphan at SIGUSR1, and takes its leave at SIGTERM.
+  const lines = [
+    "#!/bin/sh",
+    "trap 'sh -c \"sleep 1 >/dev/null 2>&1 &\"; echo left >&2' USR1",
+    "trap 'echo leaving >&2; exit 7' TERM",
+    "echo ready >&2",
+    "while :; do sleep 0.05; done",
+  ];
+  writeFileSync(application, lines.join("\n"), { mode: 0o755 });
+  const walbrook = await container.start("-exec", application);
+  await walbrook.says("ready");
+  const { firstPid } = container;
+  process.kill(childrenOf(childrenOf(firstPid)[0]!)[0]!, "SIGUSR1");
+  await walbrook.says("left");
+  assert.equal(childrenOf(firstPid).length, 2, "the orphan of a moment ago");
+  await until(() => childrenOf(firstPid).length === 1, "the orphan to be reaped");
+
+  process.kill(firstPid, "SIGTERM");
+  const { code, stderr } = await walbrook.ended;
+  assert.equal(code, 7, stderr);
+  assert.match(stderr, /^leaving$/m);
 });
 
 function killIfThere(pid: number): void {
