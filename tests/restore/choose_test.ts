@@ -46,7 +46,8 @@ test("boundsOf() ends no generation before it begins, whatever the store's clock
   const generation = "0123456789abcdef";
   const snapshot = { key: "snapshot", size: 1, createdAt: new Date(1000), generation, index: 0 };
   const segment = { key: "segment", size: 1, createdAt: new Date(2000), generation, index: 0, offset: 0 };
-  const inventory = { generation, snapshots: [snapshot], segments: [segment] };
+  const later = { ...snapshot, key: "later", createdAt: new Date(3000), index: 1 };
+  const inventory = { generation, snapshots: [snapshot, later], segments: [segment] };
   const noted = { at: new Date(9000), isNoted: true, offset: 0 };
   const momentOf = ({ key, createdAt }: { key: string; createdAt: Date }) =>
     Promise.resolve(key === "snapshot" ? noted : { at: createdAt, isNoted: false, offset: 0 });

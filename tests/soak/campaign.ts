@@ -22,6 +22,7 @@ export interface CampaignOptions {
   readonly faultMs: number;
   readonly pointCount: number;
   readonly litestreamCount: number;
+  readonly settleLimitMs: number;
   /** Commits a second. */
   readonly rate: number;
   /** At least one round is played; default: as many as the time lets. */

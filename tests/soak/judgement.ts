@@ -8,17 +8,16 @@ import { judgeFile, outputPathIn, removeOutput, restoreOurs, wordsOf } from "./p
 import type { SoakReplica } from "./replicas.ts";
 import type { Scene } from "./scene.ts";
 
-/** Longest time from the last fault to a replica that has everything. */
-const SETTLE_LIMIT_MS = 60_000;
-
 /** Restore points of each replica that are tried. */
 export interface Thoroughness {
   readonly pointCount: number;
   readonly litestreamCount: number;
+  /** Longest time from the last fault to a replica that has everything. */
+  readonly settleLimitMs: number;
 }
 
 /** Judge the round. The applications write until they are stopped here. */
-export async function judgeRound(scene: Scene, { pointCount, litestreamCount }: Thoroughness): Promise<void> {
+export async function judgeRound(scene: Scene, thoroughness: Thoroughness): Promise<void> {
   const { applications, follower, replicas, judge, ledger, databasePath } = scene;
   await applications.stop();
   const live = await judge.live(databasePath);
@@ -30,7 +29,7 @@ export async function judgeRound(scene: Scene, { pointCount, litestreamCount }: 
       `the database itself is at ${live.id}, ${newest.id} was committed: SQLite or the campaign errs`,
     );
   }
-  for (const replica of replicas) await untilCurrent(scene, replica, live);
+  for (const replica of replicas) await untilCurrent(scene, replica, { live, ...thoroughness });
   const code = await follower.stop();
   if (code !== 0 && !replicas.some(({ isSpoiled }) => isSpoiled)) {
     scene.problem(`walbrook ended with ${code}, with nothing in its way`);
@@ -38,7 +37,7 @@ export async function judgeRound(scene: Scene, { pointCount, litestreamCount }: 
   await judge.truncate(databasePath);
   for (const replica of replicas) {
     await compareWithLive(scene, replica, live);
-    await tryPoints(scene, replica, { pointCount, litestreamCount });
+    await tryPoints(scene, replica, thoroughness);
   }
   ledger.read();
   for (const id of scene.restoredIds) {
@@ -47,7 +46,11 @@ export async function judgeRound(scene: Scene, { pointCount, litestreamCount }: 
   for (const complaint of ledger.complaints) scene.problem(`an application complains: ${complaint}`);
 }
 
-async function untilCurrent(scene: Scene, replica: SoakReplica, live: Place): Promise<void> {
+async function untilCurrent(
+  scene: Scene,
+  replica: SoakReplica,
+  { live, settleLimitMs }: Thoroughness & { live: Place },
+): Promise<void> {
   const startMs = performance.now();
   for (;;) {
     const restored = await restoreOurs(scene, replica, { what: "newest" });
@@ -61,7 +64,7 @@ async function untilCurrent(scene: Scene, replica: SoakReplica, live: Place): Pr
     }
     const elapsedMs = performance.now() - startMs;
     const isRefusing = replica.isSpoiled && restored?.kind === "refused";
-    if (restored === undefined || elapsedMs > SETTLE_LIMIT_MS || (isRefusing && elapsedMs > 10_000)) {
+    if (restored === undefined || elapsedMs > settleLimitMs || (isRefusing && elapsedMs > 10_000)) {
       return noteBehind(scene, replica, { live, restored });
     }
     await delay(200);

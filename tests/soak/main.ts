@@ -33,6 +33,7 @@ function parseArguments(args: readonly string[]): CampaignOptions {
     faultMs: 25_000,
     pointCount: 20,
     litestreamCount: 20,
+    settleLimitMs: 60_000,
     hasStore: true,
     ...(values.has("--round") ? { firstRound: number("--round", 1), roundCount: 1 } : {}),
     ...(scenarios === undefined ? {} : { scenarios }),

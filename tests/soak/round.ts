@@ -11,8 +11,6 @@ import { Scene, type SceneOptions } from "./scene.ts";
 /** What a round takes beside its scene. */
 export interface RoundOptions extends SceneOptions, Thoroughness {
   readonly faults: readonly Fault[];
-  /** How long things go wrong. */
-  readonly faultMs: number;
 }
 
 /** Calm before the first fault and after the last one. */

@@ -26,6 +26,8 @@ export interface SceneOptions {
   readonly tally: Tally;
   /** Commits a second. */
   readonly rate: number;
+  /** How long things go wrong in the round. */
+  readonly faultMs: number;
   /** The database on a small disk of its own. */
   readonly hasSmallDisk: boolean;
 }
@@ -188,6 +190,11 @@ export class Scene implements AsyncDisposable {
   problem(text: string): void {
     this.tally.problems.push(`${this.folder}: ${text}`);
     console.log(`PROBLEM ${this.folder}: ${text}`);
+  }
+
+  /** The longest that a single fault may last. */
+  get longestMs(): number {
+    return Math.max(4000, this.#options.faultMs * 2 / 3);
   }
 
   /** From now on the replica must hold at least this. */

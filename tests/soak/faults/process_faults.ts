@@ -46,7 +46,7 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     isExclusive: false,
     async run(scene) {
       const wake = scene.follower.freeze();
-      await waitFor(scene, scene.chance.happens(0.1) ? [5000, 20_000] : [100, 4000]);
+      await waitFor(scene, scene.chance.happens(0.1) ? [4000, scene.longestMs] : [100, 4000]);
       wake();
     },
   },
