@@ -230,7 +230,8 @@ export class Scene implements AsyncDisposable {
     await this.#proxy?.stop();
     if (!this.#options.hasSmallDisk) return;
     cpSync(this.diskPath, `${this.folder}/disk-kept`, { recursive: true });
-    spawnSync("umount", [this.diskPath]);
+    // Lazily: the judge may have a file open there.
+    spawnSync("umount", ["--lazy", this.diskPath]);
   }
 }
 
