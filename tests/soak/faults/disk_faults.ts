@@ -68,18 +68,26 @@ async function underneath(scene: Scene, act: () => void): Promise<void> {
  * already can still be written, as no system takes that away while somebody does.
  */
 async function readOnly(path: string, act: () => Promise<void>): Promise<void> {
-  if (!existsSync(path)) return;
-  const mount = (...args: string[]) => {
-    const { status, stderr } = spawnSync("mount", [...args, path], { encoding: "utf8" });
-    if (status !== 0) throw new Error(`cannot make ${path} read-only: ${stderr}`);
-  };
-  mount("--bind", path);
+  if (!existsSync(path) || !coverReadOnly(path)) return;
   try {
-    mount("-o", "remount,bind,ro");
     await act();
   } finally {
     spawnSync("umount", ["--lazy", path]);
   }
+}
+
+/** Mount the folder over itself, read-only; false when somebody is always quick enough to write in between. */
+function coverReadOnly(path: string): boolean {
+  const mount = (...args: string[]) => spawnSync("mount", [...args, path], { encoding: "utf8" });
+  for (let tries = 0; tries < 10; tries++) {
+    const bound = mount("--bind", path);
+    if (bound.status !== 0) throw new Error(`cannot mount ${path}: ${bound.stderr}`);
+    const { status, stderr } = mount("-o", "remount,bind,ro");
+    if (status === 0) return true;
+    spawnSync("umount", ["--lazy", path]);
+    if (!stderr.includes("busy")) throw new Error(`cannot make ${path} read-only: ${stderr}`);
+  }
+  return false;
 }
 
 export const DISK_FAULTS: readonly Fault[] = [
