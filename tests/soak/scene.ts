@@ -35,7 +35,7 @@ export interface SceneOptions {
 /** Answers a request to the store in its place. */
 export type StoreFaultRule = (request: SeenRequest) => StoreFault | undefined;
 
-const DISK_SIZE = "96m";
+const DISK_SIZE = "192m";
 
 const PAGE_SIZES = [512, 1024, 4096, 4096, 8192, 65536];
 

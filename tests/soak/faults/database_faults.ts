@@ -30,7 +30,7 @@ async function putBack(scene: Scene, how: "rename" | "overwrite"): Promise<void>
     await judge.backup(databasePath, { to: copyPath });
   } catch (error) {
     // A full disk has no room for a copy; then there is none to put back.
-    if (!/full/.test(String(error))) throw error;
+    if (!/full|disk I\/O error/.test(String(error))) throw error;
     return rmSync(copyPath, { force: true });
   }
   await waitFor(scene, [300, 1500]);
