@@ -161,7 +161,8 @@ export class Follower implements Disposable {
     }
     this.#shadow = shadow;
     const start = { index: shadow.index, offset: shadow.committedSize };
-    this.#times = new CommitTimes(shadow.modifiedAt(shadow.index)?.getTime() ?? 0, start);
+    const now = this.#clock.now();
+    this.#times = new CommitTimes(Math.min(shadow.copiedBy(shadow.index) ?? now, now), start);
     return undefined;
   }
 

@@ -1,6 +1,6 @@
 /**
  * One of us per database: a tiny SQLite file in the meta directory, held with `BEGIN EXCLUSIVE`. It works on every
- * platform, and the lock dies with its process.
+ * platform, and the lock dies with its process. Whatever somebody wrote into the file is thrown away.
  */
 import { classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
 import { join } from "../runtime/paths.ts";
@@ -54,22 +54,52 @@ export class InstanceLock {
   }
 
   #acquire(): SqliteConnection {
-    let connection: SqliteConnection | undefined;
     try {
-      connection = new SqliteConnection(this.#path, { access: "create" });
+      return this.#tryLock();
+    } catch (error) {
+      if (classifySqliteError(error) === "busy" || !this.#renew()) throw this.#explain(error);
+    }
+    try {
+      return this.#tryLock();
+    } catch (error) {
+      throw this.#explain(error);
+    }
+  }
+
+  #tryLock(): SqliteConnection {
+    const connection = new SqliteConnection(this.#path, { access: "create" });
+    try {
       connection.exec("BEGIN EXCLUSIVE");
       this.#meta.adoptFile(this.#path);
       return connection;
     } catch (error) {
-      connection?.close();
-      if (classifySqliteError(error) === "busy") {
-        throw new Error(
-          `${this.#databasePath} is replicated by another walbrook already: stop that one first ` +
-            `(it holds ${this.#path})`,
-        );
-      }
-      throw new Error(`cannot take the lock ${this.#path}`, { cause: error });
+      connection.close();
+      throw error;
     }
+  }
+
+  /**
+   * Empty a file with which SQLite can do nothing: we never write into it, so nothing of worth is lost. It stays the
+   * same file, so that of two who do this at one moment still only one can lock it.
+   *
+   * @returns false when it is empty already, or no file
+   */
+  #renew(): boolean {
+    const stat = this.#files.statSync(this.#path);
+    if (stat === undefined || !stat.isFile || stat.size === 0) return false;
+    using file = this.#files.openSync(this.#path, { access: "read-write" });
+    file.truncateSync(0);
+    return true;
+  }
+
+  #explain(error: unknown): Error {
+    if (classifySqliteError(error) !== "busy") {
+      return new Error(`cannot take the lock ${this.#path}`, { cause: error });
+    }
+    return new Error(
+      `${this.#databasePath} is replicated by another walbrook already: stop that one first ` +
+        `(it holds ${this.#path})`,
+    );
   }
 
   /** Let it go; safe to call when it isn't held. */

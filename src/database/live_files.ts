@@ -65,7 +65,12 @@ export class LiveFiles implements Disposable {
       );
     }
     this.#main = files.openSync(path, { access: "read" });
-    this.#mainStat = this.#main.statSync();
+    try {
+      this.#mainStat = this.#main.statSync();
+    } catch (error) {
+      this.#main.close();
+      throw error;
+    }
     this.#name = nameOf(this.#mainStat);
     heldFiles.add(this.#name);
   }

@@ -43,9 +43,14 @@ export function openLiveFiles(path: string, files: Files): LiveFiles {
   if (!stat.isFile) throw new Error(`${path} is not a file: give the path of a SQLite database`);
   refuseNetworkFileSystem(path, files);
   const live = attempt(path, () => new LiveFiles(path, files));
-  const kind = live.kind();
-  if (kind === "database") return live;
-  live.close();
+  let kind: ReturnType<LiveFiles["kind"]> | undefined;
+  try {
+    kind = attempt(path, () => live.kind());
+    if (kind === "database") return live;
+  } finally {
+    // One that stays open is taken for another follower of ours at the next try.
+    if (kind !== "database") live.close();
+  }
   // An application may still choose page size, auto_vacuum or encoding: only a whole header says that it has.
   if (kind === "empty") {
     throw new WaitError("the database is empty, its application has not created it yet", { isNew: true });

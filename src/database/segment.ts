@@ -66,13 +66,13 @@ function cut(
   }
   const end = { index, offset: offset + length };
   const seenAt = follower.times.timeOf(end);
-  const finishedAt = index < shadow.index ? shadow.modifiedAt(index)?.getTime() : undefined;
+  const copiedBy = index < shadow.index ? shadow.copiedBy(index) : undefined;
   return {
     generation: shadow.generation,
     index,
     offset,
     length,
-    newestCommitAt: new Date(Math.min(seenAt, finishedAt ?? seenAt)),
+    newestCommitAt: new Date(Math.min(seenAt, copiedBy ?? seenAt)),
     previousEnd: offset === 0 ? endBefore(follower, { index, offset }) : undefined,
     path,
     chain: () => chainBefore(open, offset),

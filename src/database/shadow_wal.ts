@@ -25,6 +25,10 @@ const SCAN_BYTES = 1 << 20;
 /** Some file systems give times in steps of two seconds. */
 const FOREIGN_MS = 2500;
 
+/** What a file's time can lag behind: two ticks of a slow kernel, or two seconds where it counts in seconds. */
+const TICK_LAG_MS = 20;
+const SECONDS_LAG_MS = 2000;
+
 /** Why a shadow WAL that was left behind can't be gone on with. */
 export class UnusableShadowError extends Error {
   override readonly name = "UnusableShadowError";
@@ -269,9 +273,13 @@ export class ShadowWal implements Disposable {
     return viewOf(header).getUint32(8);
   }
 
-  /** When something was last copied into the file of an index; `undefined` when it isn't there. */
-  modifiedAt(index: number): Date | undefined {
-    return this.#files.statSync(this.path(index))?.modifiedAt;
+  /**
+   * Until when all that the file of an index holds was copied, milliseconds since 1970; `undefined` when it isn't
+   * there. Rather later than earlier: a file's time is that of the kernel's last tick, or of a whole second.
+   */
+  copiedBy(index: number): number | undefined {
+    const at = this.#files.statSync(this.path(index))?.modifiedAt.getTime();
+    return at === undefined ? undefined : at + (at % 1000 === 0 ? SECONDS_LAG_MS : TICK_LAG_MS);
   }
 
   /** How an index ended that has a successor; `undefined` when its file isn't there any more. */

@@ -10,7 +10,7 @@ import { describeError } from "../errors.ts";
 import { type Logger, silentLogger } from "../logger.ts";
 import { silentMetrics } from "../metrics.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
-import { systemFiles } from "../runtime/files.ts";
+import { type Files, systemFiles } from "../runtime/files.ts";
 
 /** One replica of a replicator. */
 export interface ReplicatorReplica extends Omit<ReplicaOptions, "database" | "onProgress" | "onFailure"> {
@@ -28,6 +28,8 @@ export interface ReplicatorOptions {
    */
   readonly maxShadowBytes?: number | undefined;
   readonly logger?: Logger | undefined;
+  /** Those of the database. Default: the real file system. */
+  readonly files?: Files | undefined;
 }
 
 /** A replica that does not answer must not keep a database from being followed. */
@@ -45,11 +47,11 @@ export class Replicator {
   readonly #maxShadowBytes: number;
   readonly #logger: Logger;
 
-  constructor({ database, replicas, maxShadowBytes, logger }: ReplicatorOptions) {
+  constructor({ database, replicas, maxShadowBytes, logger, files = systemFiles }: ReplicatorOptions) {
     this.database = database;
     this.#maxShadowBytes = maxShadowBytes ?? MAX_SHADOW_BYTES;
     this.#logger = logger ?? silentLogger;
-    database.recoverMeta = () => this.#recoverMeta(replicas);
+    database.recoverMeta = () => this.#recoverMeta(replicas, files);
     const release = () => this.#release();
     this.replicas = replicas.map((replica) =>
       new ReplicaLoop({ ...replica, database, onProgress: release, onFailure: release })
@@ -71,13 +73,13 @@ export class Replicator {
     if (this.replicas.length === 0) void this.#releaseAlone();
   }
 
-  async #recoverMeta(replicas: readonly ReplicatorReplica[]): Promise<void> {
+  async #recoverMeta(replicas: readonly ReplicatorReplica[], files: Files): Promise<void> {
     const { path, meta } = this.database;
     await recoverMeta({
       databasePath: path,
       meta,
       clients: replicas.map(({ client }) => client),
-      files: systemFiles,
+      files,
       logger: this.#logger.with({ db: path }),
       signal: AbortSignal.timeout(RECOVERY_MS),
     });

@@ -9,6 +9,7 @@ import { explained, explainFileError } from "./file_errors.ts";
 import { removeEmptiedGenerations } from "./file_leftovers.ts";
 import { putFile } from "./file_put.ts";
 import { streamFileRange } from "./file_range.ts";
+import { parentFolder } from "../runtime/paths.ts";
 import { type FilePermissions, FileRoot, PRIVATE_PERMISSIONS } from "./file_root.ts";
 import type { ByteRange, ObjectInfo, ObjectStore, StoreOptions } from "./object_store.ts";
 
@@ -131,6 +132,7 @@ export class FileStore implements ObjectStore {
     const failures = await this.#removeAll(keys, signal);
     signal?.throwIfAborted();
     if (failures.length > 0) throw failures[0];
+    await this.#syncFoldersOf(keys);
     await this.#root.removingFolders(() =>
       removeEmptiedGenerations(this.#files, {
         keys,
@@ -138,6 +140,18 @@ export class FileStore implements ObjectStore {
         isInUse: (path) => this.#temporaryPaths.has(path),
       })
     );
+  }
+
+  /** What is deleted next may rely on these: after a power cut no snapshot may be back whose WAL is gone. */
+  async #syncFoldersOf(keys: readonly string[]): Promise<void> {
+    const paths = new Set(keys.map((key) => parentFolder(this.#root.pathOf(key))));
+    for (const path of paths) {
+      try {
+        await this.#files.syncFolder(path);
+      } catch (error) {
+        if (systemCode(error) !== "ENOENT") throw explainFileError(error, { verb: "delete in", path });
+      }
+    }
   }
 
   /** Nothing is held between calls. */

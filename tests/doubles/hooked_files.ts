@@ -26,6 +26,8 @@ export type FileCallKind =
 export interface FileCall {
   readonly kind: FileCallKind;
   readonly path: string;
+  /** open, and every call on the file that it opened: which opening, counted from 1. */
+  readonly handle?: number;
   /** rename: the new name. */
   readonly to?: string;
   /** open: how. */
@@ -45,12 +47,18 @@ export type FileHook = <T>(call: FileCall, act: () => T) => T;
 
 /** `inner`, with every call (also those on the files it opens) going through `hook`. */
 export function hookFiles(inner: Files, hook: FileHook): Files {
-  const hooked = (file: OpenFile) => hookFile(file, hook);
+  let handleCount = 0;
   return {
-    openSync: (path, options) =>
-      hooked(hook({ kind: "open", path, ...options }, () => inner.openSync(path, options))),
-    open: async (path, options) =>
-      hooked(await hook({ kind: "open", path, ...options }, () => inner.open(path, options))),
+    openSync: (path, options) => {
+      const handle = ++handleCount;
+      const file = hook({ kind: "open", path, handle, ...options }, () => inner.openSync(path, options));
+      return hookFile(file, { hook, handle });
+    },
+    open: async (path, options) => {
+      const handle = ++handleCount;
+      const file = await hook({ kind: "open", path, handle, ...options }, () => inner.open(path, options));
+      return hookFile(file, { hook, handle });
+    },
     statSync: (path) => hook({ kind: "stat", path }, () => inner.statSync(path)),
     stat: async (path) => await hook({ kind: "stat", path }, () => inner.stat(path)),
     listSync: (path) => hook({ kind: "list", path }, () => inner.listSync(path)),
@@ -78,24 +86,27 @@ export function hookFiles(inner: Files, hook: FileHook): Files {
   };
 }
 
-function hookFile(file: OpenFile, hook: FileHook): OpenFile {
+function hookFile(file: OpenFile, { hook, handle }: { hook: FileHook; handle: number }): OpenFile {
   const { path } = file;
-  const close = () => hook({ kind: "close", path }, () => file.close());
+  const close = () => hook({ kind: "close", path, handle }, () => file.close());
   return {
     path,
     readSync: (into, position) =>
-      hook({ kind: "read", path, position, size: into.length }, () => file.readSync(into, position)),
+      hook({ kind: "read", path, handle, position, size: into.length }, () => file.readSync(into, position)),
     read: async (into, position) =>
-      await hook({ kind: "read", path, position, size: into.length }, () => file.read(into, position)),
+      await hook(
+        { kind: "read", path, handle, position, size: into.length },
+        () => file.read(into, position),
+      ),
     writeSync: (bytes, position) =>
-      hook({ kind: "write", path, position, bytes }, () => file.writeSync(bytes, position)),
+      hook({ kind: "write", path, handle, position, bytes }, () => file.writeSync(bytes, position)),
     write: async (bytes, position) =>
-      await hook({ kind: "write", path, position, bytes }, () => file.write(bytes, position)),
-    syncSync: () => hook({ kind: "sync", path }, () => file.syncSync()),
-    sync: async () => await hook({ kind: "sync", path }, () => file.sync()),
-    truncateSync: (size) => hook({ kind: "truncate", path, size }, () => file.truncateSync(size)),
-    statSync: () => hook({ kind: "file-stat", path }, () => file.statSync()),
-    setTimesSync: (at) => hook({ kind: "set-times", path }, () => file.setTimesSync(at)),
+      await hook({ kind: "write", path, handle, position, bytes }, () => file.write(bytes, position)),
+    syncSync: () => hook({ kind: "sync", path, handle }, () => file.syncSync()),
+    sync: async () => await hook({ kind: "sync", path, handle }, () => file.sync()),
+    truncateSync: (size) => hook({ kind: "truncate", path, handle, size }, () => file.truncateSync(size)),
+    statSync: () => hook({ kind: "file-stat", path, handle }, () => file.statSync()),
+    setTimesSync: (at) => hook({ kind: "set-times", path, handle }, () => file.setTimesSync(at)),
     close,
     [Symbol.dispose]: close,
   };

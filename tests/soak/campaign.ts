@@ -37,13 +37,14 @@ export async function playCampaign(options: CampaignOptions): Promise<{ tally: T
   const { seed, minutes, scenarios, firstRound = 1, roundCount = Infinity } = options;
   const folder = mkdtempSync(join(tmpdir(), "walbrook-soak-"));
   const shimPath = compileShim(folder);
-  const hasSmallDisk = canMount(folder);
+  const isMountable = canMount(folder);
   const tally = new Tally();
   await using judge = new Judge();
   const server = options.hasStore ? await startStore(seed) : undefined;
   try {
-    const faults = FAULTS.filter(({ name, needsStore, needsSmallDisk }) => {
-      if ((needsStore && server === undefined) || (needsSmallDisk && !hasSmallDisk)) return false;
+    const faults = FAULTS.filter(({ name, needsStore, needsSmallDisk, needsMount }) => {
+      if (needsStore && server === undefined) return false;
+      if ((needsSmallDisk || needsMount) && !isMountable) return false;
       return scenarios === undefined || scenarios.some((scenario) => name.startsWith(scenario));
     });
     if (faults.length === 0) {
@@ -53,7 +54,7 @@ export async function playCampaign(options: CampaignOptions): Promise<{ tally: T
     for (let round = firstRound; round < firstRound + roundCount && performance.now() < endMs; round++) {
       const roundFolder = join(folder, `seed-${seed}-round-${round}`);
       mkdirSync(roundFolder);
-      const isSmall = hasSmallDisk && new Chance(seed + round).happens(0.3);
+      const isSmall = isMountable && new Chance(seed + round).happens(0.3);
       await playRound({
         ...options,
         seed: seed * 1009 + round,

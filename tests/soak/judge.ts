@@ -1,10 +1,14 @@
 /** The process that looks into database files: another SQLite, and nobody's locks. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Content, Place } from "./ledger.ts";
 
 type Answer = Partial<Content> & { readonly problem?: string; readonly busy?: number };
+
+/** Half a second apart. */
+const ROOM_TRIES = 40;
 
 /** Calls are carried out one after the other. */
 export class Judge implements AsyncDisposable {
@@ -37,18 +41,30 @@ export class Judge implements AsyncDisposable {
 
   /** Which commit the live database is at. @throws {Error} when it can't be read */
   async live(path: string): Promise<Place> {
-    return (await this.#ask({ do: "live", path })) as Place;
+    return (await this.#askUntilRoom({ do: "live", path })) as Place;
   }
 
   /** Bring everything into the main file. */
   async truncate(path: string): Promise<void> {
-    const { busy } = await this.#ask({ do: "truncate", path });
+    const { busy } = await this.#askUntilRoom({ do: "truncate", path });
     if (busy !== 0) throw new Error(`${path}: its WAL can't be emptied, somebody holds it`);
   }
 
   /** Copy a live database. */
   async backup(path: string, { to }: { to: string }): Promise<void> {
     await this.#ask({ do: "backup", path, to });
+  }
+
+  /** On a disk that is full for a moment SQLite can't make its wal-index. */
+  async #askUntilRoom(request: object): Promise<Answer> {
+    for (let tries = 1;; tries++) {
+      try {
+        return await this.#ask(request);
+      } catch (error) {
+        if (tries === ROOM_TRIES || !/disk is full|disk I\/O error/.test(String(error))) throw error;
+        await delay(500);
+      }
+    }
   }
 
   async #ask(request: object): Promise<Answer> {

@@ -30,7 +30,7 @@ function parseArguments(args: readonly string[]): CampaignOptions {
     seed: number("--seed", Date.now() % 1_000_000),
     minutes: number("--minutes", 10),
     rate: number("--rate", 900),
-    faultMs: 25_000,
+    faultMs: 45_000,
     pointCount: 20,
     litestreamCount: 20,
     settleLimitMs: 60_000,
@@ -42,6 +42,8 @@ function parseArguments(args: readonly string[]): CampaignOptions {
 
 const options = parseArguments(process.argv.slice(2));
 console.log(`seed ${options.seed}`);
+// Whatever was started is killed on exit.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130));
 ensureServers();
 const startMs = performance.now();
 const { tally, folder } = await playCampaign(options);

@@ -60,7 +60,10 @@ async function letGoWrong(scene: Scene, { faults, faultMs }: RoundOptions): Prom
     const fault = chance.pick(faults);
     if (fault.isExclusive || running.size >= MOST_AT_ONCE) await Promise.all(running);
     tally.faults.add(fault.name);
-    const run = scene.during(fault.name, () => fault.run(scene));
+    const run = scene.during(fault.name, () => fault.run(scene))
+      .catch((error) =>
+        scene.problem(`${fault.name} broke off: ${error instanceof Error ? error.stack : error}`)
+      );
     if (fault.isExclusive) await run;
     else {
       const kept = run.finally(() => running.delete(kept));

@@ -35,7 +35,12 @@ export interface SceneOptions {
 /** Answers a request to the store in its place. */
 export type StoreFaultRule = (request: SeenRequest) => StoreFault | undefined;
 
-const DISK_SIZE = "96m";
+const DISK_SIZE = "192m";
+
+const PAGE_SIZES = [512, 1024, 4096, 4096, 8192, 65536];
+
+/** On the small disk the largest WAL that is configured, and a copy of it, must have room, or nothing goes on. */
+const SMALL_DISK_PAGE_SIZES = [512, 1024, 4096, 4096, 8192];
 
 /** Everything of a round. */
 export class Scene implements AsyncDisposable {
@@ -99,10 +104,14 @@ export class Scene implements AsyncDisposable {
     const proxy = server && await startFaultProxy({ upstreamPort: server.port });
     const scene = new Scene(options, proxy);
     if (options.hasSmallDisk) mount(scene.diskPath);
-    const pageSize = scene.chance.pick([512, 1024, 4096, 4096, 8192, 65536]);
-    await scene.applications.initialize({ epoch: scene.epoch, pageSize });
+    await scene.applications.initialize({ epoch: scene.epoch, pageSize: scene.pickPageSize() });
     writeFileSync(join(options.folder, "walbrook.yml"), JSON.stringify(scene.#configuration(), null, 2));
     return scene;
+  }
+
+  /** For a database that is made. */
+  pickPageSize(): number {
+    return this.chance.pick(this.#options.hasSmallDisk ? SMALL_DISK_PAGE_SIZES : PAGE_SIZES);
   }
 
   #makeReplicas(): SoakReplica[] {
@@ -221,7 +230,8 @@ export class Scene implements AsyncDisposable {
     await this.#proxy?.stop();
     if (!this.#options.hasSmallDisk) return;
     cpSync(this.diskPath, `${this.folder}/disk-kept`, { recursive: true });
-    spawnSync("umount", [this.diskPath]);
+    // Lazily: the judge may have a file open there.
+    spawnSync("umount", ["--lazy", this.diskPath]);
   }
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { readAll } from "../../src/bytes.ts";
 import { describeError, NotFoundError, UsageError } from "../../src/errors.ts";
@@ -439,6 +439,22 @@ test("FileStore.delete() tries all, then throws the first failure", async () => 
   const text = await failureOf(storeIn(folder.path, { files }).delete(keys));
   assert.match(text, /^cannot delete .*00000001_00000000\.wal\.lz4: permission denied/);
   assert.deepEqual(await keysOf(storeIn(folder.path)), [keys[1]]);
+});
+
+test("FileStore.delete() has brought each removal to the disk when it says so", async () => {
+  using folder = temporaryFolder();
+  const { files, calls } = recordFiles(systemFiles, { kinds: ["remove", "sync-folder"] });
+  const store = new FileStore({ root: folder.path, files });
+  const keys = ["generations/a/wal/1", "generations/a/snapshots/1", "generations/b/wal/1"];
+  for (const key of [...keys, "generations/a/wal/2"]) await store.put(key, Uint8Array.of(1));
+  calls.length = 0;
+  await store.delete([...keys, "generations/c/wal/never-there"]);
+  for (const key of keys) {
+    const removal = calls.find(({ kind, path }) => kind === "remove" && path === join(folder.path, key))!;
+    const sync = calls.find(({ kind, path }) => kind === "sync-folder" && path === dirname(removal.path))!;
+    assert.ok(sync.begun > removal.ended!, key);
+    assert.ok(sync.ended !== undefined, key);
+  }
 });
 
 test("FileStore.delete() removes the folders of an emptied generation with its leftovers, and no other", async () => {

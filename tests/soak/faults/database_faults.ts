@@ -26,7 +26,13 @@ function removeWal(databasePath: string): void {
 async function putBack(scene: Scene, how: "rename" | "overwrite"): Promise<void> {
   const { databasePath, applications, judge } = scene;
   const copyPath = join(scene.diskPath, "copy.db");
-  await judge.backup(databasePath, { to: copyPath });
+  try {
+    await judge.backup(databasePath, { to: copyPath });
+  } catch (error) {
+    // A full disk has no room for a copy; then there is none to put back.
+    if (!/full|disk I\/O error/.test(String(error))) throw error;
+    return rmSync(copyPath, { force: true });
+  }
   await waitFor(scene, [300, 1500]);
   await withoutApplications(scene, async () => {
     scene.ledger.read();
@@ -54,7 +60,7 @@ export const DATABASE_FAULTS: readonly Fault[] = [
         removeWal(databasePath);
         rmSync(databasePath);
         if (chance.happens(0.5)) await waitFor(scene, [0, 1500]);
-        await applications.initialize({ epoch: ++scene.epoch, pageSize: chance.pick([512, 4096, 65536]) });
+        await applications.initialize({ epoch: ++scene.epoch, pageSize: scene.pickPageSize() });
       }),
   },
   {

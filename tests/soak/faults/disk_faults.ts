@@ -1,5 +1,6 @@
 /** Files and disks that don't do what they are asked. */
-import { closeSync, openSync, readdirSync, rmSync, statSync, writeSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { closeSync, existsSync, openSync, readdirSync, rmSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { Scene } from "../scene.ts";
 import { ERROR_NUMBERS, FAILING_CALLS } from "../shim.ts";
@@ -62,6 +63,33 @@ async function underneath(scene: Scene, act: () => void): Promise<void> {
   await waitFor(scene, [200, 1500]);
 }
 
+/**
+ * Run `act` while the folder at `path` is read-only to whoever opens something in it from now on; a file that is open
+ * already can still be written, as no system takes that away while somebody does.
+ */
+async function readOnly(path: string, act: () => Promise<void>): Promise<void> {
+  if (!existsSync(path) || !coverReadOnly(path)) return;
+  try {
+    await act();
+  } finally {
+    spawnSync("umount", ["--lazy", path]);
+  }
+}
+
+/** Mount the folder over itself, read-only; false when somebody is always quick enough to write in between. */
+function coverReadOnly(path: string): boolean {
+  const mount = (...args: string[]) => spawnSync("mount", [...args, path], { encoding: "utf8" });
+  for (let tries = 0; tries < 10; tries++) {
+    const bound = mount("--bind", path);
+    if (bound.status !== 0) throw new Error(`cannot mount ${path}: ${bound.stderr}`);
+    const { status, stderr } = mount("-o", "remount,bind,ro");
+    if (status === 0) return true;
+    spawnSync("umount", ["--lazy", path]);
+    if (!stderr.includes("busy")) throw new Error(`cannot make ${path} read-only: ${stderr}`);
+  }
+  return false;
+}
+
 export const DISK_FAULTS: readonly Fault[] = [
   ...(Object.keys(ERROR_NUMBERS) as ErrorName[]).map(failing),
   {
@@ -80,6 +108,35 @@ export const DISK_FAULTS: readonly Fault[] = [
       closeSync(file);
       await waitFor(scene, [200, 3000]);
       rmSync(path);
+    },
+  },
+  {
+    name: "replica-read-only",
+    isExclusive: false,
+    needsMount: true,
+    run: (scene) => readOnly(join(scene.folder, "replica"), () => waitFor(scene, [200, 3000])),
+  },
+  {
+    name: "meta-read-only",
+    isExclusive: false,
+    needsMount: true,
+    run: (scene) => readOnly(metaPath(scene.diskPath), () => waitFor(scene, [200, 3000])),
+  },
+  {
+    name: "disk-read-only",
+    isExclusive: true,
+    needsMount: true,
+    async run(scene) {
+      const { applications, follower, chance } = scene;
+      await applications.stop({ isAbrupt: chance.happens(0.3) });
+      // As after an error of the file system: everything is started again and finds it read-only.
+      await follower.killAndHold();
+      await readOnly(scene.diskPath, async () => {
+        follower.start();
+        await waitFor(scene, [500, 2500]);
+      });
+      applications.start();
+      await waitFor(scene, [300, 1500]);
     },
   },
   {

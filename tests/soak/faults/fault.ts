@@ -10,6 +10,8 @@ export interface Fault {
   readonly needsStore?: boolean;
   /** Rounds without a small disk leave it out. */
   readonly needsSmallDisk?: boolean;
+  /** Left out where nothing can be mounted. */
+  readonly needsMount?: boolean;
   /** Break it, wait, mend it. */
   run(scene: Scene): Promise<void>;
 }
