@@ -6,7 +6,7 @@
  * closing any descriptor of a database drops the locks that SQLite holds on it.
  */
 import * as fs from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { concatBytes } from "../bytes.ts";
 import { fileSystemTypeSync } from "./file_system_type.ts";
@@ -351,10 +351,14 @@ export const systemFiles: Files = {
   fileSystemTypeSync,
 };
 
-/** Whether we may write to what is at `path`; for a folder: make and remove files in it. */
+/**
+ * Whether we may write to what is at `path`; for a folder: make and remove files in it. Found out by trying, since Deno's
+ * `access` compares owner and mode alone and refuses root. Never for a file that this process has locked: it is closed.
+ */
 export function isWritable(path: string): boolean {
   try {
-    fs.accessSync(path, fs.constants.W_OK);
+    if (fs.statSync(path).isDirectory()) fs.rmdirSync(fs.mkdtempSync(join(path, ".walbrook-")));
+    else fs.closeSync(fs.openSync(path, "r+"));
     return true;
   } catch {
     return false;
