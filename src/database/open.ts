@@ -6,6 +6,7 @@ import { LiveFiles } from "./live_files.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
 import { describeError } from "../errors.ts";
 import { type Files, systemCode } from "../runtime/files.ts";
+import { linkedFile } from "../runtime/open_files.ts";
 import { parentFolder, resolve } from "../runtime/paths.ts";
 import { classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
 
@@ -43,6 +44,14 @@ export function openLiveFiles(path: string, files: Files): LiveFiles {
   if (!stat.isFile) throw new Error(`${path} is not a file: give the path of a SQLite database`);
   refuseNetworkFileSystem(path, files);
   const live = attempt(path, () => new LiveFiles(path, files));
+  const linked = linkedFile(path);
+  if (linked !== undefined) {
+    live.close();
+    throw new Error(
+      `${path} is a symbolic link, and SQLite keeps the -wal beside the file that it leads to: ` +
+        `give the path of that file, ${linked}`,
+    );
+  }
   const kind = live.kind();
   if (kind === "database") return live;
   live.close();
@@ -173,8 +182,13 @@ function explain(path: string, error: unknown): unknown {
       );
     case "full":
       return new WaitError("the disk is full");
+    case "corrupt":
+      return new Error(
+        `${path} is damaged: restore it, or mend it with sqlite3's .recover, before it is replicated`,
+        { cause: error },
+      );
     default:
-      return isRefusal(error) ? refusal(path, error) : error;
+      return explainSystem(path, error);
   }
 }
 
@@ -182,15 +196,26 @@ function attempt<T>(path: string, act: () => T): T {
   try {
     return act();
   } catch (error) {
-    throw isRefusal(error) ? refusal(path, error) : error;
+    throw explainSystem(path, error);
   }
+}
+
+/** Where and what, for an error of the system or of the disk below SQLite; others as they are. */
+function explainSystem(path: string, error: unknown): unknown {
+  const code = systemCode(error);
+  if (isRefusal(error)) {
+    return new Error(`cannot read and write ${path}: give the user that runs walbrook access to it`, {
+      cause: error,
+    });
+  }
+  if (code === "EROFS") {
+    return new Error(`cannot write to ${path}: mount its file system for writing`, { cause: error });
+  }
+  if (code === undefined ? classifySqliteError(error) !== "io" : code !== "EIO") return error;
+  return new Error(`cannot read ${path}: look at its disk, and at the system's log`, { cause: error });
 }
 
 function isRefusal(error: unknown): boolean {
   const code = systemCode(error);
   return code === "EACCES" || code === "EPERM";
-}
-
-function refusal(path: string, cause: unknown): Error {
-  return new Error(`cannot read ${path}: give the user that runs walbrook access to it`, { cause });
 }

@@ -176,7 +176,7 @@ test("walbrook replicate refuses a database on a read-only file system", async (
   execFileSync("mount", ["-o", "remount,ro", disk]);
   await assertRefused(
     ["replicate", join(disk, "app.db"), ground.replica],
-    /cannot write to \S+disk\/\.app\.db-litestream, .*: let it write beside the database/,
+    /cannot write to \S+disk\/app\.db: mount its file system for writing/,
   );
   assert.equal(existsSync(ground.replica), false);
 });
