@@ -2,7 +2,7 @@
  * From a path to a database that we follow: what can be opened now, what is worth waiting for, what never will work.
  */
 import { Follower, type FollowerOptions, LostWalError } from "./follower.ts";
-import { LiveFiles } from "./live_files.ts";
+import { type DatabaseKind, LiveFiles } from "./live_files.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
 import { describeError } from "../errors.ts";
 import { type Files, systemCode } from "../runtime/files.ts";
@@ -52,7 +52,7 @@ export function openLiveFiles(path: string, files: Files): LiveFiles {
         `give the path of that file, ${linked}`,
     );
   }
-  const kind = live.kind();
+  const kind = kindOf(live);
   if (kind === "database") return live;
   live.close();
   // An application may still choose page size, auto_vacuum or encoding: only a whole header says that it has.
@@ -62,6 +62,15 @@ export function openLiveFiles(path: string, files: Files): LiveFiles {
   throw new Error(
     `${path} is not a SQLite database, or it is encrypted as a whole: walbrook can't replicate it`,
   );
+}
+
+function kindOf(live: LiveFiles): DatabaseKind {
+  try {
+    return attempt(live.path, () => live.kind());
+  } catch (error) {
+    live.close();
+    throw error;
+  }
 }
 
 /**

@@ -155,6 +155,27 @@ const REPLICATE_REFUSALS: readonly Refusal[] = [
     prepare: ({ database, replica }) => [database, replica, `file://${replica}/`],
     pattern: /replica \S+replica is given twice: give each replica a place of its own$/,
   },
+  {
+    name: "a replica in the meta directory",
+    prepare: ({ database }) => [database, join(dirname(database), ".app.db-litestream")],
+    pattern:
+      /replica \S+ lies in \S+\/\.app\.db-litestream, where walbrook cleans up: give the replica a folder elsewhere$/,
+  },
+  {
+    name: "a replica below the meta directory",
+    prepare: ({ database }) => [database, join(dirname(database), ".app.db-litestream", "replica")],
+    pattern: /replica \S+ lies in \S+\/\.app\.db-litestream, where walbrook cleans up/,
+  },
+  {
+    name: "a replica in the generations of another one",
+    prepare: ({ database, replica }) => [database, replica, join(replica, "generations", "x")],
+    pattern: /replica \S+\/generations\/x lies in \S+replica\/generations, where walbrook cleans up/,
+  },
+  {
+    name: "the database as its replica",
+    prepare: ({ database }) => [database, database],
+    pattern: /replica \S+app\.db is the database itself: give the replica a folder elsewhere$/,
+  },
 ];
 
 for (const { name, prepare, pattern } of REPLICATE_REFUSALS) {

@@ -88,9 +88,13 @@ test("LiveDatabase refuses a disk or a user that can't read and write the databa
     await using stage = new Stage();
     stage.insert();
     const before = readdirSync(stage.folder).sort();
-    const { files } = failFiles(systemFiles, [{ kind: "open", code, path: /app\.db$/ }]);
-    assert.match(await startError(stage, { files }), expected);
+    for (const kind of code === "EIO" ? ["open", "read"] as const : ["open"] as const) {
+      const { files } = failFiles(systemFiles, [{ kind, code, path: /app\.db$/ }]);
+      assert.match(await startError(stage, { files }), expected);
+    }
     assert.deepEqual(readdirSync(stage.folder).sort(), before);
+    // Nothing of those tries is held.
+    await stage.follow();
   }
 });
 
