@@ -159,6 +159,11 @@ export function explainMetaError(meta: MetaDirectory, error: unknown): unknown {
   if (code === "ENOSPC" || code === "EDQUOT" || (code === undefined && problem === "full")) {
     return new WaitError(`the disk of ${meta.path} is full: free some space there`);
   }
+  if (code === "ENOTDIR" || code === "EEXIST") {
+    return new Error(`cannot make ${meta.path}, walbrook's own folder: a file is in the way, move it away`, {
+      cause: error,
+    });
+  }
   const isRefused = isRefusal(error) || code === "EROFS" ||
     (code === undefined && (problem === "read-only" || problem === "cannot open"));
   if (!isRefused || error instanceof WaitError) return error;

@@ -114,6 +114,11 @@ export function systemCode(error: unknown): string | undefined {
   return typeof code === "string" ? code : undefined;
 }
 
+/** As the system says it when a part of the path is a file, with its code. */
+export function notAFolder(path: string): Error {
+  return Object.assign(new Error(`mkdir ${path}: not a directory`), { code: "ENOTDIR" });
+}
+
 const FLAGS: Readonly<Record<FileAccess, string>> = {
   "read": "r",
   "read-write": "r+",
@@ -384,7 +389,7 @@ export async function makeFolders(
 ): Promise<string[]> {
   const stat = await files.stat(path);
   if (stat?.isFolder) return [];
-  if (stat !== undefined) throw new Error(`mkdir ${path}: not a directory`);
+  if (stat !== undefined) throw notAFolder(path);
   const parent = dirname(path);
   const made = parent === path ? [] : await makeFolders(files, parent, options);
   await files.makeFolder(path, { mode: options.mode });

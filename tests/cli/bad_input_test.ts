@@ -498,7 +498,8 @@ const RESTORE_REFUSALS: readonly Refusal[] = [
   {
     name: "a replica that isn't there",
     prepare: (ground) => ["-o", ground.path("out.db"), ground.path("nowhere")],
-    pattern: /no matching backups found/,
+    pattern:
+      /no matching backups found in \S+nowhere: look at what is given, and with "walbrook generations"$/,
   },
 ];
 

@@ -98,6 +98,16 @@ test("LiveDatabase refuses a disk or a user that can't read and write the databa
   }
 });
 
+test("LiveDatabase refuses a file in the place of its meta directory", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  writeFileSync(`${stage.folder}/.app.db-litestream`, "theirs");
+  assert.match(
+    await startError(stage),
+    /^cannot make \S+\/\.app\.db-litestream, walbrook's own folder: a file is in the way, move it away$/,
+  );
+});
+
 test("LiveDatabase refuses a network file system, and touches nothing there", async () => {
   for (const type of ["nfs", "cifs", "9p", "fuse.sshfs"]) {
     await using stage = new Stage();
