@@ -220,7 +220,7 @@ function snapshotProgress(output: Output): Disposable & { tell: (done: number, t
       totalBytes: total,
       isTerminal: true,
       columns: errorTerminalColumns(),
-      write: output.writeError,
+      write: output.writeStatus ?? output.writeError,
     });
     line.add(done - before);
     before = done;
