@@ -159,6 +159,8 @@ alias_litestream() {
 
 # Refused before anything is downloaded.
 check_requests() {
+  # "mv" would put the new one into it.
+  if [ -d "$bin_dir/walbrook" ]; then fail "$bin_dir/walbrook: a folder is in the way: move it away first"; fi
   link=$bin_dir/litestream
   if [ "$with_alias" = yes ] && { [ -e "$link" ] || [ -h "$link" ]; } &&
     [ "$(readlink "$link" || true)" != walbrook ]; then
@@ -223,7 +225,7 @@ main() {
     esac
     shift
   done
-  [ -n "$BASE_URL" ] || fail 'set WALBROOK_BASE_URL to where the files of the release lie, such as https://example.org/walbrook'
+  [ -n "$BASE_URL" ] || fail 'set WALBROOK_BASE_URL to where the files of the release lie: export WALBROOK_BASE_URL=https://example.org/walbrook'
   BASE_URL=${BASE_URL%/}
   has sha256sum || has shasum || has openssl ||
     fail 'sha256sum, shasum or openssl is needed to check the download: install one of them'

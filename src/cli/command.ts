@@ -4,6 +4,8 @@
 export interface Output {
   readonly writeOutput: (text: string) => void;
   readonly writeError: (text: string) => void;
+  /** A line on standard error that the next text wipes away. Absent: as `writeError`. */
+  readonly writeStatus?: (text: string) => void;
 }
 
 /** One command. Its module imports little; what does the work is imported by `run()`. */

@@ -4,6 +4,7 @@ import { describeError } from "../errors.ts";
 import { exitProcess, programArguments, writeError, writeOutput } from "../runtime/process.ts";
 import type { Command, Output } from "./command.ts";
 import { FlagError, HelpRequest } from "./flags.ts";
+import { withStatusLine } from "./progress.ts";
 
 interface CommandEntry {
   readonly summary: string;
@@ -69,7 +70,7 @@ function generalUsage(): string {
   ].join("\n");
 }
 
-const systemOutput: Output = { writeOutput, writeError };
+const systemOutput: Output = withStatusLine({ writeOutput, writeError });
 
 /** Around the words of the command line. */
 export interface MainOptions {

@@ -1,4 +1,5 @@
 /** One line on a terminal that says how far a long transfer is. */
+import type { Output } from "./command.ts";
 import { formatGoDuration } from "../duration.ts";
 
 /** What `ProgressLine` takes. */
@@ -9,7 +10,7 @@ export interface ProgressOptions {
   readonly totalBytes?: number | undefined;
   /** Without a terminal nothing is written. */
   readonly isTerminal: boolean;
-  /** Columns of the terminal; default 80. */
+  /** Columns of the terminal; default 80, also for the 0 of one that doesn't know. */
   readonly columns?: number | undefined;
   readonly write: (text: string) => void;
   /** Milliseconds of a clock that doesn't jump; default `performance.now`. */
@@ -19,19 +20,52 @@ export interface ProgressOptions {
 /** No more lines than this a second would be read. */
 const REDRAW_MS = 100;
 
+/** To the beginning of the line, and clear it. */
+const WIPE = "\r\x1b[K";
+
+/**
+ * `output` with a line that passes: what is written through `writeStatus` stands until anything else is written, and is
+ * wiped away before that.
+ */
+export function withStatusLine(output: Output): Required<Output> {
+  let isDrawn = false;
+  const wipe = () => {
+    if (isDrawn) output.writeError(WIPE);
+    isDrawn = false;
+  };
+  return {
+    writeOutput(text) {
+      wipe();
+      output.writeOutput(text);
+    },
+    writeError(text) {
+      wipe();
+      output.writeError(text);
+    },
+    writeStatus(text) {
+      // Wiped away already.
+      if (text === WIPE) return wipe();
+      isDrawn = true;
+      output.writeError(text);
+    },
+  };
+}
+
 /** Redraws itself at each `add()`, ten times a second at most; `using` wipes it away at the end. */
 export class ProgressLine implements Disposable {
   readonly #options: ProgressOptions;
   readonly #now: () => number;
   readonly #startedAtMs: number;
   #doneBytes = 0;
-  #drawnAtMs = Number.NEGATIVE_INFINITY;
+  #drawnAtMs: number;
   #isDrawn = false;
 
   constructor(options: ProgressOptions) {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
     this.#startedAtMs = this.#now();
+    // What a moment has brought says nothing of the rate.
+    this.#drawnAtMs = this.#startedAtMs;
   }
 
   /** `bytes` more are done. */
@@ -42,15 +76,15 @@ export class ProgressLine implements Disposable {
     if (nowMs - this.#drawnAtMs < REDRAW_MS) return;
     this.#drawnAtMs = nowMs;
     this.#isDrawn = true;
-    const { label, totalBytes, columns = 80 } = this.#options;
+    const { label, totalBytes, columns } = this.#options;
     const elapsedMs = nowMs - this.#startedAtMs;
     const figures = formatProgress({ doneBytes: this.#doneBytes, totalBytes, elapsedMs });
     // A line as wide as the terminal would wrap, and could not be wiped away.
-    this.#options.write(`\r\x1b[K${`${label}: ${figures}`.slice(0, columns - 1)}`);
+    this.#options.write(`${WIPE}${`${label}: ${figures}`.slice(0, (columns || 80) - 1)}`);
   }
 
   [Symbol.dispose](): void {
-    if (this.#isDrawn) this.#options.write("\r\x1b[K");
+    if (this.#isDrawn) this.#options.write(WIPE);
     this.#isDrawn = false;
   }
 }

@@ -11,11 +11,13 @@ import { VERSION } from "../version.ts";
 import type { Configuration, DatabaseConfig, ReplicaConfig } from "../config/configuration.ts";
 import { splitExecCommand } from "../config/exec_words.ts";
 import { databaseAtPath, replicaAtUrl } from "../config/url_replica.ts";
+import { defaultMetaPath } from "../database/meta_directory.ts";
 import { describeError, UsageError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { Replicator } from "../replicate/replicator.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { releaseProgramCodeRegularly } from "../runtime/memory.ts";
+import { join } from "../runtime/paths.ts";
 import { errorTerminalColumns, expandPath, isErrorTerminal } from "../runtime/process.ts";
 import { requireSafeSqlite } from "../runtime/sqlite.ts";
 
@@ -88,7 +90,9 @@ async function whatToReplicate(request: ReplicateRequest, output: Output): Promi
   const logger = createLogger({ write: output.writeError });
   const configs = replicas.map(({ name, address }) => replicaAtUrl(address, { name, expandPath }));
   refuseRepeated(configs);
-  const databases = [databaseAtPath(expandPath(path), configs)];
+  const database = databaseAtPath(expandPath(path), configs);
+  refuseOwnPlaces(database);
+  const databases = [database];
   return { databases, words: exec === undefined ? undefined : execWords(exec, logger), logger };
 }
 
@@ -100,6 +104,21 @@ function refuseRepeated(replicas: readonly ReplicaConfig[]): void {
   const repeated = places.find((place, at) => places.indexOf(place) !== at);
   if (repeated === undefined) return;
   throw new UsageError(`replica ${repeated} is given twice: give each replica a place of its own`);
+}
+
+/** Where walbrook cleans up by itself, a replica would be cleaned up with the rest. */
+function refuseOwnPlaces({ path, replicas }: DatabaseConfig): void {
+  const folders = replicas.flatMap((replica) => replica.type === "file" ? [replica.path] : []);
+  const metaPath = defaultMetaPath(path);
+  const own = [metaPath, ...folders.map((folder) => join(folder, "generations"))];
+  for (const folder of folders) {
+    const above = own.find((one) => folder === one || folder.startsWith(`${one}/`));
+    if (above === undefined && folder !== path) continue;
+    const what = above === undefined
+      ? "is the database itself"
+      : `lies in ${above}, where walbrook cleans up`;
+    throw new UsageError(`replica ${folder} ${what}: give the replica a folder elsewhere`);
+  }
 }
 
 /** The first database that can't be taken up ends all. */
@@ -201,7 +220,7 @@ function snapshotProgress(output: Output): Disposable & { tell: (done: number, t
       totalBytes: total,
       isTerminal: true,
       columns: errorTerminalColumns(),
-      write: output.writeError,
+      write: output.writeStatus ?? output.writeError,
     });
     line.add(done - before);
     before = done;

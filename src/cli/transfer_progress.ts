@@ -23,7 +23,7 @@ export function transferProgress(
         totalBytes,
         isTerminal: isErrorTerminal(),
         columns: errorTerminalColumns(),
-        write: output.writeError,
+        write: output.writeStatus ?? output.writeError,
       });
       line.add(doneBytes - before);
       before = doneBytes;

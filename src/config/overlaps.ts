@@ -109,6 +109,11 @@ function checkFolders(databases: readonly BuiltDatabase[], findings: Findings): 
       above !== below;
       below = above, above = parentFolder(above)
     ) {
+      if (metaPaths.has(above)) {
+        const message = `replica folder ${path} is inside ${above}, the meta folder of a database`;
+        findings.add("wrong", placeOf(section), message);
+        break;
+      }
       if (!roots.has(above)) continue;
       if (below === join(above, "generations")) {
         const message = `replica folder ${path} is inside the generations of the replica in ${above}`;

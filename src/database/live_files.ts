@@ -64,7 +64,9 @@ export class LiveFiles implements Disposable {
         `${path} is replicated by this walbrook already, maybe under another name: name it once`,
       );
     }
-    this.#main = files.openSync(path, { access: "read" });
+    // Never written to through this. But one that can't be written to can't be checkpointed either, and SQLite would
+    // say so only then.
+    this.#main = files.openSync(path, { access: "read-write" });
     try {
       this.#mainStat = this.#main.statSync();
     } catch (error) {

@@ -10,7 +10,7 @@
  * New files take the database's mode (before the umask) and owner, new folders those of the database's folder.
  */
 import { basename, join, parentFolder } from "../runtime/paths.ts";
-import { type Files, type FileStat, systemFiles } from "../runtime/files.ts";
+import { type Files, type FileStat, notAFolder, systemFiles } from "../runtime/files.ts";
 import { formatIndex, isGeneration } from "../position.ts";
 
 /** Where a database's meta directory lies unless the configuration says otherwise. */
@@ -165,7 +165,7 @@ export class MetaDirectory {
   #makeFolders(path: string): void {
     const stat = this.#files.statSync(path);
     if (stat?.isFolder) return;
-    if (stat !== undefined) throw new Error(`mkdir ${path}: not a directory`);
+    if (stat !== undefined) throw notAFolder(path);
     this.#makeFolders(parentFolder(path));
     this.#files.makeFolderSync(path, { mode: this.#folderStat?.mode ?? 0o700 });
     if (this.#folderStat !== undefined) this.#files.changeOwnerSync(path, this.#folderStat);

@@ -2,10 +2,11 @@
  * From a path to a database that we follow: what can be opened now, what is worth waiting for, what never will work.
  */
 import { Follower, type FollowerOptions, LostWalError } from "./follower.ts";
-import { LiveFiles } from "./live_files.ts";
+import { type DatabaseKind, LiveFiles } from "./live_files.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
 import { describeError } from "../errors.ts";
 import { type Files, systemCode } from "../runtime/files.ts";
+import { linkedFile } from "../runtime/open_files.ts";
 import { parentFolder, resolve } from "../runtime/paths.ts";
 import { classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
 
@@ -43,14 +44,17 @@ export function openLiveFiles(path: string, files: Files): LiveFiles {
   if (!stat.isFile) throw new Error(`${path} is not a file: give the path of a SQLite database`);
   refuseNetworkFileSystem(path, files);
   const live = attempt(path, () => new LiveFiles(path, files));
-  let kind: ReturnType<LiveFiles["kind"]> | undefined;
-  try {
-    kind = attempt(path, () => live.kind());
-    if (kind === "database") return live;
-  } finally {
-    // One that stays open is taken for another follower of ours at the next try.
-    if (kind !== "database") live.close();
+  const linked = linkedFile(path);
+  if (linked !== undefined) {
+    live.close();
+    throw new Error(
+      `${path} is a symbolic link, and SQLite keeps the -wal beside the file that it leads to: ` +
+        `give the path of that file, ${linked}`,
+    );
   }
+  const kind = kindOf(live);
+  if (kind === "database") return live;
+  live.close();
   // An application may still choose page size, auto_vacuum or encoding: only a whole header says that it has.
   if (kind === "empty") {
     throw new WaitError("the database is empty, its application has not created it yet", { isNew: true });
@@ -58,6 +62,15 @@ export function openLiveFiles(path: string, files: Files): LiveFiles {
   throw new Error(
     `${path} is not a SQLite database, or it is encrypted as a whole: walbrook can't replicate it`,
   );
+}
+
+function kindOf(live: LiveFiles): DatabaseKind {
+  try {
+    return attempt(live.path, () => live.kind());
+  } catch (error) {
+    live.close();
+    throw error;
+  }
 }
 
 /**
@@ -146,6 +159,11 @@ export function explainMetaError(meta: MetaDirectory, error: unknown): unknown {
   if (code === "ENOSPC" || code === "EDQUOT" || (code === undefined && problem === "full")) {
     return new WaitError(`the disk of ${meta.path} is full: free some space there`);
   }
+  if (code === "ENOTDIR" || code === "EEXIST") {
+    return new Error(`cannot make ${meta.path}, walbrook's own folder: a file is in the way, move it away`, {
+      cause: error,
+    });
+  }
   const isRefused = isRefusal(error) || code === "EROFS" ||
     (code === undefined && (problem === "read-only" || problem === "cannot open"));
   if (!isRefused || error instanceof WaitError) return error;
@@ -178,8 +196,13 @@ function explain(path: string, error: unknown): unknown {
       );
     case "full":
       return new WaitError("the disk is full");
+    case "corrupt":
+      return new Error(
+        `${path} is damaged: restore it, or mend it with sqlite3's .recover, before it is replicated`,
+        { cause: error },
+      );
     default:
-      return isRefusal(error) ? refusal(path, error) : error;
+      return explainSystem(path, error);
   }
 }
 
@@ -187,15 +210,26 @@ function attempt<T>(path: string, act: () => T): T {
   try {
     return act();
   } catch (error) {
-    throw isRefusal(error) ? refusal(path, error) : error;
+    throw explainSystem(path, error);
   }
+}
+
+/** Where and what, for an error of the system or of the disk below SQLite; others as they are. */
+function explainSystem(path: string, error: unknown): unknown {
+  const code = systemCode(error);
+  if (isRefusal(error)) {
+    return new Error(`cannot read and write ${path}: give the user that runs walbrook access to it`, {
+      cause: error,
+    });
+  }
+  if (code === "EROFS") {
+    return new Error(`cannot write to ${path}: mount its file system for writing`, { cause: error });
+  }
+  if (code === undefined ? classifySqliteError(error) !== "io" : code !== "EIO") return error;
+  return new Error(`cannot read ${path}: look at its disk, and at the system's log`, { cause: error });
 }
 
 function isRefusal(error: unknown): boolean {
   const code = systemCode(error);
   return code === "EACCES" || code === "EPERM";
-}
-
-function refusal(path: string, cause: unknown): Error {
-  return new Error(`cannot read ${path}: give the user that runs walbrook access to it`, { cause });
 }

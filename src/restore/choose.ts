@@ -88,24 +88,34 @@ export async function chooseGeneration(
   if (choice === undefined && restorable.length === 0 && orphan !== undefined) {
     throw noSnapshots(orphan.inventory);
   }
-  if (choice === undefined) throw new NoBackupsError(await explainNothing(restorable, target));
+  if (choice === undefined) {
+    throw new NoBackupsError(
+      target.kind === "moment" && restorable.length > 0
+        ? await explainMoment(restorable, target.at)
+        : explainNothing(clients, generation),
+    );
+  }
   for (const { client, error } of failures) {
     logger.warn("replica cannot be read, restoring from another", { replica: client.name, error });
   }
   return choice;
 }
 
+function explainNothing(clients: readonly ReplicaClient[], generation: string | undefined): string {
+  const what = generation === undefined ? "" : ` of generation ${generation}`;
+  const places = clients.map(({ store }) => store.place).join(", ");
+  return `no matching backups found${what} in ${places}: look at what is given, and with "walbrook generations"`;
+}
+
 /** A moment that nothing reaches is told with those that can be restored. */
-async function explainNothing(restorable: readonly Choice[], target: RestoreTarget): Promise<string> {
-  const text = "no matching backups found";
-  if (target.kind !== "moment" || restorable.length === 0) return text;
+async function explainMoment(restorable: readonly Choice[], at: Date): Promise<string> {
   const bounds = await Promise.all(
     restorable.map(({ inventory, momentOf }) => boundsOf(inventory, momentOf)),
   );
   const earliest = Math.min(...bounds.map(({ startAt }) => startAt.getTime()));
   const latest = Math.max(...bounds.map(({ endAt }) => endAt.getTime()));
-  return `${text}: nothing is as old as ${target.at.toISOString()}: the earliest moment that can be restored is ` +
-    `${new Date(earliest).toISOString()}, the latest ${new Date(latest).toISOString()}`;
+  return `no matching backups found: nothing is as old as ${at.toISOString()}: the earliest moment that can be ` +
+    `restored is ${new Date(earliest).toISOString()}, the latest ${new Date(latest).toISOString()}`;
 }
 
 /** Generations with snapshots or WAL; a folder with neither is nothing. */

@@ -138,7 +138,9 @@ export async function refuseExisting(path: string, files: Files): Promise<void> 
 async function refuseSideFilesInUse(path: string, files: Files): Promise<void> {
   const found: string[] = [];
   for (const suffix of SIDE_SUFFIXES) {
-    if (await files.stat(path + suffix) !== undefined) found.push(path + suffix);
+    const stat = await files.stat(path + suffix);
+    if (stat?.isFolder) throw folderInTheWay(path, path + suffix);
+    if (stat !== undefined) found.push(path + suffix);
   }
   if (found.length === 0) return;
   const holders = processesHolding([path, ...found].map(realPath));
@@ -149,9 +151,17 @@ async function refuseSideFilesInUse(path: string, files: Files): Promise<void> {
   );
 }
 
+function folderInTheWay(path: string, folder: string): Error {
+  return new Error(
+    `cannot restore ${path}: the folder ${folder} is in the way: move it or restore elsewhere`,
+  );
+}
+
 async function openTemporary(path: string, { files, mode = DEFAULT_MODE }: FinishOptions): Promise<OpenFile> {
   const temporaryPath = `${path}.tmp`;
-  if (await files.stat(temporaryPath) !== undefined) {
+  const stat = await files.stat(temporaryPath);
+  if (stat?.isFolder) throw folderInTheWay(path, temporaryPath);
+  if (stat !== undefined) {
     const holders = processesHolding([realPath(temporaryPath)]);
     if (holders.length > 0) {
       throw new Error(
@@ -199,6 +209,8 @@ export function explainWrite(error: unknown, path: string): unknown {
     ENOSPC: "the disk is full",
     EDQUOT: "the disk quota is used up",
     EFBIG: "the file system takes no file of that size",
+    ENOTDIR: "a part of the path is a file: move it away or restore elsewhere",
+    ENAMETOOLONG: "its name, or that of a file beside it, is too long: restore under a shorter one",
     EEXIST: "another restore to it has begun at this moment",
   };
   const reason = why[systemCode(error) ?? ""];

@@ -6,7 +6,7 @@
  * closing any descriptor of a database drops the locks that SQLite holds on it.
  */
 import * as fs from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { concatBytes } from "../bytes.ts";
 import { fileSystemTypeSync } from "./file_system_type.ts";
@@ -112,6 +112,11 @@ export interface Files {
 export function systemCode(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === "string" ? code : undefined;
+}
+
+/** As the system says it when a part of the path is a file, with its code. */
+export function notAFolder(path: string): Error {
+  return Object.assign(new Error(`mkdir ${path}: not a directory`), { code: "ENOTDIR" });
 }
 
 const FLAGS: Readonly<Record<FileAccess, string>> = {
@@ -351,10 +356,14 @@ export const systemFiles: Files = {
   fileSystemTypeSync,
 };
 
-/** Whether we may write to what is at `path`; for a folder: make and remove files in it. */
+/**
+ * Whether we may write to what is at `path`; for a folder: make and remove files in it. Found out by trying, since Deno's
+ * `access` compares owner and mode alone and refuses root. Never for a file that this process has locked: it is closed.
+ */
 export function isWritable(path: string): boolean {
   try {
-    fs.accessSync(path, fs.constants.W_OK);
+    if (fs.statSync(path).isDirectory()) fs.rmdirSync(fs.mkdtempSync(join(path, ".walbrook-")));
+    else fs.closeSync(fs.openSync(path, "r+"));
     return true;
   } catch {
     return false;
@@ -380,7 +389,7 @@ export async function makeFolders(
 ): Promise<string[]> {
   const stat = await files.stat(path);
   if (stat?.isFolder) return [];
-  if (stat !== undefined) throw new Error(`mkdir ${path}: not a directory`);
+  if (stat !== undefined) throw notAFolder(path);
   const parent = dirname(path);
   const made = parent === path ? [] : await makeFolders(files, parent, options);
   await files.makeFolder(path, { mode: options.mode });

@@ -1,4 +1,4 @@
-/** Which processes have a file open. */
+/** Which processes have a file open, and what a name leads to. */
 import * as fs from "node:fs";
 
 /**
@@ -23,6 +23,12 @@ export function processesHolding(paths: readonly string[]): number[] {
 /** The path that names the same file without symbolic links in its folders. */
 export function realFolderPath(path: string): string {
   return fs.realpathSync(path);
+}
+
+/** The file that the symbolic link at `path` leads to; `undefined` when nothing or no link is there. */
+export function linkedFile(path: string): string | undefined {
+  const isLink = fs.lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
+  return isLink ? fs.realpathSync(path) : undefined;
 }
 
 function readFolder(path: string): string[] {

@@ -1,6 +1,6 @@
 import { Mutex } from "../async.ts";
 import { UsageError } from "../errors.ts";
-import { type Files, makeFolders, type Owner } from "../runtime/files.ts";
+import { type Files, makeFolders, notAFolder, type Owner } from "../runtime/files.ts";
 import { parentFolder } from "../runtime/paths.ts";
 import { explained } from "./file_errors.ts";
 
@@ -78,7 +78,7 @@ export class FileRoot {
     if (this.#durable.has(key)) return;
     const path = this.pathOf(key);
     const stat = await this.#files.stat(path);
-    if (stat !== undefined && !stat.isFolder) throw new Error(`mkdir ${path}: not a directory`);
+    if (stat !== undefined && !stat.isFolder) throw notAFolder(path);
     if (stat === undefined) {
       await this.#files.makeFolder(path, { mode });
       if (owner !== undefined) await this.#files.changeOwner(path, owner);

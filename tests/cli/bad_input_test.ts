@@ -155,6 +155,27 @@ const REPLICATE_REFUSALS: readonly Refusal[] = [
     prepare: ({ database, replica }) => [database, replica, `file://${replica}/`],
     pattern: /replica \S+replica is given twice: give each replica a place of its own$/,
   },
+  {
+    name: "a replica in the meta directory",
+    prepare: ({ database }) => [database, join(dirname(database), ".app.db-litestream")],
+    pattern:
+      /replica \S+ lies in \S+\/\.app\.db-litestream, where walbrook cleans up: give the replica a folder elsewhere$/,
+  },
+  {
+    name: "a replica below the meta directory",
+    prepare: ({ database }) => [database, join(dirname(database), ".app.db-litestream", "replica")],
+    pattern: /replica \S+ lies in \S+\/\.app\.db-litestream, where walbrook cleans up/,
+  },
+  {
+    name: "a replica in the generations of another one",
+    prepare: ({ database, replica }) => [database, replica, join(replica, "generations", "x")],
+    pattern: /replica \S+\/generations\/x lies in \S+replica\/generations, where walbrook cleans up/,
+  },
+  {
+    name: "the database as its replica",
+    prepare: ({ database }) => [database, database],
+    pattern: /replica \S+app\.db is the database itself: give the replica a folder elsewhere$/,
+  },
 ];
 
 for (const { name, prepare, pattern } of REPLICATE_REFUSALS) {
@@ -176,7 +197,7 @@ test("walbrook replicate refuses a database on a read-only file system", async (
   execFileSync("mount", ["-o", "remount,ro", disk]);
   await assertRefused(
     ["replicate", join(disk, "app.db"), ground.replica],
-    /cannot write to \S+disk\/\.app\.db-litestream, .*: let it write beside the database/,
+    /cannot write to \S+disk\/app\.db: mount its file system for writing/,
   );
   assert.equal(existsSync(ground.replica), false);
 });
@@ -477,7 +498,8 @@ const RESTORE_REFUSALS: readonly Refusal[] = [
   {
     name: "a replica that isn't there",
     prepare: (ground) => ["-o", ground.path("out.db"), ground.path("nowhere")],
-    pattern: /no matching backups found/,
+    pattern:
+      /no matching backups found in \S+nowhere: look at what is given, and with "walbrook generations"$/,
   },
 ];
 

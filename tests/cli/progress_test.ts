@@ -1,6 +1,12 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { formatBytes, formatProgress, ProgressLine, type ProgressOptions } from "../../src/cli/progress.ts";
+import {
+  formatBytes,
+  formatProgress,
+  ProgressLine,
+  type ProgressOptions,
+  withStatusLine,
+} from "../../src/cli/progress.ts";
 
 function line(options: Partial<ProgressOptions> = {}) {
   const written: string[] = [];
@@ -31,7 +37,7 @@ test("ProgressLine draws rate, percent and what is left, then wipes itself away"
 
 test("ProgressLine draws ten times a second at most", () => {
   const { written, clock, progress } = line();
-  for (clock.nowMs = 0; clock.nowMs < 1_000; clock.nowMs++) progress.add(1);
+  for (clock.nowMs = 0; clock.nowMs <= 1_000; clock.nowMs++) progress.add(1);
   assert.equal(written.length, 10);
 });
 
@@ -44,15 +50,41 @@ test("ProgressLine writes nothing without a terminal", () => {
 });
 
 test("ProgressLine wipes away nothing when it drew nothing", () => {
-  const { written, progress } = line();
+  const { written, clock, progress } = line();
+  // Of a moment no rate can be told.
+  clock.nowMs = 99;
+  progress.add(1);
   progress[Symbol.dispose]();
   assert.deepEqual(written, []);
 });
 
 test("ProgressLine stays narrower than the terminal", () => {
-  const { written, progress } = line({ columns: 20 });
-  progress.add(1);
-  assert.equal(written[0]!.slice("\r\x1b[K".length).length, 19);
+  for (const [columns, length] of [[20, 19], [0, 79]] as const) {
+    const { written, clock, progress } = line({ columns, label: "restoring ".repeat(10) });
+    clock.nowMs = 100;
+    progress.add(1);
+    assert.equal(written[0]!.slice("\r\x1b[K".length).length, length);
+  }
+});
+
+test("withStatusLine() wipes the line away before anything else is written", () => {
+  const written: string[] = [];
+  const write = (text: string) => void written.push(text);
+  const output = withStatusLine({ writeOutput: write, writeError: write });
+  output.writeError("first\n");
+  output.writeStatus("\r\x1b[K1 %");
+  output.writeStatus("\r\x1b[K2 %");
+  output.writeError("second\n");
+  output.writeStatus("\r\x1b[K");
+  output.writeStatus("\r\x1b[K3 %");
+  output.writeOutput("third\n");
+  output.writeOutput("fourth\n");
+  const wipe = "\r\x1b[K";
+  const expected = [
+    ...["first\n", `${wipe}1 %`, `${wipe}2 %`, wipe, "second\n"],
+    ...[`${wipe}3 %`, wipe, "third\n", "fourth\n"],
+  ];
+  assert.deepEqual(written, expected);
 });
 
 test("formatProgress() says only what is known", () => {

@@ -175,6 +175,10 @@ test("parseConfiguration() refuses what stands in the way of another (case 43)",
       "dbs: [{path: /a, replicas: [{path: /.a-litestream}]}]",
       "1:36: replica folder /.a-litestream is the meta folder of a database",
     ],
+    [
+      "dbs: [{path: /a, replicas: [{path: /.a-litestream/x/y}]}]",
+      "1:36: replica folder /.a-litestream/x/y is inside /.a-litestream, the meta folder of a database",
+    ],
     ["dbs: [{path: /a, replicas: [{path: /a}]}]", "1:36: replica folder /a is a database"],
   ];
   for (const [text, expected] of cases) assert.deepEqual(errorsOf(text), [expected], text);

@@ -12,6 +12,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import process from "node:process";
@@ -50,6 +51,61 @@ test("LiveDatabase refuses what is no database, in one line", async () => {
   assert.match(await startError(stage), /app\.db is not a file/);
   rmSync(stage.path, { recursive: true });
   assert.deepEqual(readdirSync(stage.folder), []);
+});
+
+test("LiveDatabase refuses what it can't follow, with where and what to do", async () => {
+  const cases: [string, (stage: Stage) => string | void, RegExp][] = [
+    ["link", (stage) => {
+      const link = `${stage.folder}/link.db`;
+      symlinkSync(stage.path, link);
+      return link;
+    }, /^\S+link\.db is a symbolic link, and .*: give the path of that file, \S+app\.db$/],
+    [
+      "damaged",
+      ({ path }) => truncateSync(path, 4096),
+      /^\S+app\.db is damaged: restore it, or mend it with /,
+    ],
+  ];
+  for (const [name, prepare, expected] of cases) {
+    await using stage = new Stage();
+    // Without a -wal that would hold the pages.
+    stage.insert(50_000);
+    stage.application.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    stage.closeApplication();
+    const path = prepare(stage) ?? stage.path;
+    assert.match(await startError(stage, { path }), expected, name);
+  }
+});
+
+test("LiveDatabase refuses a disk or a user that can't read and write the database, with what to do", async () => {
+  const cases: [string, RegExp][] = [
+    ["EACCES", /^cannot read and write \S+app\.db: give the user that runs walbrook access to it$/],
+    ["EPERM", /^cannot read and write \S+app\.db: give the user that runs walbrook access to it$/],
+    ["EROFS", /^cannot write to \S+app\.db: mount its file system for writing$/],
+    ["EIO", /^cannot read \S+app\.db: look at its disk, and at the system's log$/],
+  ];
+  for (const [code, expected] of cases) {
+    await using stage = new Stage();
+    stage.insert();
+    const before = readdirSync(stage.folder).sort();
+    for (const kind of code === "EIO" ? ["open", "read"] as const : ["open"] as const) {
+      const { files } = failFiles(systemFiles, [{ kind, code, path: /app\.db$/ }]);
+      assert.match(await startError(stage, { files }), expected);
+    }
+    assert.deepEqual(readdirSync(stage.folder).sort(), before);
+    // Nothing of those tries is held.
+    await stage.follow();
+  }
+});
+
+test("LiveDatabase refuses a file in the place of its meta directory", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  writeFileSync(`${stage.folder}/.app.db-litestream`, "theirs");
+  assert.match(
+    await startError(stage),
+    /^cannot make \S+\/\.app\.db-litestream, walbrook's own folder: a file is in the way, move it away$/,
+  );
 });
 
 test("LiveDatabase refuses a network file system, and touches nothing there", async () => {

@@ -135,9 +135,15 @@ test("restore() passes over a replica that can't be read while another has somet
 test("restore() finds no backups in a replica that is empty or not there (case 74)", async () => {
   using folder = temporaryFolder();
   const clients = [new ReplicaClient(new FileStore({ root: join(folder.path, "nothing") }))];
+  const place = join(folder.path, "nothing");
   await assert.rejects(pagesOf({ clients }), {
     name: "NoBackupsError",
-    message: "no matching backups found",
+    message: `no matching backups found in ${place}: look at what is given, and with "walbrook generations"`,
+  });
+  await assert.rejects(pagesOf({ clients, generation: "0123456789abcdef" }), {
+    name: "NoBackupsError",
+    message: `no matching backups found of generation 0123456789abcdef in ${place}: look at what is given, ` +
+      'and with "walbrook generations"',
   });
 });
 

@@ -85,6 +85,38 @@ test("restore() makes missing folders and removes them when it fails (case 72)",
   });
 });
 
+test("restore() says what is in its way, and leaves it there", async () => {
+  const cases: [string, (outputPath: string) => string | void, RegExp][] = [
+    [
+      "a folder named like the temporary file",
+      (outputPath) => mkdirSync(`${outputPath}.tmp`),
+      /^cannot restore \S+out\.db: the folder \S+out\.db\.tmp is in the way: move it or restore elsewhere$/,
+    ],
+    [
+      "a folder named like the wal",
+      (outputPath) => mkdirSync(`${outputPath}-wal`),
+      /^cannot restore \S+out\.db: the folder \S+out\.db-wal is in the way: move it or restore elsewhere$/,
+    ],
+    ["a file above it", (outputPath) => {
+      writeFileSync(outputPath, "theirs");
+      return join(outputPath, "below.db");
+    }, /^cannot restore \S+below\.db: a part of the path is a file: move it away or restore elsewhere: /],
+    [
+      "a name that has no room for -journal",
+      (outputPath) => join(outputPath, "..", "x".repeat(250)),
+      /^cannot restore \S+xxx: its name, or that of a file beside it, is too long: restore under a shorter one: /,
+    ],
+  ];
+  for (const [name, prepare, expected] of cases) {
+    await withTarget(async ({ target, outputPath, run }) => {
+      const path = prepare(outputPath) ?? outputPath;
+      const before = readdirSync(target, { recursive: true });
+      assert.match(await messageOf(run({ outputPath: path })), expected, name);
+      assert.deepEqual(readdirSync(target, { recursive: true }), before, name);
+    });
+  }
+});
+
 test("restore() overwrites the temporary file of an earlier run (case 84)", async () => {
   await withTarget(async ({ replica, target, outputPath, run }) => {
     writeFileSync(`${outputPath}.tmp`, new Uint8Array(1_000_000).fill(7));

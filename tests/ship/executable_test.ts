@@ -132,6 +132,8 @@ test("executable starts cold in little time, and replicates in little memory", a
     "executable, version, ms, median of 20 (least)",
     `${times[10]!.toFixed(1)} (${times[0]!.toFixed(1)})`,
   );
+  // The median is that of a busy machine.
+  assert.ok(times[0]! <= 20, `version takes ${times[0]} ms`);
 
   using folder = temporaryFolder();
   const path = join(folder.path, "app.db");

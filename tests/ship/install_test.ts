@@ -207,7 +207,10 @@ test("install.sh refuses what it has nothing for, in one line", async () => {
   const refused = async (environment: Record<string, string>, expected: RegExp, words: string[] = []) =>
     assertRefusal(await ground.install(words, environment), expected);
 
-  await refused({ WALBROOK_BASE_URL: "" }, /: set WALBROOK_BASE_URL to where the files of the release lie/);
+  await refused(
+    { WALBROOK_BASE_URL: "" },
+    /: set WALBROOK_BASE_URL to where the files of the release lie: export WALBROOK_BASE_URL=http/,
+  );
   await refused(
     machine({ uname: uname("Linux", "riscv64") }),
     /: riscv64: there is no walbrook for this CPU/,
@@ -222,6 +225,9 @@ test("install.sh refuses what it has nothing for, in one line", async () => {
   await refused({}, /--user NAME is needed/, ["--service"]);
   await refused({}, /--user: a b: not a user's name/, ["--service", "--user", "a b"]);
   await refused({ DESTDIR: "/proc" }, /\/proc\/usr\/local\/bin: cannot be made: choose another place/);
+  mkdirSync(ground.program, { recursive: true });
+  await refused({}, /\/walbrook: a folder is in the way: move it away first/);
+  assert.deepEqual(readdirSync(ground.program), []);
   assert.deepEqual(ground.server.requests, []);
 });
 
