@@ -318,7 +318,13 @@ const isAlways = () => true;
 
 const deeds: fc.Arbitrary<Deed> = fc.oneof(
   { arbitrary: fc.constant<Deed>({ kind: "nothing" }), weight: 3 },
-  { arbitrary: fc.constantFrom(100, 100, 100, 9000, OVER_A_CHUNK).map((size): Deed => ({ kind: "commit", size })), weight: 4 },
+  {
+    arbitrary: fc.constantFrom(100, 100, 100, 9000, OVER_A_CHUNK).map((size): Deed => ({
+      kind: "commit",
+      size,
+    })),
+    weight: 4,
+  },
   {
     arbitrary: fc.constantFrom<Mode>("PASSIVE", "FULL", "RESTART", "TRUNCATE").map((mode): Deed => ({
       kind: "checkpoint",
