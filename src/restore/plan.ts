@@ -4,7 +4,7 @@
  * @see docs/DESIGN.md, "Restore"
  */
 import { BrokenHistoryError } from "../errors.ts";
-import { comparePositions, formatIndex, formatPosition, type IndexOffset } from "../position.ts";
+import { comparePositions, formatIndex, formatPosition, type IndexOffset, type Position } from "../position.ts";
 import { segmentKey, snapshotKey } from "../storage/keys.ts";
 import type { SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import type { Inventory, MomentOf } from "./inventory.ts";
@@ -101,18 +101,33 @@ async function chooseByMoment(inventory: Inventory, at: Date, momentOf: MomentOf
   if (count === 0) throw new Error("cannot find snapshot index by timestamp: no snapshots available");
   for (const snapshot of snapshots.slice(0, count).reverse()) {
     const { offset } = await momentOf(snapshot);
-    if (reaches({ segments, end }, { index: snapshot.index, offset })) return { snapshot, end };
+    const position = { generation, index: snapshot.index, offset };
+    if (reaches({ segments, end }, position)) return { snapshot, end };
+    requireIndex({ segments, end }, { snapshot, position });
   }
   const [first] = snapshots;
   const { offset } = await momentOf(first!);
   const position = formatPosition({ generation, index: first!.index, offset });
-  const until = segments[end];
-  const earliest = until === undefined ? undefined : (await momentOf(until)).at.toISOString();
+  const until = segments[end]!;
   throw new Error(
-    `cannot restore to ${at.toISOString()}: ${first!.key} is right only from ${position} on, ` +
-      (until === undefined
-        ? "and no segment reaches that"
-        : `which ${until.key} reaches: ask for ${earliest} or later`),
+    `cannot restore to ${at.toISOString()}: ${first!.key} is right only from ${position} on, which ` +
+      `${until.key} reaches: ask for ${(await momentOf(until)).at.toISOString()} or later`,
+  );
+}
+
+/**
+ * A snapshot of the moment that is asked for, or of one before it, which the segments up to there don't reach: the one
+ * that reaches it has to be there and of a later moment. Else WAL is missing that may belong to what was asked for.
+ */
+function requireIndex(
+  { segments, end }: { segments: readonly SegmentInfo[]; end: number },
+  { snapshot, position }: { snapshot: SnapshotInfo; position: Position },
+): void {
+  const next = segments[end];
+  if (next !== undefined && next.index <= snapshot.index) return;
+  throw new BrokenHistoryError(
+    `missing WAL index: ${snapshot.key} is right only from ${formatPosition(position)} on`,
+    segmentKey({ ...position, offset: 0 }),
   );
 }
 

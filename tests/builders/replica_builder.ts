@@ -26,6 +26,11 @@ export interface ReplicaOptions {
   readonly segmentsPerIndex?: number;
   /** Indexes, besides the first, that get a snapshot at their start. Default none. */
   readonly snapshotIndexes?: readonly number[];
+  /**
+   * After how many segments of their index those are taken, as a live database takes them: right only from the
+   * offset on that the note states. Default 0.
+   */
+  readonly snapshotAfter?: number;
   /** Whether objects get notes. Default true. */
   readonly withNotes?: boolean;
   /** Keep the hash of the database at the end of each segment. Default true. */
@@ -90,6 +95,7 @@ class Builder {
       indexCount: 4,
       segmentsPerIndex: 3,
       snapshotIndexes: [],
+      snapshotAfter: 0,
       withNotes: true,
       withStates: true,
       ...options,
@@ -106,12 +112,15 @@ class Builder {
   }
 
   async build(): Promise<BuiltReplica> {
-    const { indexCount, segmentsPerIndex, snapshotIndexes, pageSize } = this.#options;
+    const { indexCount, segmentsPerIndex, snapshotIndexes, snapshotAfter, pageSize } = this.#options;
     for (let index = 0; index < indexCount; index++) {
       this.#database.exec("PRAGMA wal_checkpoint(RESTART)");
-      if (index === 0 || snapshotIndexes.includes(index)) await this.#snapshot(index);
       let offset = 0;
-      for (let nth = 0; nth < segmentsPerIndex; nth++) offset = await this.#segment(index, offset);
+      for (let nth = 0; nth <= segmentsPerIndex; nth++) {
+        const isDue = index === 0 ? nth === 0 : snapshotIndexes.includes(index) && nth === snapshotAfter;
+        if (isDue) await this.#snapshot(index, offset);
+        if (nth < segmentsPerIndex) offset = await this.#segment(index, offset);
+      }
     }
     this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     this.#database.close();
@@ -129,14 +138,14 @@ class Builder {
     return new Date(BUILT_FROM.getTime() + this.#seconds * 1000);
   }
 
-  async #snapshot(index: number): Promise<void> {
+  async #snapshot(index: number, offset: number): Promise<void> {
     const { pageSize, withNotes } = this.#options;
-    const raw = readFileSync(this.#path);
+    const raw = offset === 0 ? readFileSync(this.#path) : this.#merged(this.#committedWal(index).bytes);
     const note = {
       kind: "snapshot",
       generation: GENERATION,
       index,
-      offset: 0,
+      offset,
       newestCommitAt: this.#at(),
       pageSize,
       pageCount: raw.length / pageSize,
@@ -149,7 +158,7 @@ class Builder {
       index,
       offset: undefined,
       at: note.newestCommitAt,
-      state: fileHash(this.#path),
+      state: createHash("sha256").update(raw).digest("hex"),
     });
   }
 
@@ -198,17 +207,21 @@ class Builder {
     return { bytes: new Uint8Array(file.subarray(0, length)), end };
   }
 
-  /** What SQLite itself makes of the main file and the WAL so far. */
   #state(wal: Uint8Array): string | undefined {
     if (!this.#options.withStates) return undefined;
+    return createHash("sha256").update(this.#merged(wal)).digest("hex");
+  }
+
+  /** What SQLite itself makes of the main file and the WAL so far. */
+  #merged(wal: Uint8Array): Uint8Array {
     const path = join(this.#options.folder, "state.db");
     copyFileSync(this.#path, path);
     writeFileSync(`${path}-wal`, wal);
     const database = new DatabaseSync(path);
     database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     database.close();
-    const hash = fileHash(path);
+    const bytes = readFileSync(path);
     for (const suffix of ["", "-wal", "-shm"]) if (existsSync(path + suffix)) rmSync(path + suffix);
-    return hash;
+    return bytes;
   }
 }

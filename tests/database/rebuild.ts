@@ -40,7 +40,7 @@ export interface Rebuilt {
 
 /** Replay the shadow WAL of `database` over `snapshot`, up to its position or `end`. Throws when a frame does not belong. */
 export function rebuild(
-  database: LiveDatabase,
+  database: Pick<LiveDatabase, "position" | "meta">,
   snapshot: KeptSnapshot,
   end?: { index: number; offset: number },
 ): Rebuilt {
