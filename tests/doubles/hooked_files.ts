@@ -15,6 +15,7 @@ export type FileCallKind =
   | "list"
   | "make-folder"
   | "rename"
+  | "link"
   | "remove"
   | "remove-tree"
   | "remove-empty-folder"
@@ -26,7 +27,7 @@ export type FileCallKind =
 export interface FileCall {
   readonly kind: FileCallKind;
   readonly path: string;
-  /** rename: the new name. */
+  /** rename, link: the new name. */
   readonly to?: string;
   /** open: how. */
   readonly access?: string;
@@ -61,6 +62,7 @@ export function hookFiles(inner: Files, hook: FileHook): Files {
       await hook({ kind: "make-folder", path, ...options }, () => inner.makeFolder(path, options)),
     renameSync: (from, to) => hook({ kind: "rename", path: from, to }, () => inner.renameSync(from, to)),
     rename: async (from, to) => await hook({ kind: "rename", path: from, to }, () => inner.rename(from, to)),
+    linkSync: (from, to) => hook({ kind: "link", path: from, to }, () => inner.linkSync(from, to)),
     removeSync: (path) => hook({ kind: "remove", path }, () => inner.removeSync(path)),
     remove: async (path) => await hook({ kind: "remove", path }, () => inner.remove(path)),
     removeTreeSync: (path) => hook({ kind: "remove-tree", path }, () => inner.removeTreeSync(path)),
