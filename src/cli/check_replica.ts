@@ -6,7 +6,8 @@ import { readNote } from "../codec/object.ts";
 import type { ReplicaConfig } from "../config/configuration.ts";
 import { describeError, EncryptionError, StoreError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { isWritable, nearestFolder, systemFiles } from "../runtime/files.ts";
+import { systemFiles } from "../runtime/files.ts";
+import { isWritable, nearestFolder } from "../runtime/folders.ts";
 import type { ReplicaClient, SnapshotInfo } from "../storage/replica_client.ts";
 
 /** Its name is no object's of a replica, so nobody takes it for one, and always the same, so there is only one. */

@@ -1,7 +1,8 @@
 /** Secrets that stand in files of their own, and files that show secrets to everybody. */
 import { concatBytes } from "../bytes.ts";
 import { describeError, UsageError } from "../errors.ts";
-import { type Files, readPipeSync, systemCode } from "../runtime/files.ts";
+import { type Files, systemCode } from "../runtime/files.ts";
+import { readPipeSync } from "../runtime/pipe.ts";
 
 /** Far more than a key or a list of keys needs. */
 const MAX_SECRET_SIZE = 64 * 1024;

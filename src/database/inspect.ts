@@ -1,7 +1,8 @@
 /** A look at a database that takes nothing over: it can be followed by another process meanwhile. */
 import { defaultMetaPath } from "./meta_directory.ts";
 import { checkMetaPath, openLiveFiles, readSchema, WaitError } from "./open.ts";
-import { type Files, isWritable, nearestFolder, systemFiles } from "../runtime/files.ts";
+import { type Files, systemFiles } from "../runtime/files.ts";
+import { isWritable, nearestFolder } from "../runtime/folders.ts";
 import { join, parentFolder } from "../runtime/paths.ts";
 
 /** How long a locked database is waited for. */

@@ -1,19 +1,23 @@
 /**
- * One of us per database: a tiny SQLite file in the meta directory, held with `BEGIN EXCLUSIVE`. It works on every
- * platform, and the lock dies with its process. Whatever somebody wrote into the file is thrown away.
+ * One of us per database: a file in the meta directory that is locked as long as we follow it, see `LockFile`.
+ * Whatever somebody wrote into the file is thrown away.
  */
-import { classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
-import { join } from "../runtime/paths.ts";
+import { LockFile } from "./lock_file.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
 import { explainMetaError } from "./open.ts";
-import type { Files } from "../runtime/files.ts";
+import { type Files, systemCode } from "../runtime/files.ts";
+import { join } from "../runtime/paths.ts";
+import { classifySqliteError } from "../runtime/sqlite.ts";
+
+/** How often others may put another file there while we try to lock it. */
+const MAX_TRIES = 10;
 
 /** The lock of one database. */
 export class InstanceLock {
   readonly #meta: MetaDirectory;
   readonly #databasePath: string;
   readonly #files: Files;
-  #connection: SqliteConnection | undefined;
+  #lockFile: LockFile | undefined;
 
   constructor({ meta, databasePath, files }: { meta: MetaDirectory; databasePath: string; files: Files }) {
     this.#meta = meta;
@@ -27,12 +31,12 @@ export class InstanceLock {
 
   /** Whether `take` has succeeded. */
   get isHeld(): boolean {
-    return this.#connection !== undefined;
+    return this.#lockFile !== undefined;
   }
 
   /** Whether the file that is locked still has its name; without it another walbrook would find nothing to wait for. */
   get isThere(): boolean {
-    return this.#files.statSync(this.#path) !== undefined;
+    return this.#lockFile?.isAt(this.#path) ?? false;
   }
 
   /**
@@ -46,53 +50,33 @@ export class InstanceLock {
     this.#meta.adoptPermissions(this.#databasePath);
     try {
       this.#meta.create();
-      this.#connection = this.#acquire();
+      this.#lockFile = this.#acquire();
       this.#meta.removeTemporaryFiles();
     } catch (error) {
       throw explainMetaError(this.#meta, error);
     }
   }
 
-  #acquire(): SqliteConnection {
+  #acquire(): LockFile {
     try {
-      return this.#tryLock();
-    } catch (error) {
-      if (classifySqliteError(error) === "busy" || !this.#renew()) throw this.#explain(error);
-    }
-    try {
-      return this.#tryLock();
+      for (let tries = 0; tries < MAX_TRIES; tries++) {
+        const lockFile = LockFile.take(this.#path, {
+          files: this.#files,
+          mode: this.#meta.fileMode,
+          owner: this.#meta.fileOwner,
+          adopt: (path) => this.#meta.adoptFile(path),
+        });
+        if (lockFile !== undefined) return lockFile;
+      }
     } catch (error) {
       throw this.#explain(error);
     }
+    throw new Error(`cannot take the lock ${this.#path}: others put another file there again and again`);
   }
 
-  #tryLock(): SqliteConnection {
-    const connection = new SqliteConnection(this.#path, { access: "create" });
-    try {
-      connection.exec("BEGIN EXCLUSIVE");
-      this.#meta.adoptFile(this.#path);
-      return connection;
-    } catch (error) {
-      connection.close();
-      throw error;
-    }
-  }
-
-  /**
-   * Empty a file with which SQLite can do nothing: we never write into it, so nothing of worth is lost. It stays the
-   * same file, so that of two who do this at one moment still only one can lock it.
-   *
-   * @returns false when it is empty already, or no file
-   */
-  #renew(): boolean {
-    const stat = this.#files.statSync(this.#path);
-    if (stat === undefined || !stat.isFile || stat.size === 0) return false;
-    using file = this.#files.openSync(this.#path, { access: "read-write" });
-    file.truncateSync(0);
-    return true;
-  }
-
-  #explain(error: unknown): Error {
+  #explain(error: unknown): unknown {
+    // SQLite's errors have a code of the runtime's, which says nothing.
+    if (systemCode(error)?.startsWith("ERR_") === false) return error;
     if (classifySqliteError(error) !== "busy") {
       return new Error(`cannot take the lock ${this.#path}`, { cause: error });
     }
@@ -104,7 +88,7 @@ export class InstanceLock {
 
   /** Let it go; safe to call when it isn't held. */
   release(): void {
-    this.#connection?.close();
-    this.#connection = undefined;
+    this.#lockFile?.release(this.#path);
+    this.#lockFile = undefined;
   }
 }

@@ -41,6 +41,11 @@ export class MetaDirectory {
     return this.#fileStat?.mode ?? 0o600;
   }
 
+  /** Whom new files belong to, in words that are the same for the same owner and mode. */
+  get fileOwner(): string {
+    return `${this.#fileStat?.uid} ${this.#fileStat?.gid} ${this.fileMode}`;
+  }
+
   /** Give a new file to the database's owner. */
   adoptFile(path: string): void {
     if (this.#fileStat !== undefined) this.#files.changeOwnerSync(path, this.#fileStat);

@@ -7,7 +7,8 @@
  * where that can't be seen (another machine or container) it takes a new file under the name, and the first finds at
  * its end that the name is no longer its own.
  */
-import { type Files, makeFolders, type OpenFile, systemCode } from "../runtime/files.ts";
+import { type Files, type OpenFile, systemCode } from "../runtime/files.ts";
+import { makeFolders } from "../runtime/folders.ts";
 import { processesHolding, realFolderPath } from "../runtime/open_files.ts";
 import { basename, join, parentFolder } from "../runtime/paths.ts";
 

@@ -4,7 +4,13 @@
  * @see docs/DESIGN.md, "Restore"
  */
 import { BrokenHistoryError } from "../errors.ts";
-import { comparePositions, formatIndex, formatPosition, type IndexOffset, type Position } from "../position.ts";
+import {
+  comparePositions,
+  formatIndex,
+  formatPosition,
+  type IndexOffset,
+  type Position,
+} from "../position.ts";
 import { segmentKey, snapshotKey } from "../storage/keys.ts";
 import type { SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import type { Inventory, MomentOf } from "./inventory.ts";

@@ -16,6 +16,7 @@ interface DenoFiles {
     readonly gid: number | null;
     readonly dev: number;
     readonly ino: number | null;
+    readonly nlink: number | null;
   };
   readDirSync(path: string): Iterable<{ readonly name: string; readonly isDirectory: boolean }>;
 }
@@ -50,6 +51,7 @@ function denoStat({ statSync }: DenoFiles, path: string): FileStat | undefined {
       gid: stat.gid ?? 0,
       device: stat.dev,
       inode: stat.ino ?? 0,
+      linkCount: stat.nlink ?? 1,
     };
   });
 }

@@ -6,9 +6,7 @@
  * closing any descriptor of a database drops the locks that SQLite holds on it.
  */
 import * as fs from "node:fs";
-import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { concatBytes } from "../bytes.ts";
 import { fileSystemTypeSync } from "./file_system_type.ts";
 
 /** What the file system knows of a path. Sizes are bytes. */
@@ -24,6 +22,8 @@ export interface FileStat {
   /** Device and inode: the same file under whatever name. */
   readonly device: number;
   readonly inode: number;
+  /** How many names the file has. */
+  readonly linkCount: number;
 }
 
 /** Who owns a new file; a refusal by the system is passed over, as the format's origin does. */
@@ -88,6 +88,8 @@ export interface Files {
   /** Atomic; replaces what is at `to`. Durable only after `syncFolder` of the parent. */
   renameSync(from: string, to: string): void;
   rename(from: string, to: string): Promise<void>;
+  /** Give the file at `from` a second name: `EEXIST` when there is something at `to`. Not every file system can. */
+  linkSync(from: string, to: string): void;
   /** Remove a file; one that is gone already is fine. Never for a folder: Deno removes an empty one. */
   removeSync(path: string): void;
   remove(path: string): Promise<void>;
@@ -154,6 +156,7 @@ function statOf(stat: fs.Stats): FileStat {
     gid: stat.gid,
     device: stat.dev,
     inode: stat.ino,
+    linkCount: stat.nlink,
   };
 }
 
@@ -301,6 +304,7 @@ export const systemFiles: Files = {
   },
   renameSync: (from, to) => fs.renameSync(from, to),
   rename: (from, to) => fs.promises.rename(from, to),
+  linkSync: (from, to) => fs.linkSync(from, to),
   removeSync(path) {
     unlessMissingSync(() => fs.unlinkSync(path));
   },
@@ -355,66 +359,3 @@ export const systemFiles: Files = {
   },
   fileSystemTypeSync,
 };
-
-/**
- * Whether we may write to what is at `path`; for a folder: make and remove files in it. Found out by trying, since Deno's
- * `access` compares owner and mode alone and refuses root. Never for a file that this process has locked: it is closed.
- */
-export function isWritable(path: string): boolean {
-  try {
-    if (fs.statSync(path).isDirectory()) fs.rmdirSync(fs.mkdtempSync(join(path, ".walbrook-")));
-    else fs.closeSync(fs.openSync(path, "r+"));
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** The nearest folder above `path` that exists. */
-export function nearestFolder(path: string): string {
-  const parent = dirname(path);
-  return parent === path || fs.existsSync(parent) ? parent : nearestFolder(parent);
-}
-
-/**
- * Make `path` and every missing folder above it, each with `mode` and, where given, `owner`.
- *
- * @returns the folders that were made, outermost first; durable once the folder above each is synced
- * @throws {Error} `mkdir <path>: not a directory` when a part of the path is a file
- */
-export async function makeFolders(
-  files: Files,
-  path: string,
-  options: { mode: number; owner?: Owner | undefined },
-): Promise<string[]> {
-  const stat = await files.stat(path);
-  if (stat?.isFolder) return [];
-  if (stat !== undefined) throw notAFolder(path);
-  const parent = dirname(path);
-  const made = parent === path ? [] : await makeFolders(files, parent, options);
-  await files.makeFolder(path, { mode: options.mode });
-  if (options.owner !== undefined) await files.changeOwner(path, options.owner);
-  return [...made, path];
-}
-
-/**
- * All bytes of a pipe or a device, as in `-config <(program)`: what has no positions to read at. Blocks until it ends.
- *
- * @throws {Error} for more than `limit` bytes
- */
-export function readPipeSync(path: string, { limit }: { limit: number }): Uint8Array {
-  const descriptor = fs.openSync(path, "r");
-  try {
-    const chunks: Uint8Array[] = [];
-    for (let size = 0; size <= limit;) {
-      const chunk = new Uint8Array(64 * 1024);
-      const length = fs.readSync(descriptor, chunk, 0, chunk.length, null);
-      if (length === 0) return concatBytes(chunks);
-      chunks.push(chunk.subarray(0, length));
-      size += length;
-    }
-  } finally {
-    fs.closeSync(descriptor);
-  }
-  throw new Error(`longer than ${limit} bytes`);
-}

@@ -1,6 +1,7 @@
 import { Mutex } from "../async.ts";
 import { UsageError } from "../errors.ts";
-import { type Files, makeFolders, notAFolder, type Owner } from "../runtime/files.ts";
+import { type Files, notAFolder, type Owner } from "../runtime/files.ts";
+import { makeFolders } from "../runtime/folders.ts";
 import { parentFolder } from "../runtime/paths.ts";
 import { explained } from "./file_errors.ts";
 

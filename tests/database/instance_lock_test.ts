@@ -100,9 +100,9 @@ test("InstanceLock: of two that renew a garbled file at one moment, one gets it"
   await using stage = new Stage();
   stage.insert();
   let other: ReturnType<typeof followElsewhere> | undefined;
-  const files = hookFiles(systemFiles, ({ kind, path }, act) => {
+  const files = hookFiles(systemFiles, ({ access, path }, act) => {
     // We found the file garbled, and somebody else is quicker from here on.
-    if (kind === "open" && path.endsWith("walbrook.lock") && other === undefined) {
+    if (access === "read-write" && path.endsWith("walbrook.lock") && other === undefined) {
       other = followElsewhere(stage);
       waitBlocking(other.isReady);
     }

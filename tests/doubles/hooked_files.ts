@@ -15,6 +15,7 @@ export type FileCallKind =
   | "list"
   | "make-folder"
   | "rename"
+  | "link"
   | "remove"
   | "remove-tree"
   | "remove-empty-folder"
@@ -28,7 +29,7 @@ export interface FileCall {
   readonly path: string;
   /** open, and every call on the file that it opened: which opening, counted from 1. */
   readonly handle?: number;
-  /** rename: the new name. */
+  /** rename, link: the new name. */
   readonly to?: string;
   /** open: how. */
   readonly access?: string;
@@ -69,6 +70,7 @@ export function hookFiles(inner: Files, hook: FileHook): Files {
       await hook({ kind: "make-folder", path, ...options }, () => inner.makeFolder(path, options)),
     renameSync: (from, to) => hook({ kind: "rename", path: from, to }, () => inner.renameSync(from, to)),
     rename: async (from, to) => await hook({ kind: "rename", path: from, to }, () => inner.rename(from, to)),
+    linkSync: (from, to) => hook({ kind: "link", path: from, to }, () => inner.linkSync(from, to)),
     removeSync: (path) => hook({ kind: "remove", path }, () => inner.removeSync(path)),
     remove: async (path) => await hook({ kind: "remove", path }, () => inner.remove(path)),
     removeTreeSync: (path) => hook({ kind: "remove-tree", path }, () => inner.removeTreeSync(path)),

@@ -28,6 +28,7 @@ const CHANGES: readonly FileCallKind[] = [
   "set-times",
   "make-folder",
   "rename",
+  "link",
   "remove",
   "remove-tree",
   "remove-empty-folder",

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { makeFolders, systemCode, systemFiles } from "../../src/runtime/files.ts";
+import { systemCode, systemFiles } from "../../src/runtime/files.ts";
+import { makeFolders } from "../../src/runtime/folders.ts";
 import { parentFolder } from "../../src/runtime/paths.ts";
 import { pattern } from "../contract/object_store.ts";
 import { failFiles } from "../doubles/failing_files.ts";
@@ -101,7 +102,7 @@ test("Files.stat() says what is there; missing is undefined, also below a file",
   assert.equal(stat.uid, fs.statSync(path).uid);
   assert.deepEqual([stat.isFile, stat.isFolder], [true, false]);
   const same = files.statSync(join(folder.path, "same"))!;
-  assert.deepEqual([same.device, same.inode], [stat.device, stat.inode]);
+  assert.deepEqual([same.device, same.inode, same.linkCount], [stat.device, stat.inode, 2]);
   assert.equal(files.statSync(folder.path)!.isFolder, true);
   assert.notEqual(files.statSync(folder.path)!.inode, stat.inode);
   for (const missing of [join(folder.path, "no"), join(folder.path, "no", "where"), join(path, "below")]) {
@@ -167,6 +168,17 @@ test("Files.rename() replaces and Files.remove() passes over what is gone", asyn
   await files.remove(to);
   files.removeSync(to);
   await assert.rejects(files.rename(from, to), { code: "ENOENT" });
+});
+
+test("Files.linkSync() gives a file a second name, and never replaces one", () => {
+  using folder = temporaryFolder();
+  const path = (name: string) => join(folder.path, name);
+  fs.writeFileSync(path("x"), "hello");
+  files.linkSync(path("x"), path("y"));
+  assert.equal(fs.readFileSync(path("y"), "utf8"), "hello");
+  assert.equal(files.statSync(path("y"))!.linkCount, 2);
+  assert.throws(() => files.linkSync(path("x"), path("y")), (error) => systemCode(error) === "EEXIST");
+  assert.throws(() => files.linkSync(path("no"), path("z")), (error) => systemCode(error) === "ENOENT");
 });
 
 test("Files.removeEmptyFolder() never takes what is in a folder", async () => {
