@@ -161,8 +161,15 @@ export class Prefetcher implements AsyncDisposable {
   }
 
   async #get({ object, range, size }: Piece): Promise<Uint8Array<ArrayBuffer>> {
+    const { store } = this.#client;
     try {
-      const stream = await this.#client.store.get(object.key, {
+      if (store.read !== undefined) {
+        const options = { start: range?.start, size, memory: this.#acquire(size), signal: this.#signal };
+        const { bytes, objectSize } = await store.read(object.key, options);
+        if (objectSize !== undefined && objectSize > object.size) throw isLonger(object);
+        return bytes;
+      }
+      const stream = await store.get(object.key, {
         signal: this.#signal,
         ...(range === undefined ? {} : { range }),
       });
@@ -213,13 +220,15 @@ async function readExactly(
 ): Promise<Uint8Array<ArrayBuffer>> {
   let filled = 0;
   for await (const chunk of stream) {
-    if (filled + chunk.length > size) {
-      throw new DamagedObjectError(object.key, "it is longer than listed: it changes while it is restored");
-    }
+    if (filled + chunk.length > size) throw isLonger(object);
     buffer.set(chunk, filled);
     filled += chunk.length;
   }
   return buffer.subarray(0, filled);
+}
+
+function isLonger({ key }: ObjectInfo): DamagedObjectError {
+  return new DamagedObjectError(key, "it is longer than listed: it changes while it is restored");
 }
 
 function chunkStream(

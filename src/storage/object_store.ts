@@ -33,6 +33,24 @@ export interface ListOptions extends StoreOptions {
   readonly after?: string | undefined;
 }
 
+/** What to read into which memory. */
+export interface ReadOptions extends StoreOptions {
+  /** First byte, counted from 0. Default 0. */
+  readonly start?: number | undefined;
+  /** Bytes from there, no more than `memory` has; fewer come when the object ends before. */
+  readonly size: number;
+  /** Of its own buffer from the first byte on, and given away. */
+  readonly memory: Uint8Array<ArrayBuffer>;
+}
+
+/** A part of an object in memory. */
+export interface ReadPart {
+  /** Begins at byte 0 of a buffer that is as large as the one that was given away. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Of the whole object, where the store says it. */
+  readonly objectSize: number | undefined;
+}
+
 /** Where replicas live. */
 export interface ObjectStore extends AsyncDisposable {
   /** `file`, `s3`, `gcs`, `abs`, `sftp`…: the replica's type in the configuration. */
@@ -69,10 +87,17 @@ export interface ObjectStore extends AsyncDisposable {
   get(key: string, options?: StoreOptions & { range?: ByteRange }): Promise<ReadableStream<Uint8Array>>;
 
   /**
+   * A part of an object at one go. Only stores have it for which this is cheaper than a stream.
+   *
+   * @throws {NotFoundError} when there is no such object
+   */
+  readonly read?: ((key: string, options: ReadOptions) => Promise<ReadPart>) | undefined;
+
+  /**
    * What puts under `prefix` that have not ended, or broke off for good, have left, in words of the store. Only stores
    * that can tell have it.
    */
-  listUnfinished?(prefix: string, options?: StoreOptions): Promise<string[]>;
+  readonly listUnfinished?: ((prefix: string, options?: StoreOptions) => Promise<string[]>) | undefined;
 
   /** Delete objects; those that are gone already are fine. The first failure is thrown after trying all. */
   delete(keys: readonly string[], options?: StoreOptions): Promise<void>;
@@ -82,5 +107,5 @@ export interface ObjectStore extends AsyncDisposable {
    *
    * @returns how many there were
    */
-  cleanUp?(options?: StoreOptions): Promise<number>;
+  readonly cleanUp?: ((options?: StoreOptions) => Promise<number>) | undefined;
 }

@@ -1,5 +1,5 @@
 /** A store behind a limit of bytes a second. Only what is written is held back. */
-import type { ByteRange, ObjectInfo, ObjectStore, StoreOptions } from "./object_store.ts";
+import type { ByteRange, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from "./object_store.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { pause } from "../runtime/pause.ts";
 
@@ -41,7 +41,7 @@ export class PacedStore implements ObjectStore {
     return this.#inner.place;
   }
 
-  list(prefix: string, options?: StoreOptions): AsyncIterable<ObjectInfo> {
+  list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo> {
     return this.#inner.list(prefix, options);
   }
 
@@ -75,6 +75,19 @@ export class PacedStore implements ObjectStore {
 
   get(key: string, options?: StoreOptions & { range?: ByteRange }): Promise<ReadableStream<Uint8Array>> {
     return this.#inner.get(key, options);
+  }
+
+  /** What only some stores can, this one can where its inner one does. */
+  get read(): ObjectStore["read"] {
+    return this.#inner.read?.bind(this.#inner);
+  }
+
+  get listUnfinished(): ObjectStore["listUnfinished"] {
+    return this.#inner.listUnfinished?.bind(this.#inner);
+  }
+
+  get cleanUp(): ObjectStore["cleanUp"] {
+    return this.#inner.cleanUp?.bind(this.#inner);
   }
 
   delete(keys: readonly string[], options?: StoreOptions): Promise<void> {

@@ -3,6 +3,7 @@
  * it; the tests then stand in that file, under the name given.
  */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import { concatBytes, readAll, streamOf } from "../../src/bytes.ts";
 import { NotFoundError } from "../../src/errors.ts";
@@ -48,6 +49,7 @@ export function objectStoreContract(options: ContractOptions): void {
     });
   roundTrips(contractTest, options);
   ranges(contractTest);
+  reads(contractTest, options);
   missingObjects(contractTest);
   listings(contractTest, options);
   failures(contractTest);
@@ -133,6 +135,47 @@ function ranges(contractTest: ContractTest) {
       assert.deepEqual(read, bytes.slice(start, end));
     });
   }
+}
+
+/** For stores that have `read()`. */
+function reads(contractTest: ContractTest, { largestSize = 12 * MIB }: ContractOptions) {
+  contractTest("read() fills the memory that it is given, or as much as there is", async (store) => {
+    if (store.read === undefined) return;
+    const largest = Math.min(largestSize, 3 * MIB);
+    for (const size of [1, 64 * 1024, 64 * 1024 + 1, MIB, largest]) {
+      const object = pattern(size, size);
+      await store.put(KEY, object);
+      const half = size >> 1;
+      for (
+        const [start, wanted] of [[0, size], [0, half], [half, size - half], [half, size], [size, 1]] as const
+      ) {
+        if (wanted === 0) continue;
+        const capacity = Math.max(wanted, MIB);
+        const { bytes, objectSize } = await store.read(KEY, {
+          start,
+          size: wanted,
+          memory: new Uint8Array(capacity),
+        });
+        const end = Math.min(size, start + wanted);
+        assert.equal(Buffer.compare(bytes, object.subarray(start, end)), 0, `${start}, ${wanted} of ${size}`);
+        assert.deepEqual([bytes.byteOffset, bytes.buffer.byteLength], [0, capacity]);
+        if (start < size) assert.equal(objectSize, size);
+      }
+    }
+  });
+  contractTest(
+    "read() of a missing object throws NotFoundError, and ends with the signal's reason",
+    async (store) => {
+      if (store.read === undefined) return;
+      const memory = new Uint8Array(10);
+      await assert.rejects(store.read(KEY, { size: 10, memory }), NotFoundError);
+      const abort = new AbortController();
+      const { signal } = abort;
+      const reading = store.read(KEY, { size: 10, memory: new Uint8Array(10), signal });
+      abort.abort(new Error("stopped"));
+      await assert.rejects(reading, /stopped/);
+    },
+  );
 }
 
 function missingObjects(contractTest: ContractTest) {

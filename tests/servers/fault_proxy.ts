@@ -165,7 +165,7 @@ async function passOn({ incoming, outgoing, body, fault, upstreamPort }: {
   if (fault.how === "stall") return;
   // Bun throws away what it got but has not given out when the connection goes: as on a real network, the bytes
   // come first.
-  await new Promise((resolve) => setTimeout(resolve, 10));
+  await new Promise((resolve) => setTimeout(resolve, 30));
   incoming.socket.end();
 }
 

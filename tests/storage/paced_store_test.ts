@@ -25,6 +25,20 @@ objectStoreContract({
   },
 });
 
+test("PacedStore can what its inner store can", async () => {
+  using folder = temporaryFolder();
+  const files = new FileStore({ root: folder.path });
+  const paced = new PacedStore(files, { bytesPerSecond: 1 });
+  assert.deepEqual(await paced.listUnfinished?.(""), []);
+  assert.equal(paced.read, undefined);
+  assert.equal(paced.cleanUp, undefined);
+  const part = { bytes: new Uint8Array(1), objectSize: 1 };
+  const able = Object.assign(files, { read: () => Promise.resolve(part), cleanUp: () => Promise.resolve(7) });
+  const other = new PacedStore(able, { bytesPerSecond: 1 });
+  assert.equal(await other.read?.(KEY, { size: 1, memory: new Uint8Array(1) }), part);
+  assert.equal(await other.cleanUp?.(), 7);
+});
+
 /** A store of 1000 bytes a second on a clock that stands. */
 function slowStore() {
   const folder = temporaryFolder();

@@ -23,7 +23,7 @@ interface Target {
 const WHOLE_LIMIT = 1024 * 1024;
 
 /** Up to here an answer is taken in one step. */
-const SHORT_SIZE = 64 * 1024;
+export const SHORT_SIZE = 64 * 1024;
 
 /** Ranges of one object at once: each has a buffer, which no pool bounds. */
 const MOST_RANGES = 16;
@@ -41,7 +41,7 @@ type Opened =
   | "past the end";
 
 /** A range, as the server gives it. */
-interface Piece {
+export interface Piece {
   readonly start: number;
   readonly end: number;
   readonly total: number | undefined;
@@ -182,8 +182,11 @@ async function readExactly(exchange: Exchange, { size }: { size: number }): Prom
   return bytes;
 }
 
-/** Throws when the bytes aren't those that the ETag names; other bytes twice alike mean that it is no MD5. */
-function checkWhole(
+/**
+ * Throws when the bytes of a whole object aren't those that the ETag names; other bytes twice alike mean that it is no
+ * MD5.
+ */
+export function checkWhole(
   { learned }: S3Context,
   { bytes, headers, digests }: { bytes: Uint8Array; headers: Headers; digests: string[] },
 ): void {
@@ -199,7 +202,8 @@ function checkWhole(
   throw new Error("the body is not what its ETag says: damaged on its way or in the store");
 }
 
-function parseContentRange(text: string | null): Piece | undefined {
+/** The range that an answer with status 206 says it is. */
+export function parseContentRange(text: string | null): Piece | undefined {
   const match = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(text ?? "");
   if (match === null) return undefined;
   const total = match[3] === "*" ? undefined : Number(match[3]);
@@ -207,11 +211,12 @@ function parseContentRange(text: string | null): Piece | undefined {
 }
 
 /** Weak ETags can't be asked for with If-Match. */
-function strongEtag(headers: Headers): string | undefined {
+export function strongEtag(headers: Headers): string | undefined {
   const etag = headers.get("etag");
   return etag === null || etag === "" || etag.startsWith("W/") ? undefined : etag;
 }
 
-function missing({ bucket }: S3Context, key: string): NotFoundError {
+/** The error for an object that isn't there. */
+export function missing({ bucket }: S3Context, key: string): NotFoundError {
   return new NotFoundError(`file does not exist: ${describePlace(bucket, key)}`);
 }

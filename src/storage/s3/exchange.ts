@@ -1,5 +1,6 @@
+import { type BodyPart, BodyReader } from "../../runtime/body_reader.ts";
 import type { HttpResponse } from "../../runtime/http.ts";
-import { readText, readWithin, StallError } from "./http_body.ts";
+import { readText, StallError, within } from "./http_body.ts";
 
 /** More than a listing of 1000 of the longest keys takes. */
 const LONGEST_TEXT = 16 * 1024 * 1024;
@@ -12,6 +13,9 @@ export class Exchange {
   readonly #abort = () => this.#controller.abort(this.#outer?.reason);
   #response: HttpResponse | undefined;
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  #bodyReader: BodyReader | undefined;
+  /** Nothing of the body is left. */
+  #isAtEnd = false;
 
   /** @param signal ends the exchange with its reason */
   constructor(signal: AbortSignal | undefined, { stallMs }: { stallMs: number }) {
@@ -46,12 +50,10 @@ export class Exchange {
 
   /** The whole body as text. */
   async text(): Promise<string> {
-    const abort = (reason: Error) => this.#controller.abort(reason);
     try {
-      return await readText(this.response.body, {
-        limit: LONGEST_TEXT,
-        watch: { stallMs: this.#stallMs, abort },
-      });
+      const text = await readText(this.response.body, { limit: LONGEST_TEXT, watch: this.#watch });
+      this.#isAtEnd = true;
+      return text;
     } catch (error) {
       throw this.#explain(error);
     }
@@ -63,7 +65,9 @@ export class Exchange {
     const stalled = () => this.#controller.abort(new StallError(`no whole body in ${stallMs} ms`));
     const timer = setTimeout(stalled, stallMs);
     try {
-      return await this.response.whole();
+      const whole = await this.response.whole();
+      this.#isAtEnd = true;
+      return whole;
     } catch (error) {
       throw this.#explain(error);
     } finally {
@@ -76,10 +80,27 @@ export class Exchange {
     const body = this.response.body;
     if (body === null) return undefined;
     this.#reader ??= body.getReader();
-    const abort = (reason: Error) => this.#controller.abort(reason);
     try {
-      const { done, value } = await readWithin(this.#reader, { stallMs: this.#stallMs, abort });
+      const { done, value } = await within(this.#reader.read(), this.#watch);
+      this.#isAtEnd = done;
       return done ? undefined : value;
+    } catch (error) {
+      throw this.#explain(error);
+    }
+  }
+
+  /** The next bytes of the body into `memory` from its byte `at` on, see `BodyReader`. Not together with `read()`. */
+  async readInto(
+    memory: Uint8Array<ArrayBuffer>,
+    { at, keepsMemory }: { at: number; keepsMemory: boolean },
+  ): Promise<BodyPart> {
+    const body = this.response.body;
+    if (body === null) return { memory, count: 0 };
+    this.#bodyReader ??= new BodyReader(body, { keepsMemory });
+    try {
+      const part = await within(this.#bodyReader.readInto(memory, at), this.#watch);
+      this.#isAtEnd = part.count === 0;
+      return part;
     } catch (error) {
       throw this.#explain(error);
     }
@@ -88,9 +109,13 @@ export class Exchange {
   /** The exchange is over: let go of the signal and of what is left of the answer. */
   finish(): void {
     this.#outer?.removeEventListener("abort", this.#abort);
-    const body = this.#response?.body;
+    if (this.#isAtEnd) return;
     // Fails when the connection is gone, which is as well.
-    (this.#reader ?? body)?.cancel().catch(() => {});
+    (this.#bodyReader ?? this.#reader ?? this.#response?.body)?.cancel().catch(() => {});
+  }
+
+  get #watch(): { stallMs: number; abort(reason: Error): void } {
+    return { stallMs: this.#stallMs, abort: (reason) => this.#controller.abort(reason) };
   }
 
   /** What ended an exchange is the reason of its signal, however the runtime words it. */

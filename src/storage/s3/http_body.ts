@@ -6,12 +6,13 @@ export class StallError extends Error {
 }
 
 /**
- * The next chunk of `reader`; after `stallMs` without one `abort` is called with a `StallError`, which is thrown.
+ * What `reading` gives, a chunk of a body; after `stallMs` without one `abort` is called with a `StallError`, which is
+ * thrown.
  */
-export async function readWithin(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
+export async function within<T>(
+  reading: Promise<T>,
   { stallMs, abort }: { stallMs: number; abort(reason: Error): void },
-): Promise<{ done: boolean; value?: Uint8Array | undefined }> {
+): Promise<T> {
   const stalled = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
     const error = new StallError(`no byte in ${stallMs} ms`);
@@ -19,7 +20,7 @@ export async function readWithin(
     stalled.reject(error);
   }, stallMs);
   try {
-    return await Promise.race([reader.read(), stalled.promise]);
+    return await Promise.race([reading, stalled.promise]);
   } finally {
     clearTimeout(timer);
   }
@@ -36,7 +37,7 @@ export async function readText(
   let text = "";
   let size = 0;
   for (;;) {
-    const { done, value } = await (watch === undefined ? reader.read() : readWithin(reader, watch));
+    const { done, value } = await (watch === undefined ? reader.read() : within(reader.read(), watch));
     if (done || value === undefined) return text + decoder.decode();
     size += value.length;
     if (size > limit) {

@@ -5,7 +5,15 @@ import { silentMetrics } from "../../metrics.ts";
 import { type HttpClient, openHttpClient } from "../../runtime/http.ts";
 import { isGeneration } from "../../position.ts";
 import { parseSegmentName, parseSnapshotName } from "../keys.ts";
-import type { ByteRange, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from "../object_store.ts";
+import type {
+  ByteRange,
+  ListOptions,
+  ObjectInfo,
+  ObjectStore,
+  ReadOptions,
+  ReadPart,
+  StoreOptions,
+} from "../object_store.ts";
 import { bucketAddress } from "./address.ts";
 import { sharedBufferPool } from "./buffer_pool.ts";
 import { S3Connection } from "./connection.ts";
@@ -17,6 +25,7 @@ import { checkS3Options, S3_STORE_DEFAULTS, type S3StoreOptions } from "./option
 import { abortPendingUploads } from "./pending_uploads.ts";
 import { cleanPrefix } from "./place.ts";
 import { quirksOf } from "./providers.ts";
+import { readInto } from "./read_into.ts";
 import { RETRY_DEFAULTS, type RetryPolicy } from "./retry.ts";
 import { upload } from "./upload.ts";
 
@@ -85,6 +94,10 @@ export class S3Store implements ObjectStore {
     { range, signal }: StoreOptions & { range?: ByteRange } = {},
   ): Promise<ReadableStream<Uint8Array>> {
     return await download(this.#context, { key: this.#prefix + checkKey(key), range, signal });
+  }
+
+  async read(key: string, options: ReadOptions): Promise<ReadPart> {
+    return await readInto(this.#context, { ...options, key: this.#prefix + checkKey(key) });
   }
 
   async delete(keys: readonly string[], { signal }: StoreOptions = {}): Promise<void> {

@@ -1,0 +1,193 @@
+/** A piece of an object into memory that the caller brings along: what a restore consists of. */
+import { sleep } from "../../async.ts";
+import { readAll } from "../../bytes.ts";
+import type { ReadOptions, ReadPart } from "../object_store.ts";
+import { countOperation, describePlace, type S3Context } from "./context.ts";
+import { checkWhole, download, missing, parseContentRange, SHORT_SIZE, strongEtag } from "./download.ts";
+import type { Exchange } from "./exchange.ts";
+import { isMissingObject } from "./failure.ts";
+import { waitBefore } from "./retry.ts";
+
+/** An answer whose body is what is wanted. */
+interface Opened {
+  readonly exchange: Exchange;
+  /** Where in the object its body ends. */
+  readonly end: number;
+  /** Bytes of the whole object. */
+  readonly total: number | undefined;
+}
+
+/** What to read. */
+interface PieceOptions extends ReadOptions {
+  /** Whole, in the bucket. */
+  readonly key: string;
+}
+
+/**
+ * Read `size` bytes of an object from `start` on. A body that breaks off is gone on with at that byte, with If-Match, but
+ * for the first time, when what came is lost with the memory; a whole object is checked against its ETag.
+ *
+ * @throws {NotFoundError} when there is no such object
+ */
+export async function readInto(context: S3Context, options: PieceOptions): Promise<ReadPart> {
+  return await new PieceRead(context, options).run();
+}
+
+class PieceRead {
+  readonly #context: S3Context;
+  readonly #options: PieceOptions;
+  readonly #start: number;
+  readonly #capacity: number;
+  #memory: Uint8Array<ArrayBuffer>;
+  #filled = 0;
+  /** From the first failure on. */
+  #keepsMemory = false;
+  /** Of what is in memory. */
+  #etag: string | undefined;
+  readonly #digests: string[] = [];
+
+  constructor(context: S3Context, options: PieceOptions) {
+    this.#context = context;
+    this.#options = options;
+    this.#start = options.start ?? 0;
+    this.#memory = options.memory;
+    this.#capacity = options.memory.length;
+  }
+
+  async run(): Promise<ReadPart> {
+    const { connection, retry } = this.#context;
+    const { signal } = this.#options;
+    for (let tries = 1;; tries++) {
+      const before = this.#filled;
+      const opened = await this.#open();
+      if (opened === "past the end") return this.#result(undefined);
+      if (opened === "no ranges") return await this.#readStream();
+      try {
+        await this.#fill(opened);
+        this.#check(opened);
+        return this.#result(opened.total);
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (this.#filled > before) tries = 1;
+        if (tries >= retry.tries) throw connection.explain(this.#words, { cause: error, tries });
+        this.#recover();
+        await sleep(waitBefore(tries, { policy: retry }), { signal });
+      } finally {
+        opened.exchange.finish();
+      }
+    }
+  }
+
+  get #words() {
+    const { key } = this.#options;
+    return { doing: `read ${describePlace(this.#context.bucket, key)}`, right: "s3:GetObject" };
+  }
+
+  /** The request has its own tries. */
+  async #open(): Promise<Opened | "past the end" | "no ranges"> {
+    const { key, size, signal } = this.#options;
+    const [from, end] = [this.#start + this.#filled, this.#start + size];
+    const condition = this.#filled > 0 && this.#etag !== undefined ? { "if-match": this.#etag } : {};
+    const opened = await this.#context.connection.send<
+      Opened | "none" | "replaced" | "past the end" | "no ranges"
+    >({
+      ...this.#words,
+      method: "GET",
+      key,
+      headers: { range: `bytes=${from}-${end - 1}`, ...condition },
+      signal,
+      keepsOpen: true,
+      read: (exchange) => Promise.resolve(this.#judge(exchange, from)),
+      onRefusal(refused) {
+        if (isMissingObject(refused)) return "none";
+        if (refused.status === 412) return "replaced";
+        return refused.status === 416 ? "past the end" : undefined;
+      },
+    });
+    if (opened === "none") throw missing(this.#context, key);
+    const place = describePlace(this.#context.bucket, key);
+    if (opened === "replaced") throw new Error(`${place} was replaced while it was read; read it again`);
+    return opened;
+  }
+
+  /** Whether the answer is the one to the question; throws where another try may get it. */
+  #judge(exchange: Exchange, from: number): Opened | "replaced" | "no ranges" {
+    const { status, headers } = exchange.response;
+    const piece = status === 206 ? parseContentRange(headers.get("content-range")) : undefined;
+    if (status === 206 && piece?.start !== from) {
+      throw new Error("the server gives another range than asked for");
+    }
+    const length = Number(headers.get("content-length") ?? NaN);
+    const [end, total] = piece === undefined ? [length, length] : [piece.end, piece.total];
+    if (piece === undefined && (from > 0 || !(length <= this.#options.size))) {
+      exchange.finish();
+      return "no ranges";
+    }
+    const etag = strongEtag(headers);
+    if (this.#filled > 0 && etag !== this.#etag) {
+      exchange.finish();
+      return "replaced";
+    }
+    this.#etag = etag;
+    countOperation(this.#context, { operation: "GET", size: end - from });
+    return { exchange, end: Math.min(end, this.#start + this.#options.size), total };
+  }
+
+  async #fill({ exchange, end }: Opened): Promise<void> {
+    const size = end - this.#start;
+    const announced = Number(exchange.response.headers.get("content-length") ?? NaN);
+    if (this.#filled === 0 && announced === size && size <= SHORT_SIZE) {
+      const whole = await exchange.whole();
+      if (whole.length !== size) throw new Error(`the body ended after ${whole.length} of ${size} bytes`);
+      this.#memory.set(whole);
+      this.#filled = size;
+      return;
+    }
+    const keepsMemory = this.#keepsMemory;
+    while (this.#filled < size) {
+      const at = this.#filled;
+      const part = await exchange.readInto(this.#memory.subarray(0, size), { at, keepsMemory });
+      this.#memory = new Uint8Array(part.memory.buffer);
+      if (part.count === 0) {
+        throw new Error(`the body ended at byte ${this.#start + at} instead of ${end}`);
+      }
+      this.#filled += part.count;
+    }
+    // The end has to be seen for the connection to be used again.
+    const { count } = await exchange.readInto(new Uint8Array(1), { at: 0, keepsMemory });
+    if (count > 0) throw new Error("the server gives more bytes than it announced");
+  }
+
+  #check({ exchange, total }: Opened): void {
+    if (this.#start > 0 || this.#filled !== total) return;
+    const bytes = this.#memory.subarray(0, this.#filled);
+    try {
+      checkWhole(this.#context, { bytes, headers: exchange.response.headers, digests: this.#digests });
+    } catch (error) {
+      this.#filled = 0;
+      throw error;
+    }
+  }
+
+  /** Go on after a failure: reading into the memory directly may have lost it. */
+  #recover(): void {
+    if (!this.#keepsMemory) this.#filled = 0;
+    this.#keepsMemory = true;
+    if (this.#memory.length < this.#capacity) this.#memory = new Uint8Array(this.#capacity);
+  }
+
+  async #readStream(): Promise<ReadPart> {
+    const { key, size, signal } = this.#options;
+    const [start, end] = [this.#start, this.#start + size];
+    const stream = await download(this.#context, { key, range: { start, end }, signal });
+    const bytes = await readAll(stream, { limit: size });
+    const memory = new Uint8Array(this.#capacity);
+    memory.set(bytes);
+    return { bytes: memory.subarray(0, bytes.length), objectSize: undefined };
+  }
+
+  #result(objectSize: number | undefined): ReadPart {
+    const memory = this.#memory.length < this.#capacity ? new Uint8Array(this.#capacity) : this.#memory;
+    return { bytes: memory.subarray(0, this.#filled), objectSize };
+  }
+}
