@@ -2,7 +2,7 @@
  * Side by side with Litestream 0.3.13: `deno task bench [B1 … B12] [B1/text-64 …] [--quick|--full] [--as deno|bun|exe]
  * [--defaults] [--peer-05 PATH]`.
  *
- * The method is in `docs/PERFORMANCE.md`. Raw samples go to `bench/results/`, one file for each row; `deno task
+ * The method is in `docs/PERFORMANCE.md`. Raw samples go to `bench/results/`, one file for each cell; `deno task
  * bench:report` makes the page of them. Exits with 1 when a cell has no number.
  */
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -15,7 +15,7 @@ import { judgeCell } from "./judge.ts";
 import { makeHeader } from "./machine.ts";
 import { cellLines, headerLines } from "./print.ts";
 import { litestream, walbrook } from "./process.ts";
-import { type CellResult, writeRow } from "./result.ts";
+import { writeCell } from "./result.ts";
 import { ROWS } from "./rows/rows.ts";
 import { ROUND_COUNTS, runCell, type Side } from "./runner.ts";
 import { Scene } from "./scene.ts";
@@ -50,17 +50,14 @@ async function run(options: Arguments): Promise<boolean> {
     const header = makeHeader({ ...options, sides, folder });
     for (const line of headerLines(header)) console.log(line);
     for (const row of options.rows) {
-      const cells: CellResult[] = [];
       const wanted = options.cells.filter((cell) => cell.startsWith(`${row}/`));
       for (const cell of ROWS[row]!(scene)) {
         if (wanted.length > 0 && !wanted.some((start) => cell.id.startsWith(start))) continue;
         const wantedCount = ROUND_COUNTS[options.mode];
         const result = await runCell(cell, { sides, wantedCount, tell: (line) => console.error(line) });
-        cells.push(result);
         if (result.problem !== undefined || result.rounds.length === 0) hasAll = false;
         console.log(["", ...cellLines(judgeCell(result, options.as))].join("\n"));
-        // After each cell: a run that is broken off keeps what it has.
-        writeRow({ header, row, cells });
+        writeCell({ header, cell: result });
       }
     }
   } finally {

@@ -55,7 +55,7 @@ export function cellLines(judged: JudgedCell): string[] {
   const title = `${cell.id}  ${cell.title}`;
   if (cell.problem !== undefined) return [title, `    NO NUMBER: ${cell.problem}`];
   const dropped = cell.droppedRounds.length;
-  const count = `${cell.rounds.length} pairs${
+  const count = `${cell.rounds.length} pair${cell.rounds.length === 1 ? "" : "s"}${
     dropped === 0 ? "" : `, ${dropped} dropped since the machine's speed moved`
   }`;
   if (cell.rounds.length === 0) return [title, `    NO NUMBER: ${count}`];

@@ -1,4 +1,4 @@
-/** What a run of the benchmarks keeps: raw samples, one file for each row. */
+/** What a run of the benchmarks keeps: raw samples, one file for each cell. */
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -52,35 +52,34 @@ export interface Header {
   readonly knobs: string;
 }
 
-/** A row as it is in `bench/results/`. */
-export interface RowResult {
+/** A cell as it is in `bench/results/`. */
+export interface KeptCell {
   readonly header: Header;
-  /** Such as `B1`. */
-  readonly row: string;
-  readonly cells: readonly CellResult[];
+  readonly cell: CellResult;
 }
 
 /** Where results are kept. */
 export const RESULTS_FOLDER = fileURLToPath(new URL("results", import.meta.url));
 
-/** Keep a row; it takes the place of the one that was measured in the same way before. */
-export function writeRow(result: RowResult): string {
+/** Keep a cell; it takes the place of the one that was measured in the same way before. */
+export function writeCell({ header, cell }: KeptCell): void {
   mkdirSync(RESULTS_FOLDER, { recursive: true });
-  const { mode, as, isDefaults } = result.header;
-  const name = [result.row, as, mode, ...(isDefaults ? ["defaults"] : [])].join("-");
+  const as = header.as.split("/").at(-1);
+  const name = [cell.id.replace("/", "-"), as, header.mode, ...(header.isDefaults ? ["defaults"] : [])].join(
+    "-",
+  );
   const path = join(RESULTS_FOLDER, `${name}.json`);
-  writeFileSync(`${path}.tmp`, JSON.stringify(result, null, 1) + "\n");
+  writeFileSync(`${path}.tmp`, JSON.stringify({ header, cell }, null, 1) + "\n");
   renameSync(`${path}.tmp`, path);
-  return path;
 }
 
-/** Every row that is kept. */
-export function readRows(): RowResult[] {
+/** Every cell that is kept. */
+export function readCells(): KeptCell[] {
   let names: string[] = [];
   try {
     names = readdirSync(RESULTS_FOLDER).filter((name) => name.endsWith(".json")).sort();
   } catch {
     // Nothing was measured yet.
   }
-  return names.map((name) => JSON.parse(readFileSync(join(RESULTS_FOLDER, name), "utf8")) as RowResult);
+  return names.map((name) => JSON.parse(readFileSync(join(RESULTS_FOLDER, name), "utf8")) as KeptCell);
 }

@@ -1,5 +1,5 @@
 /** All programs in turn, A B B A …, so that a machine whose speed drifts is fair to each. */
-import { calibrate, hasMoved } from "./calibration.ts";
+import { calibrate as runKernel, hasMoved } from "./calibration.ts";
 import type { Program } from "./process.ts";
 import type { CellResult, Mode, Round, Sample, SideName } from "./result.ts";
 
@@ -31,6 +31,8 @@ export interface RunnerOptions {
   readonly sides: readonly Side[];
   readonly wantedCount: number;
   readonly tell: (line: string) => void;
+  /** Milliseconds of a fixed piece of work. Default the calibration kernel. */
+  readonly calibrate?: () => number;
 }
 
 /** Rounds that count. `--full` leaves room for two misfortunes among nine. */
@@ -39,7 +41,7 @@ export const ROUND_COUNTS: Readonly<Record<Mode, number>> = { quick: 2, standard
 /** Measure a cell. Its failures are its result's `problem`. */
 export async function runCell(
   cell: Cell,
-  { sides: all, wantedCount, tell }: RunnerOptions,
+  { sides: all, wantedCount, tell, calibrate = runKernel }: RunnerOptions,
 ): Promise<CellResult> {
   const sides = all.filter(({ name }) => !cell.without?.includes(name));
   const rounds: Round[] = [];
@@ -53,7 +55,7 @@ export async function runCell(
     // Half as many again may be dropped; a machine that is never still gets no number.
     const most = wantedCount + Math.ceil(wantedCount / 2);
     for (let number = 0; rounds.length < wantedCount && number < most; number++) {
-      const round = await runRound(cell, number % 2 === 0 ? sides : sides.toReversed());
+      const round = await runRound(cell, { order: number % 2 === 0 ? sides : sides.toReversed(), calibrate });
       const isDropped = hasMoved(round.calibrationMs);
       (isDropped ? droppedRounds : rounds).push(round);
       tell(`${id}: pair ${number + 1}${isDropped ? " dropped" : ""}`);
@@ -65,7 +67,10 @@ export async function runCell(
   }
 }
 
-async function runRound(cell: Cell, order: readonly Side[]): Promise<Round> {
+async function runRound(
+  cell: Cell,
+  { order, calibrate }: { order: readonly Side[]; calibrate: () => number },
+): Promise<Round> {
   const samples: Partial<Record<SideName, Sample>> = {};
   const before = calibrate();
   for (const side of order) samples[side.name] = await cell.run(side);

@@ -21,6 +21,20 @@ export async function until(what: string, holds: () => boolean, limitMs = 60_000
   }
 }
 
+/** Wait until a count has stayed the same for two sync intervals and some. @throws {Error} when it never does */
+export async function quiet(count: () => number, { quietMs = 2500, limitMs = 120_000 } = {}): Promise<void> {
+  const end = performance.now() + limitMs;
+  let last = count();
+  let sinceMs = performance.now();
+  while (performance.now() - sinceMs < quietMs) {
+    if (performance.now() > end) throw new Error(`still not quiet after ${limitMs / 1000} s`);
+    await pause(50);
+    const now = count();
+    if (now !== last) sinceMs = performance.now();
+    last = now;
+  }
+}
+
 /** How a run was asked for, and where it works. */
 export class Scene implements AsyncDisposable {
   readonly mode: Mode;

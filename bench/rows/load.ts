@@ -5,10 +5,7 @@ import type { Place } from "../place.ts";
 import { LiveProgram, runWriter, type WriterOptions } from "../process.ts";
 import type { Sample } from "../result.ts";
 import type { Cell, Side } from "../runner.ts";
-import { pause, type Row, type Scene, until } from "../scene.ts";
-
-/** For what was committed last: two sync intervals. */
-const TAIL_MS = 2000;
+import { quiet, type Row, type Scene, until } from "../scene.ts";
 
 interface Load extends WriterOptions {
   readonly id: string;
@@ -37,11 +34,12 @@ async function runLoad(place: Place, side: Side, load: Load): Promise<Sample> {
   // The first commit gives the program something to begin with; its first objects are not the load's.
   await runWriter(place.databasePath, { seconds: 0.05, rate: 20 });
   await until("the first object", () => place.objects().length >= 1);
-  await pause(TAIL_MS);
+  await quiet(() => place.objects().length);
   const [objectsBefore, generationsBefore] = [place.objects().length, generationCount(place)];
   const before = await live.read();
   const writer = await runWriter(place.databasePath, load);
-  await pause(TAIL_MS);
+  // What it still has to send is work too.
+  await quiet(() => place.objects().length);
   const after = await live.read();
   const objectCount = place.objects().length - objectsBefore;
   const newGenerationCount = generationCount(place) - generationsBefore;
