@@ -25,5 +25,5 @@ export function sameFiles(left: string, right: string): boolean {
 export function objectsBelow(folder: string): string[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder, { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".lz4")).map((name) => join(folder, name)).sort();
+    .filter((name) => /\.(lz4|ltx)$/.test(name)).map((name) => join(folder, name)).sort();
 }

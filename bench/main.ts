@@ -1,128 +1,74 @@
 /**
- * Side by side with Litestream 0.3.13: `deno task bench [--quick] [--as deno|bun|PATH] [JOB…]`.
+ * Side by side with Litestream 0.3.13: `deno task bench [B1 … B12] [B1/text-64 …] [--quick|--full] [--as deno|bun|exe]
+ * [--defaults] [--peer-05 PATH]`.
  *
- * Jobs: snapshot, restore, segments, lag, idle. `--quick` takes a smaller database and fewer pairs. Both restores of
- * a replica are compared byte for byte before its numbers are printed. walbrook syncs each object to the disk,
- * Litestream syncs files but not folders.
+ * The method is in `docs/PERFORMANCE.md`. Raw samples go to `bench/results/`, one file for each cell; `deno task
+ * bench:report` makes the page of them. Exits with 1 when a cell has no number.
  */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { FileStore } from "../src/storage/file_store.ts";
-import { sameFiles } from "./files.ts";
-import { measureIdle } from "./idle.ts";
-import { measureLag } from "./lag.ts";
-import { comparePairs } from "./pairs.ts";
-import { litestream, measure, type Measured, type Program, walbrook } from "./process.ts";
-import { makeSegments } from "./segments.ts";
-import { makeTextDatabase } from "./text_database.ts";
+import { ensureServers } from "../tests/servers/install.ts";
+import { type Arguments, parseArguments } from "./arguments.ts";
+import { judgeCell } from "./judge.ts";
+import { makeHeader } from "./machine.ts";
+import { cellLines, headerLines } from "./print.ts";
+import { litestream, walbrook } from "./process.ts";
+import { writeCell } from "./result.ts";
+import { ROWS } from "./rows/rows.ts";
+import { ROUND_COUNTS, runCell, type Side } from "./runner.ts";
+import { Scene } from "./scene.ts";
 
-interface Setup {
-  readonly folder: string;
-  readonly ours: Program;
-  readonly pairs: number;
-  readonly bytes: number;
-  readonly isQuick: boolean;
-}
+/** Rows that need the S3 server. */
+const BUCKET_ROWS: readonly string[] = ["B2", "B3", "B4", "B5", "B10"];
 
-function parseSetup(args: readonly string[]): { setup: Omit<Setup, "folder">; jobs: string[] } {
-  const jobs: string[] = [];
-  let isQuick = false;
-  let as = "deno";
-  for (let at = 0; at < args.length; at++) {
-    if (args[at] === "--quick") isQuick = true;
-    else if (args[at] === "--as") as = args[++at] ?? "deno";
-    else if (args[at]! in JOBS) jobs.push(args[at]!);
-    else throw new Error(`${args[at]}: no such job, there are ${Object.keys(JOBS).join(", ")}`);
+function sidesOf({ as, peer05Path }: Arguments): Side[] {
+  const sides: Side[] = [
+    { name: "ours", program: walbrook(as) },
+    { name: "litestream", program: litestream },
+  ];
+  if (peer05Path !== undefined) {
+    if (!existsSync(peer05Path)) throw new Error(`--peer-05 ${peer05Path}: no such file`);
+    sides.push({ name: "peer05", program: { name: "Litestream 0.5", words: [peer05Path] } });
   }
-  const setup = { ours: walbrook(as), pairs: isQuick ? 2 : 5, bytes: isQuick ? 128e6 : 1e9, isQuick };
-  return { setup, jobs: jobs.length > 0 ? jobs : Object.keys(JOBS) };
+  for (const { program } of sides) {
+    const path = program.words[0]!;
+    if (!existsSync(path)) throw new Error(`${path}: no such program; run "deno install" first`);
+  }
+  return sides;
 }
 
-/** The database of the snapshot and restore jobs, made once. */
-function bigDatabase({ folder, bytes }: Setup): string {
-  const path = join(folder, "big.db");
-  if (!readdirSync(folder).includes("big.db")) makeTextDatabase(path, { bytes, journalMode: "wal" });
-  return path;
-}
-
-async function takeSnapshot(setup: Setup, program: Program, replica: string): Promise<Measured> {
-  const path = bigDatabase(setup);
-  rmSync(join(setup.folder, ".big.db-litestream"), { recursive: true, force: true });
-  rmSync(replica, { recursive: true, force: true });
-  return await measure(program, ["replicate", path, `file://${replica}`], {
-    until: `${replica}/generations/*/snapshots/*.snapshot.lz4`,
-  });
-}
-
-async function restoreOnce(folder: string, program: Program, replica: string): Promise<Measured> {
-  const output = join(folder, `restored-${program === litestream ? "theirs" : "ours"}.db`);
-  rmSync(output, { force: true });
-  return await measure(program, ["restore", "-o", output, `file://${replica}`]);
-}
-
-/** Both restore the replica; a difference is an error, and no number is printed. */
-async function proveRestores(setup: Setup, replica: string): Promise<void> {
-  for (const program of [setup.ours, litestream]) await restoreOnce(setup.folder, program, replica);
-  const paths = ["ours", "theirs"].map((name) => join(setup.folder, `restored-${name}.db`));
-  if (!sameFiles(paths[0]!, paths[1]!)) throw new Error(`the two restores of ${replica} differ`);
-}
-
-const JOBS: Readonly<Record<string, (setup: Setup) => Promise<void>>> = {
-  async snapshot(setup) {
-    const replica = join(setup.folder, "replica");
-    for (const program of [setup.ours, litestream]) {
-      await takeSnapshot(setup, program, replica);
-      await proveRestores(setup, replica);
+/** Whether every cell has a number. */
+async function run(options: Arguments): Promise<boolean> {
+  if (options.rows.some((row) => BUCKET_ROWS.includes(row))) await ensureServers();
+  const sides = sidesOf(options);
+  const folder = mkdtempSync(join(tmpdir(), "walbrook-bench-"));
+  let hasAll = true;
+  try {
+    await using scene = new Scene({ ...options, folder });
+    const header = makeHeader({ ...options, sides, folder });
+    for (const line of headerLines(header)) console.log(line);
+    for (const row of options.rows) {
+      const wanted = options.cells.filter((cell) => cell.startsWith(`${row}/`));
+      for (const cell of ROWS[row]!(scene)) {
+        if (wanted.length > 0 && !wanted.some((start) => cell.id.startsWith(start))) continue;
+        const wantedCount = ROUND_COUNTS[options.mode];
+        const result = await runCell(cell, { sides, wantedCount, tell: (line) => console.error(line) });
+        if (result.problem !== undefined || result.rounds.length === 0) hasAll = false;
+        console.log(["", ...cellLines(judgeCell(result, options.as))].join("\n"));
+        writeCell({ header, cell: result });
+      }
     }
-    await comparePairs({
-      name: `snapshot of ${setup.bytes / 1e6} MB to a folder`,
-      ours: setup.ours,
-      theirs: litestream,
-      run: (program) => takeSnapshot(setup, program, replica),
-    }, setup.pairs);
-  },
-  async restore(setup) {
-    const replica = join(setup.folder, "replica");
-    await takeSnapshot(setup, setup.ours, replica);
-    await proveRestores(setup, replica);
-    await comparePairs({
-      name: `restore of ${setup.bytes / 1e6} MB from a folder`,
-      ours: setup.ours,
-      theirs: litestream,
-      run: (program) => restoreOnce(setup.folder, program, replica),
-    }, setup.pairs);
-  },
-  async segments(setup) {
-    const replica = join(setup.folder, "segments");
-    mkdirSync(replica, { recursive: true });
-    await using store = new FileStore({ root: replica });
-    await makeSegments(join(setup.folder, "small.db"), store, { segmentCount: 2500, indexCount: 8 });
-    await proveRestores(setup, replica);
-    await comparePairs({
-      name: "restore of 2500 segments over 8 indexes from a folder",
-      ours: setup.ours,
-      theirs: litestream,
-      run: (program) => restoreOnce(setup.folder, program, replica),
-    }, setup.pairs);
-  },
-  async lag(setup) {
-    for (const program of [setup.ours, litestream]) {
-      await measureLag(program, { folder: setup.folder, sampleCount: setup.isQuick ? 10 : 40 });
-    }
-  },
-  async idle(setup) {
-    for (const program of [setup.ours, litestream]) {
-      await measureIdle(program, { folder: setup.folder, seconds: setup.isQuick ? 10 : 60 });
-    }
-  },
-};
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  return hasAll;
+}
 
-const { setup, jobs } = parseSetup(process.argv.slice(2));
-const folder = mkdtempSync(join(tmpdir(), "walbrook-bench-"));
 try {
-  for (const job of jobs) await JOBS[job]!({ ...setup, folder });
-} finally {
-  rmSync(folder, { recursive: true, force: true });
+  if (!await run(parseArguments(process.argv.slice(2), Object.keys(ROWS)))) process.exitCode = 1;
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
 }

@@ -1,9 +1,14 @@
-/** Processes that the benchmarks time: walbrook on either runtime, and the real Litestream 0.3.13. */
-import { spawn, spawnSync } from "node:child_process";
+/** Processes that the benchmarks time: walbrook on either runtime, the real Litestream 0.3.13, and a 0.5 of it. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import process from "node:process";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { BUN_VERSION } from "../tests/runner/execute.ts";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
+export { median } from "./statistics.ts";
+
+/** The repository's folder, with a slash. */
+export const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** What the kernel counted for one run. */
 export interface Measured {
@@ -12,13 +17,19 @@ export interface Measured {
   readonly peakBytes: number;
 }
 
+/** What the kernel counted for a process that runs on. */
+export interface Reading extends Measured {
+  readonly residentBytes: number;
+  readonly writtenBytes: number;
+}
+
 /** A program under test: the words that start it. */
 export interface Program {
   readonly name: string;
   readonly words: readonly string[];
 }
 
-/** The words that start walbrook on `runtime`; an executable is named by its path. */
+/** The words that start walbrook on `runtime`; `exe` is made from the sources, another executable named by its path. */
 export function walbrook(runtime: string): Program {
   if (runtime === "deno") {
     return { name: "walbrook (Deno)", words: [denoPath(), "run", "-A", `${root}main.ts`] };
@@ -26,6 +37,7 @@ export function walbrook(runtime: string): Program {
   if (runtime === "bun") {
     return { name: "walbrook (Bun)", words: [bunPath(), `${root}main.ts`] };
   }
+  if (runtime === "exe") return { name: "walbrook (executable)", words: [buildExecutable()] };
   return { name: "walbrook", words: [runtime] };
 }
 
@@ -38,7 +50,8 @@ export const litestream: Program = {
 /** The program itself: npx between us and it would swallow signals and count as memory. */
 function bunPath(): string {
   if (!("Deno" in globalThis)) return process.execPath;
-  const found = spawnSync("npx", ["-y", "-p", "bun@1.4.5", "sh", "-c", "command -v bun"], {
+  const script = 'cd "$(dirname "$(command -v bun)")" && readlink -f bun';
+  const found = spawnSync("npx", ["-y", "-p", `bun@${BUN_VERSION}`, "sh", "-c", script], {
     encoding: "utf8",
   });
   return found.stdout.trim();
@@ -48,22 +61,43 @@ function denoPath(): string {
   return "Deno" in globalThis ? process.execPath : "deno";
 }
 
+function buildExecutable(): string {
+  const DIST = `${root}.cache/bench/dist`;
+  const made = spawnSync("./compile.sh", ["--bun", "--no-archive"], {
+    cwd: root,
+    encoding: "utf8",
+    env: { ...process.env, DIST },
+  });
+  if (made.status !== 0) throw new Error(`cannot make the executable: ${made.stderr.trim()}`);
+  return made.stdout.trim().split("\n").at(-1)!;
+}
+
 /** What a run takes beside its words. */
 export interface RunOptions {
   /** End the program with SIGTERM when a file matches; the wall time ends there. */
   readonly until?: string;
+  /** End the wall time when everything is on the disk. Default false. */
+  readonly isSynced?: boolean;
+  /** Take the medians of so many runs. Default 1. */
+  readonly repeat?: number;
+}
+
+function measureWords(options: readonly string[], words: readonly string[]): string[] {
+  return ["-c", 'exec python3 "$@"', "sh", `${root}bench/measure.py`, ...options, "--", ...words];
 }
 
 /** Run a program to its end; a failure is an error with what it printed. */
 export async function measure(
   program: Program,
   args: readonly string[],
-  { until }: RunOptions = {},
+  { until, isSynced = false, repeat = 1 }: RunOptions = {},
 ): Promise<Measured> {
-  const words = ["-c", 'exec python3 "$@"', "sh", `${root}bench/measure.py`];
-  if (until !== undefined) words.push("--until", until);
-  words.push("--", ...program.words, ...args);
-  const child = spawn("sh", words, { stdio: ["ignore", "pipe", "inherit"] });
+  const options = repeat === 1 ? [] : ["--repeat", String(repeat)];
+  if (until !== undefined) options.push("--until", until);
+  if (isSynced) options.push("--sync", "yes");
+  const child = spawn("sh", measureWords(options, [...program.words, ...args]), {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   let output = "";
   child.stdout.on("data", (chunk) => output += chunk);
   await new Promise((resolve) => child.on("close", resolve));
@@ -75,9 +109,111 @@ export async function measure(
   return measured;
 }
 
-/** The middle value; the mean of the two in the middle for an even count. */
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((left, right) => left - right);
-  const half = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
+/** A program that runs until it is told to end. */
+export class LiveProgram implements AsyncDisposable {
+  readonly #program: Program;
+  readonly #child: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+  #hasEnded = false;
+
+  constructor(program: Program, args: readonly string[]) {
+    this.#program = program;
+    this.#child = spawn("sh", measureWords(["--live", "yes"], [...program.words, ...args]), {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    this.#lines = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]();
+  }
+
+  async #line<T>(): Promise<T> {
+    const { value, done } = await this.#lines.next();
+    if (done) throw new Error(`${this.#program.name}: no reading came`);
+    return JSON.parse(value as string) as T;
+  }
+
+  /** What was counted up to now. @throws {Error} with what it printed when it has ended by itself */
+  async read(): Promise<Reading> {
+    this.#child.stdin!.write("\n");
+    const line = await this.#line<Reading & { exitCode?: number; errors?: string }>();
+    if (line.exitCode === undefined) return line;
+    this.#hasEnded = true;
+    throw new Error(`${this.#program.name} ended by itself with ${line.exitCode}: ${line.errors}`);
+  }
+
+  /**
+   * End it with SIGTERM and wait until it is gone. A failure is an error with what it printed. Litestream fails when the
+   * signal comes in the middle of a sync: whether it lost something by that is for the restores to say.
+   */
+  async end(): Promise<Measured> {
+    this.#hasEnded = true;
+    this.#child.stdin!.end();
+    const { exitCode, errors, ...measured } = await this.#line<
+      Measured & { exitCode: number; errors: string }
+    >();
+    const isForgiven = exitCode === 1 && this.#program.name.startsWith("Litestream");
+    if (exitCode !== 0 && !isForgiven) {
+      throw new Error(`${this.#program.name} ended with ${exitCode}: ${errors}`);
+    }
+    return measured;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#hasEnded) await this.end();
+  }
+}
+
+/** What the application measured of itself. */
+export interface WriterReport {
+  readonly count: number;
+  /** Milliseconds, like the three below. */
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly most: number;
+  readonly walBytes: number;
+}
+
+/** What the application does. */
+export interface WriterOptions {
+  readonly seconds: number;
+  /** Commits a second; 0: as many as it can. */
+  readonly rate: number;
+  /** Of each row. Default 300. */
+  readonly rowBytes?: number;
+  /** Pages. Default 1000. */
+  readonly autocheckpoint?: number;
+}
+
+/** Let another process commit to a table `t (id, x)`. */
+export async function runWriter(path: string, options: WriterOptions): Promise<WriterReport> {
+  const { seconds, rate, rowBytes = 300, autocheckpoint = 1000 } = options;
+  const words = [path, "--seconds", seconds, "--rate", rate, "--bytes", rowBytes].map(String);
+  const child = spawn("python3", [
+    `${root}bench/writer.py`,
+    ...words,
+    "--autocheckpoint",
+    `${autocheckpoint}`,
+  ], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let output = "";
+  child.stdout.on("data", (chunk) => output += chunk);
+  const code = await new Promise((resolve) => child.on("close", resolve));
+  if (code !== 0) throw new Error(`the writer ended with ${code}`);
+  return JSON.parse(output) as WriterReport;
+}
+
+/** Commit a row to each database and keep all open. */
+export async function holdDatabases(listPath: string): Promise<AsyncDisposable> {
+  const child = spawn("python3", [`${root}bench/writer.py`, "--hold", listPath], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const gone = new Promise((resolve) => child.on("close", resolve));
+  const held = await Promise.race([new Promise((resolve) => child.stdout.once("data", resolve)), gone]);
+  if (typeof held === "number" || held === null) throw new Error("the databases can't be held open");
+  return {
+    async [Symbol.asyncDispose]() {
+      child.stdin.end();
+      await gone;
+    },
+  };
 }

@@ -1,0 +1,69 @@
+/** B8: what databases cost that nobody writes to. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Place } from "../place.ts";
+import { holdDatabases, LiveProgram } from "../process.ts";
+import type { Sample } from "../result.ts";
+import type { Cell, Side } from "../runner.ts";
+import { pause, type Row, type Scene, until } from "../scene.ts";
+
+/** Long enough for what the last commits entail: upload and, after some seconds of quiet, checkpoint. */
+const SETTLE_MS = 8000;
+
+function countObjects(place: Place): number {
+  return place.databasePaths.reduce((sum, _, number) => sum + place.objects(number).length, 0);
+}
+
+/** Start with databases that an application has open and has written to, and come to rest. */
+async function runIdle(place: Place, side: Side, seconds: number): Promise<Sample> {
+  place.reset();
+  const list = join(place.folder, "databases.txt");
+  writeFileSync(list, place.databasePaths.join("\n"));
+  await using _held = await holdDatabases(list);
+  await using live = new LiveProgram(side.program, ["replicate", "-config", place.configPath]);
+  // Each has a snapshot and at least one segment.
+  await until(
+    "the first objects of all databases",
+    () => place.databasePaths.every((_, number) => place.objects(number).length >= 2),
+    180_000,
+  );
+  await pause(SETTLE_MS);
+  const before = await live.read();
+  if (before.writtenBytes === 0) throw new Error("write_bytes does not move here when something is written");
+  const objectsBefore = countObjects(place);
+  await pause(seconds * 1000);
+  const after = await live.read();
+  const objectsAfter = countObjects(place);
+  const { peakBytes } = await live.end();
+  return {
+    values: {
+      cpuShare: (after.cpuSeconds - before.cpuSeconds) / (after.wallSeconds - before.wallSeconds),
+      residentBytes: after.residentBytes,
+      peakBytes,
+      writtenBytes: after.writtenBytes - before.writtenBytes,
+      newObjectCount: objectsAfter - objectsBefore,
+    },
+  };
+}
+
+function idleCell(scene: Scene, databaseCount: number): Cell {
+  const seconds = scene.isQuick ? 8 : 60;
+  const name = `B8-${databaseCount}`;
+  const placeOf = (side: Side) => scene.place({ ground: scene.folders, name, side, databaseCount });
+  return {
+    id: `B8/${databaseCount}`,
+    title: `${databaseCount} idle database${databaseCount === 1 ? "" : "s"}, ${seconds} s`,
+    scale: databaseCount,
+    warmsUp: false,
+    run: (side) => runIdle(placeOf(side), side, seconds),
+    async prove(sides) {
+      for (const side of sides) await placeOf(side).prove(sides);
+      scene.forget(name);
+    },
+  };
+}
+
+/** One, a hundred, a thousand. */
+export const idle: Row = (scene) => {
+  return (scene.isQuick ? [100] : [1, 100, 1000]).map((count) => idleCell(scene, count));
+};

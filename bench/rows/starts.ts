@@ -1,0 +1,90 @@
+/** B11: what is over at once, if it is: `version`, listings, the first object after a start. */
+import { spawnSync } from "node:child_process";
+import { DatabaseSync } from "node:sqlite";
+import { listingReplica } from "../inputs.ts";
+import { measure, type Program } from "../process.ts";
+import type { Cell, Side } from "../runner.ts";
+import type { Row, Scene } from "../scene.ts";
+
+const REPEAT = 10;
+
+function versionCell(): Cell {
+  return {
+    id: "B11/version",
+    title: `version, the median of ${REPEAT} starts`,
+    scale: 1,
+    async run({ program }) {
+      return { values: { ...await measure(program, ["version"], { repeat: REPEAT }) } };
+    },
+    prove: () => Promise.resolve(),
+  };
+}
+
+/**
+ * The lines of a table in one order. Of generations the name alone: their lag is another one each time, and walbrook counts
+ * them from the first snapshot on (docs/DIFFERENCES.md, `start-of-generation`).
+ */
+function tableOf(program: Program, words: readonly string[]): string {
+  const [command, ...args] = program.words;
+  const { stdout, status, stderr } = spawnSync(command!, [...args, ...words], {
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+  });
+  if (status !== 0) throw new Error(`${program.name} ${words.join(" ")} ended with ${status}: ${stderr}`);
+  const lines = stdout.split("\n").map((line) => line.trimEnd());
+  if (words[0] !== "generations") return lines.sort().join("\n");
+  return lines.map((line) => /\b[0-9a-f]{16}\b/.exec(line)?.[0] ?? "").sort().join("\n");
+}
+
+function listingCell(scene: Scene, command: "generations" | "snapshots" | "wal"): Cell {
+  const size = { generationCount: 5, segmentCount: scene.isQuick ? 2000 : 10_000 };
+  let words: string[] = [];
+  return {
+    id: `B11/list-${command}`,
+    title: `${command} of a folder with ${size.generationCount} × ${size.segmentCount} segments`,
+    scale: size.generationCount * size.segmentCount,
+    without: ["peer05"],
+    async prepare() {
+      words = [command, `file://${await listingReplica(size)}`];
+    },
+    async run({ program }) {
+      return { values: { ...await measure(program, words) } };
+    },
+    prove(sides) {
+      const tables = sides.map(({ program }) => tableOf(program, words));
+      if (tables[0] !== tables[1]) throw new Error(`the two tables of "${command}" differ`);
+      return Promise.resolve();
+    },
+  };
+}
+
+function firstSyncCell(scene: Scene): Cell {
+  const placeOf = (side: Side) => scene.place({ ground: scene.folders, name: "B11-first-sync", side });
+  return {
+    id: "B11/first-sync",
+    title: "from the start to the first segment of a small database in a folder",
+    scale: 1,
+    async run(side) {
+      const place = placeOf(side);
+      place.reset();
+      using application = new DatabaseSync(place.databasePath);
+      application.exec("INSERT INTO t (x) VALUES (randomblob(3000))");
+      const measured = await measure(side.program, ["replicate", "-config", place.configPath], {
+        until: place.patternOf("segment"),
+      });
+      return { values: { ...measured } };
+    },
+    async prove(sides) {
+      for (const side of sides) await placeOf(side).prove(sides);
+    },
+  };
+}
+
+/** All of them. */
+export const starts: Row = (scene) => [
+  versionCell(),
+  listingCell(scene, "generations"),
+  listingCell(scene, "snapshots"),
+  listingCell(scene, "wal"),
+  firstSyncCell(scene),
+];
