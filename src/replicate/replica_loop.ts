@@ -16,7 +16,7 @@ import { Notice, orAbort, Semaphore, sleep } from "../async.ts";
 import type { LiveDatabase } from "../database/database.ts";
 import { ContinuityLostError } from "../database/follower.ts";
 import type { Segment } from "../database/segment.ts";
-import { describeError } from "../errors.ts";
+import { describeError, NotFoundError } from "../errors.ts";
 import { type Logger, silentLogger } from "../logger.ts";
 import { type MetricLabels, type Metrics, silentMetrics } from "../metrics.ts";
 import { comparePositions, formatPosition, type Position } from "../position.ts";
@@ -146,9 +146,21 @@ export class ReplicaLoop {
     const generation = this.#database.position?.generation;
     if (generation === undefined || !this.isRestorable) return undefined;
     const either = AbortSignal.any([signal, this.#aborting.signal]);
-    const stored = await takeSnapshot(this.#snapshotParts(generation), either);
-    if (stored !== undefined) this.#noteSnapshot(stored);
-    return stored;
+    try {
+      const stored = await takeSnapshot(this.#snapshotParts(generation), either);
+      if (stored !== undefined) this.#noteSnapshot(stored);
+      return stored;
+    } catch (error) {
+      this.#lookAgainAfter(error);
+      throw error;
+    }
+  }
+
+  /** A snapshot whose folder is gone is not all that the replica may have lost. */
+  #lookAgainAfter(error: unknown): void {
+    if (!(error instanceof NotFoundError)) return;
+    this.#isLocated = false;
+    this.#database.changed.notify();
   }
 
   #noteSnapshot(stored: StoredSnapshot): void {
@@ -341,6 +353,7 @@ export class ReplicaLoop {
       progress: this.progress,
       backoff: this.#options.backoff,
       onStored: (stored) => this.#noteSnapshot(stored),
+      onFailed: (error) => this.#lookAgainAfter(error),
     });
   }
 

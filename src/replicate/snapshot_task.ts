@@ -8,6 +8,8 @@ export interface SnapshotTaskParts extends SnapshotParts {
   readonly backoff?: Partial<BackoffOptions> | undefined;
   /** Called when it is in the replica. */
   readonly onStored?: ((snapshot: StoredSnapshot) => void) | undefined;
+  /** Called when a try fails. */
+  readonly onFailed?: ((error: unknown) => void) | undefined;
 }
 
 /** The longest pause once the program is to end. */
@@ -70,6 +72,7 @@ export class SnapshotTask {
         this.#backoff.succeed("replica works again");
       } catch (error) {
         if (signal.aborted) break;
+        this.#parts.onFailed?.(error);
         await this.#pause(this.#backoff.fail("snapshotter error", error), signal);
       }
     }

@@ -1,4 +1,5 @@
 import { orAbort } from "../async.ts";
+import { NotFoundError } from "../errors.ts";
 import { type Files, type FileStat, type OpenFile, systemCode } from "../runtime/files.ts";
 import { parentFolder } from "../runtime/paths.ts";
 import { explained, explainFileError } from "./file_errors.ts";
@@ -18,6 +19,8 @@ export interface PutJob {
  * Write a whole object: temporary name, sync, rename, sync of the folder. A failure before the rename leaves
  * what was there before.
  *
+ * @throws {NotFoundError} when the folder was there and somebody else removed it: others may be missing too. The next
+ *   put makes it again
  * @returns what is known of the finished file
  */
 export async function putFile(
@@ -61,9 +64,18 @@ async function openTemporary(
       if (permissions.fileOwner !== undefined) await files.changeOwner(temporaryPath, permissions.fileOwner);
       return file;
     } catch (error) {
+      const isMissing = systemCode(error) === "ENOENT";
+      const wasRemoved = isMissing && await root.stillRelied(folderKey);
       root.forgetFolders();
+      if (wasRemoved) {
+        throw new NotFoundError(
+          `cannot write ${temporaryPath}: somebody removed its folder, and what the replica had is lost; if a disk ` +
+            "was unmounted, mount it again",
+          { cause: error },
+        );
+      }
       // The folder went away meanwhile, with the last object of its generation: make it again.
-      if (systemCode(error) === "ENOENT" && tries < 3) continue;
+      if (isMissing && tries < 3) continue;
       throw explainFileError(error, { verb: "write", path: temporaryPath });
     }
   }

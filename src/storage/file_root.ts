@@ -89,6 +89,12 @@ export class FileRoot {
     this.#durable.add(key);
   }
 
+  /** Whether the folder `key` is one that was made or seen, and not removed by ourselves since. */
+  async stillRelied(key: string): Promise<boolean> {
+    using _ = await this.#mutex.acquire();
+    return this.#durable.has(key);
+  }
+
   /** Something below the root went away: look again before relying on a folder. */
   forgetFolders(): void {
     this.#durable.clear();

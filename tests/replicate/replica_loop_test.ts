@@ -671,3 +671,29 @@ test("ReplicaLoop begins anew when a deleted database comes back", async () => {
   );
   await bench.assertRestores();
 });
+
+test("ReplicaLoop says that somebody removed the replica, and makes it restorable again", async () => {
+  for (const next of ["segment", "snapshot"] as const) {
+    await using bench = new Bench();
+    bench.insert();
+    await bench.run();
+    await bench.current();
+    rmSync(bench.replica.path, { recursive: true });
+    if (next === "segment") bench.insert();
+    else {
+      const signal = AbortSignal.timeout(10_000);
+      await assert.rejects(bench.loop.snapshot({ signal }), { name: "NotFoundError" });
+    }
+    await until(
+      async () => (await bench.replica.direct.snapshots(bench.generation)).length === 1,
+      `a new snapshot after a lost ${next}`,
+    );
+    await bench.current();
+    await bench.assertRestores();
+    const told = bench.logs.records.filter(({ level, fields }) =>
+      level === "error" && /somebody removed its folder/.test(String(fields["error"]))
+    );
+    // That of the snapshot is told by whoever asked for it.
+    assert.equal(told.length, next === "segment" ? 1 : 0);
+  }
+});

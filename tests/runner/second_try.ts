@@ -11,7 +11,9 @@ const MOST_FILES = 4;
 export function filesToTryAgain(run: RuntimeRun, files: readonly string[]): readonly string[] {
   if (run.results === undefined) return files;
   const failed = new Set(run.results.filter(({ outcome }) => outcome === "failed").map(({ file }) => file));
-  return failed.size <= MOST_FILES ? [...failed] : [];
+  // A suite that several files share is none that can be run: what failed in it stays failed.
+  const isRunnable = [...failed].every((file) => files.includes(file));
+  return failed.size <= MOST_FILES && isRunnable ? [...failed] : [];
 }
 
 /** The first run with what the second one found for its files. */
@@ -21,7 +23,12 @@ export function withSecondTry<Run extends RuntimeRun>(
 ): Run {
   if (second.results === undefined) return first;
   const again = new Set(files);
-  const kept = (first.results ?? []).filter(({ file }) => !again.has(file));
+  const key = ({ file, name }: { file: string; name: string }) => JSON.stringify([file, name]);
+  // A suite that several files run is reported under its own name.
+  const triedAgain = new Set(second.results.map(key));
+  const kept = (first.results ?? []).filter((result) =>
+    !again.has(result.file) && !triedAgain.has(key(result))
+  );
   return {
     ...first,
     results: [...kept, ...second.results],

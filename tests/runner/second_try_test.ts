@@ -35,3 +35,14 @@ test("withSecondTry() puts the second results in the place of the first, and kee
   assert.deepEqual(worse.results?.map(({ outcome }) => outcome), ["passed", "failed"]);
   assert.equal(worse.exitCode, 1);
 });
+
+test("a suite that several files share is reported once, and its failures stay", () => {
+  const shared = { ...result("shared", "passed"), name: "ours" };
+  const others = { ...result("shared", "passed"), name: "of another file" };
+  const better = withSecondTry(run(result("a", "failed"), shared, others), {
+    second: run(result("a", "passed"), shared),
+    files: ["a"],
+  });
+  assert.deepEqual(better.results?.map(({ name }) => name), ["of another file", "test of a", "ours"]);
+  assert.deepEqual(filesToTryAgain(run({ ...shared, outcome: "failed" }, result("a", "failed")), ["a"]), []);
+});

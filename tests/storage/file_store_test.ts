@@ -222,6 +222,8 @@ test("FileStore with mustExist refuses again when its folder goes away, and work
   assert.match(await failureOf(store.put(KEY, pattern(10, 1))), /is not there/);
   assert.equal(fs.existsSync(root), false);
   fs.mkdirSync(root);
+  // It is back, but not what was in it.
+  await assert.rejects(store.put(KEY, pattern(10, 1)), { name: "NotFoundError" });
   await store.put(KEY, pattern(10, 1));
   assert.deepEqual(await keysOf(store), [KEY]);
 });
@@ -274,12 +276,18 @@ test("FileStore.get() closes its file only after the read that is running", asyn
   assert.ok(calls[0]!.ended! < calls[1]!.begun);
 });
 
-test("FileStore.put() makes its folders again when somebody removed them", async () => {
+test("FileStore.put() says that somebody removed its folders, then makes them again", async () => {
   using folder = temporaryFolder();
   const root = join(folder.path, "app");
   const store = storeIn(root);
   await store.put(KEY, pattern(10, 1));
   fs.rmSync(root, { recursive: true });
+  await assert.rejects(store.put(KEY, pattern(11, 1)), {
+    name: "NotFoundError",
+    message:
+      /^cannot write \S+\.tmp: somebody removed its folder, .*; if a disk was unmounted, mount it again$/,
+  });
+  assert.equal(fs.existsSync(root), false);
   await store.put(KEY, pattern(11, 1));
   assert.equal(fs.statSync(join(root, KEY)).size, 11);
 });
