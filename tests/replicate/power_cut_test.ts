@@ -23,7 +23,6 @@ import { isFullRun } from "../servers/full_run.ts";
 import {
   assertRestoresLive,
   clientOf,
-  commitOf,
   copyDatabase,
   DATABASE_NAME,
   NumberedRows,
