@@ -63,7 +63,7 @@ export interface OpenFile extends Disposable {
   statSync(): FileStat;
   /** Set both times of the file. */
   setTimesSync(at: Date): void;
-  /** Safe to call twice. */
+  /** Never fails; safe to call twice. What has to be on the disk is synced before. */
   close(): void;
 }
 
@@ -229,9 +229,15 @@ class SystemFile implements OpenFile {
   }
 
   close(): void {
-    if (this.#descriptor === undefined) return;
-    fs.closeSync(this.#descriptor);
+    const descriptor = this.#descriptor;
+    if (descriptor === undefined) return;
+    // Whatever close says, the number may be somebody else's from now on.
     this.#descriptor = undefined;
+    try {
+      fs.closeSync(descriptor);
+    } catch {
+      // What had to last was synced before; who closes several files must get to the next one.
+    }
   }
 
   [Symbol.dispose](): void {

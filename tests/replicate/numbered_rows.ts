@@ -74,7 +74,11 @@ export class RowsFollower {
   readonly database: LiveDatabase;
   readonly replicator: Replicator;
 
-  constructor(folder: string, { files = systemFiles }: { files?: Files } = {}) {
+  /** @param options.isEager snapshots at a short interval as well; default true */
+  constructor(
+    folder: string,
+    { files = systemFiles, isEager = true }: { files?: Files; isEager?: boolean } = {},
+  ) {
     this.folder = folder;
     const { logger } = this.logs;
     this.database = new LiveDatabase({
@@ -86,7 +90,9 @@ export class RowsFollower {
     });
     const client = clientOf(folder, { files });
     const backoff = { firstMs: 5, longestMs: 20 };
-    const duties = { retention: { retentionMs: 300, checkIntervalMs: 60 }, snapshotIntervalMs: 120 };
+    const duties = isEager
+      ? { retention: { retentionMs: 300, checkIntervalMs: 60 }, snapshotIntervalMs: 120 }
+      : { retention: { retentionMs: 60 } };
     this.replicator = new Replicator({
       database: this.database,
       logger,

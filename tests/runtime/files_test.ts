@@ -41,6 +41,28 @@ test("Files.open() with each access does what it says", async () => {
   }
 });
 
+test("OpenFile.close() never fails, and never closes what has its number by then", () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "x");
+  const file = files.openSync(path, { access: "create" });
+  const numbers = fs.readdirSync("/proc/self/fd").filter((number) => {
+    try {
+      return fs.readlinkSync(`/proc/self/fd/${number}`) === path;
+    } catch {
+      return false; // That of the listing.
+    }
+  });
+  assert.equal(numbers.length, 1);
+  const number = Number(numbers[0]);
+  fs.closeSync(number);
+  file.close();
+  const other = fs.openSync(join(folder.path, "y"), "w");
+  assert.equal(other, number, "the number was not given again");
+  file.close();
+  fs.writeSync(other, "still open");
+  fs.closeSync(other);
+});
+
 test("OpenFile reads and writes at positions, and reads fewer bytes only at the end", async () => {
   using folder = temporaryFolder();
   const bytes = pattern(100_000, 2);
