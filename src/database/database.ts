@@ -228,17 +228,23 @@ export class LiveDatabase implements AsyncDisposable {
     if (startMs - this.#lastCheckMs >= CHECK_MS) this.#checkSurroundings(follower);
     const copiedBefore = follower.copiedBytes;
     await follower.catchUp();
-    const copiedBytes = follower.copiedBytes - copiedBefore;
-    if (copiedBytes > 0) {
-      this.#lastCopyMs = this.#clock.monotonicMs();
-      this.#attention.noteChange();
-      this.changed.notify();
-    }
+    this.#noteCopied(follower.copiedBytes > copiedBefore);
+    const copiedFirst = follower.copiedBytes;
     if (this.#snapshots.isEmpty && await this.#schedule.run(this.#opened!, this.#quiet)) {
       this.changed.notify();
     }
+    // A checkpoint copies too, and what it finds is activity like any other.
+    this.#noteCopied(follower.copiedBytes > copiedFirst);
     this.#closeIdle();
+    const copiedBytes = follower.copiedBytes - copiedBefore;
     this.#meter.sync({ follower, elapsedMs: this.#clock.monotonicMs() - startMs, copiedBytes });
+  }
+
+  #noteCopied(hasCopied: boolean): void {
+    if (!hasCopied) return;
+    this.#lastCopyMs = this.#clock.monotonicMs();
+    this.#attention.noteChange();
+    this.changed.notify();
   }
 
   #checkSurroundings(follower: Follower): void {
