@@ -19,6 +19,14 @@ Arguments:
 
 ${CONFIGURATION_USAGE}
 ${JSON_USAGE}
+Examples:
+
+    # What /etc/walbrook.yml or /etc/litestream.yml has.
+    $ walbrook databases
+
+    # The paths alone, for a script.
+    $ walbrook databases -json | jq -r ".[].path"
+
 `;
 
 /** Lists what the configuration file has. */

@@ -24,6 +24,14 @@ Arguments:
     -licenses
         Print the licences of everything that is inside the executable instead.
 
+Examples:
+
+    # The version alone.
+    $ walbrook version | head -1
+
+    # All of it, for a script.
+    $ walbrook version -json
+
 `;
 
 /** The first line is the version alone, for scripts that read it. */

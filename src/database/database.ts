@@ -2,6 +2,7 @@
  * One live database: watched, copied into its shadow WAL, checkpointed, and offered to replicas as segments and
  * snapshots. Nothing else opens the database's files.
  */
+import { Activity } from "./activity.ts";
 import { Attention } from "./attention.ts";
 import { behindBarrier, Writers } from "./checkpoint.ts";
 import { CheckpointSchedule } from "./checkpoint_schedule.ts";
@@ -13,12 +14,13 @@ import { IdentityError } from "./live_files.ts";
 import { DatabaseMeter } from "./measure.ts";
 import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
 import { checkMetaPath, explainMetaError, openFollower, openLiveFiles, WaitError } from "./open.ts";
-import { closeOpened, type Opened } from "./opened.ts";
+import { closeOpened, closeSpare, type Opened } from "./opened.ts";
 import type { Segment } from "./segment.ts";
 import { type Backlog, ShadowSource } from "./shadow_source.ts";
 import { OpenSnapshots } from "./open_snapshots.ts";
 import { openSnapshot, type SnapshotSource } from "./snapshot.ts";
 import { StateHolder } from "./state_holder.ts";
+import { LOOK_AROUND_MS, Surroundings } from "./surroundings.ts";
 import { Troubles } from "./troubles.ts";
 import { Mutex, Notice } from "../async.ts";
 import { describeError } from "../errors.ts";
@@ -30,12 +32,6 @@ import { type Files, systemFiles } from "../runtime/files.ts";
 import type { Checksum } from "../wal/checksum.ts";
 
 export type { DatabaseOptions, DatabaseState, Following };
-
-/** Identity and foreign writers are checked no more often than this. */
-const CHECK_MS = 1000;
-
-/** After this long without a commit the spare connections are closed. */
-const IDLE_MS = 10_000;
 
 /** One live database. */
 export class LiveDatabase implements AsyncDisposable {
@@ -64,10 +60,8 @@ export class LiveDatabase implements AsyncDisposable {
   #loop: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #reasonToRestart: string | undefined;
-  #lastCheckMs = -Infinity;
-  /** Or taken up. */
-  #lastCopyMs = -Infinity;
-  #lastSeen = "";
+  readonly #surroundings: Surroundings;
+  readonly #activity: Activity;
   /** False while a new generation begins, which nobody may see before it is written down. */
   #hasGeneration = false;
   readonly #snapshots = new OpenSnapshots();
@@ -80,6 +74,8 @@ export class LiveDatabase implements AsyncDisposable {
     this.path = options.path;
     this.#files = options.files ?? systemFiles;
     this.#clock = options.clock ?? systemClock;
+    this.#activity = new Activity(this.#clock);
+    this.#surroundings = new Surroundings(this.#clock);
     this.#logger = (options.logger ?? silentLogger).with({ db: options.path });
     this.#holder = new StateHolder({ changed: this.changed, clock: this.#clock, logger: this.#logger });
     this.#meter = new DatabaseMeter(options.metrics ?? silentMetrics, options.path);
@@ -115,7 +111,7 @@ export class LiveDatabase implements AsyncDisposable {
       stateSince: this.#holder.since,
       error: this.lastError,
       sinceGoodMs: this.#troubles.sinceGoodMs,
-      lookIntervalMs: 5 * CHECK_MS + (this.#options.monitorIntervalMs ?? 1000),
+      lookIntervalMs: 5 * LOOK_AROUND_MS + (this.#options.monitorIntervalMs ?? 1000),
       uncopiedBytes: this.state.kind === "live" ? this.#opened?.follower.uncopiedBytes ?? 0 : 0,
     };
   }
@@ -192,8 +188,7 @@ export class LiveDatabase implements AsyncDisposable {
       this.#reasonToRestart ??= reason;
       throw error;
     }
-    this.#lastSeen = "";
-    this.#lastCopyMs = this.#clock.monotonicMs();
+    this.#activity.begin();
     this.#holder.set({ kind: "live" });
     this.#attention.noteChange();
   }
@@ -225,26 +220,26 @@ export class LiveDatabase implements AsyncDisposable {
 
   async #sync(startMs: number): Promise<void> {
     const { follower } = this.#opened!;
-    if (startMs - this.#lastCheckMs >= CHECK_MS) this.#checkSurroundings(follower);
+    this.#surroundings.look(this.#opened!);
     const copiedBefore = follower.copiedBytes;
     await follower.catchUp();
+    this.#noteCopied(follower.copiedBytes > copiedBefore);
+    const copiedFirst = follower.copiedBytes;
+    if (this.#snapshots.isEmpty && await this.#schedule.run(this.#opened!, this.#activity)) {
+      this.changed.notify();
+    }
+    // A checkpoint copies too, and what it finds is activity like any other.
+    this.#noteCopied(follower.copiedBytes > copiedFirst);
+    if (this.#activity.isIdle) closeSpare(this.#opened!);
     const copiedBytes = follower.copiedBytes - copiedBefore;
-    if (copiedBytes > 0) {
-      this.#lastCopyMs = this.#clock.monotonicMs();
-      this.#attention.noteChange();
-      this.changed.notify();
-    }
-    if (this.#snapshots.isEmpty && await this.#schedule.run(this.#opened!, this.#quiet)) {
-      this.changed.notify();
-    }
-    this.#closeIdle();
     this.#meter.sync({ follower, elapsedMs: this.#clock.monotonicMs() - startMs, copiedBytes });
   }
 
-  #checkSurroundings(follower: Follower): void {
-    this.#lastCheckMs = this.#clock.monotonicMs();
-    this.#opened!.live.requireSame();
-    follower.checkUntouched();
+  #noteCopied(hasCopied: boolean): void {
+    if (!hasCopied) return;
+    this.#activity.noteCopy();
+    this.#attention.noteChange();
+    this.changed.notify();
   }
 
   /** Bytes of a page; 0 while the database is not open. */
@@ -261,24 +256,10 @@ export class LiveDatabase implements AsyncDisposable {
   #peek(): boolean {
     const index = this.#opened?.live.look();
     if (index === undefined) return true;
-    const now = this.#clock.monotonicMs();
-    const seen = `${index.change} ${index.mxFrame} ${index.backfilledCount} ${index.salts}`;
-    const isNew = seen !== this.#lastSeen;
-    this.#lastSeen = seen;
-    return isNew || this.lastError !== "" || this.#schedule.isTime(index, this.#quiet) ||
+    const isNew = this.#activity.isNew(index);
+    return isNew || this.lastError !== "" || this.#schedule.isTime(index, this.#activity) ||
       shouldMove(index, this.#opened!.follower.readers.standing!) ||
-      now - this.#lastCheckMs >= 5 * CHECK_MS;
-  }
-
-  get #quiet(): { quietMs: number } {
-    return { quietMs: this.#clock.monotonicMs() - this.#lastCopyMs };
-  }
-
-  /** A quiet database keeps one connection. */
-  #closeIdle(): void {
-    if (this.#quiet.quietMs < IDLE_MS) return;
-    this.#opened!.writers.close();
-    this.#opened!.follower.readers.closeIdle();
+      this.#surroundings.isOverdue;
   }
 
   async #handle(error: unknown): Promise<void> {

@@ -24,3 +24,9 @@ export function closeOpened(
   else follower.close();
   live.close();
 }
+
+/** A quiet database keeps one connection, the reader that stands; the others come back when they are needed. */
+export function closeSpare({ follower, writers }: Opened): void {
+  writers.close();
+  follower.readers.closeIdle();
+}

@@ -3,6 +3,7 @@
  * snapshot where there is none. Replicas don't wait for one another.
  */
 import { Backoff } from "./backoff.ts";
+import { FirstSnapshot } from "./first_snapshot.ts";
 import { removeLeftovers } from "./leftovers.ts";
 import { newestMomentOf } from "./newest_moment.ts";
 import { ReplicaProgress } from "./progress.ts";
@@ -26,12 +27,6 @@ import { equalPair } from "../wal/header.ts";
 
 /** The first pause between the last tries before the end; it doubles. */
 const FINISH_PAUSE_MS = 100;
-
-/** While a snapshot is finished at the end, what is committed meanwhile is looked for this often. */
-const FINISH_LOOK_MS = 20;
-
-/** Clocks of a store and of this machine may differ by so much without a word. */
-const CLOCK_TOLERANCE_MS = 60_000;
 
 /** One replica, from `start` to `finish`. */
 export class ReplicaLoop {
@@ -62,7 +57,7 @@ export class ReplicaLoop {
   #loop: Promise<void> | undefined;
   /** What an earlier run left half-written goes, once the replica answers. */
   #cleaning: Promise<void> | undefined;
-  #snapshot: SnapshotTask | undefined;
+  readonly #firstSnapshot: FirstSnapshot;
   /** The newest snapshot that was stored since `start`. */
   latestSnapshot: StoredSnapshot | undefined;
   /** Whether the shadow WAL is no longer kept for this replica; see `abandon`. */
@@ -83,6 +78,7 @@ export class ReplicaLoop {
     this.#memory = isReadable ? undefined : new UploadMemory(options.database.meta, name);
     this.#slots = options.snapshots ?? new Semaphore(1);
     this.#backoff = new Backoff(this.#logger, options.backoff);
+    this.#firstSnapshot = new FirstSnapshot((generation) => this.#beginSnapshot(generation));
   }
 
   get #labels(): MetricLabels {
@@ -101,29 +97,29 @@ export class ReplicaLoop {
 
   /** What keeps the replica behind; empty when nothing does. */
   get lastError(): string {
-    return this.#backoff.lastMessage || this.#snapshot?.lastError || "";
+    return this.#backoff.lastMessage || this.#firstSnapshot.lastError;
   }
 
   /** Failures in a row, of uploads and of the first snapshot. */
   get errorCount(): number {
-    return this.#backoff.count + (this.#snapshot?.errorCount ?? 0);
+    return this.#backoff.count + this.#firstSnapshot.errorCount;
   }
 
   /** Whether the current generation can't be restored yet, for want of a snapshot. */
   get lacksSnapshot(): boolean {
-    return !this.#hasSnapshot && this.#snapshot!.generation === this.#database.position?.generation;
+    return this.#firstSnapshot.isMissingIn(this.#database.position?.generation);
   }
 
   /** Whether everything that the database has is in the replica, and can be restored from it. */
   get isCurrent(): boolean {
     const position = this.#database.position;
     if (position === undefined || this.#position?.generation !== position.generation) return false;
-    return this.#isLocated && this.#hasSnapshot && isAtEnd(this.#database, this.#position);
+    return this.#isLocated && this.#firstSnapshot.isThere && isAtEnd(this.#database, this.#position);
   }
 
   /** Whether the replica is known to restore what it has of the current generation. */
   get isRestorable(): boolean {
-    return this.#isLocated && this.#hasSnapshot &&
+    return this.#isLocated && this.#firstSnapshot.isThere &&
       this.#position?.generation === this.#database.position?.generation;
   }
 
@@ -184,8 +180,15 @@ export class ReplicaLoop {
     };
   }
 
-  get #hasSnapshot(): boolean {
-    return this.#snapshot === undefined || this.#snapshot.isDone;
+  #beginSnapshot(generation: string): SnapshotTask {
+    this.progress.snapshotBegun();
+    return new SnapshotTask({
+      ...this.#snapshotParts(generation),
+      progress: this.progress,
+      backoff: this.#options.backoff,
+      onStored: (stored) => this.#noteSnapshot(stored),
+      onFailed: (error) => this.#lookAgainAfter(error),
+    });
   }
 
   /** Begin; errors are retried until `finish`. */
@@ -301,11 +304,18 @@ export class ReplicaLoop {
     this.progress.found(remote);
     this.#measure(position);
     const noted = Math.max(remote.newestCommitAt, remembered?.newestCommitAt ?? 0);
-    if (noted === 0 && this.#newestCommitAt === 0) this.#newestCommitAt = await this.#lookBack();
+    if (noted === 0 && this.#newestCommitAt === 0) {
+      // Nothing may count as older than what the replica has of other generations, or a restore would prefer those.
+      this.#newestCommitAt = await newestMomentOf(this.client, {
+        clock: this.#clock,
+        logger: this.#logger,
+        signal: this.#aborting.signal,
+      });
+    }
     // Later than the generation before by a little at least, or nothing would tell which of them is the newer one.
     if (remote.position === undefined && this.#newestCommitAt > 0) this.#newestCommitAt++;
     this.#newestCommitAt = Math.max(this.#newestCommitAt, noted);
-    await this.#chooseSnapshot(position, {
+    await this.#firstSnapshot.choose(generation, {
       isThere: remote.snapshotIndex !== undefined && remote.missingKey === undefined,
       isFresh: remote.position === undefined,
     });
@@ -314,54 +324,6 @@ export class ReplicaLoop {
     this.#cleaning ??= removeLeftovers(this.client, { logger: this.#logger, signal: this.#aborting.signal });
     this.progressed.notify();
     this.#logger.debug("replica sync: calc new pos", { position: formatPosition(position) });
-  }
-
-  /**
-   * Nothing may count as older than what the replica has of other generations, or a restore would prefer those: the
-   * clock may have been ahead then, or be behind now.
-   */
-  async #lookBack(): Promise<number> {
-    const newest = await newestMomentOf(this.client, { signal: this.#aborting.signal });
-    if (newest - this.#clock.now() > CLOCK_TOLERANCE_MS) {
-      this.#logger.warn(
-        "the replica has commits from the future, ours will count as later: check the clock",
-        {
-          newest: new Date(newest).toISOString(),
-        },
-      );
-    }
-    return newest;
-  }
-
-  /**
-   * Begin the snapshot that is missing; end one that is missing no longer, or that needs WAL which a fresh start at
-   * `position` leaves out.
-   */
-  async #chooseSnapshot(
-    { generation }: Position,
-    { isThere, isFresh }: { isThere: boolean; isFresh: boolean },
-  ): Promise<void> {
-    const running = this.#snapshot;
-    const isGoingOn = running !== undefined && !running.isDone && running.generation === generation;
-    if (isGoingOn && !isThere && !isFresh) return;
-    this.#snapshot = undefined;
-    await running?.cancel(new Error("the snapshot is no longer needed"));
-    if (isThere) return;
-    this.progress.snapshotBegun();
-    this.#snapshot = new SnapshotTask({
-      ...this.#snapshotParts(generation),
-      progress: this.progress,
-      backoff: this.#options.backoff,
-      onStored: (stored) => this.#noteSnapshot(stored),
-      onFailed: (error) => this.#lookAgainAfter(error),
-    });
-  }
-
-  #remember(newest: KnownSegment, position: Position): void {
-    if (this.#memory === undefined) return;
-    const checksum = this.#database.checksumBefore(position);
-    if (checksum === undefined) return;
-    this.#memory.write({ ...newest, checksum, newestCommitAt: this.#newestCommitAt });
   }
 
   async #upload(segment: Segment): Promise<void> {
@@ -377,7 +339,8 @@ export class ReplicaLoop {
     this.#tried = undefined;
     this.#newest = { key, size, index, offset, length };
     this.#position = { generation, index, offset: offset + length };
-    this.#remember(this.#newest, this.#position);
+    const checksum = this.#memory && this.#database.checksumBefore(this.#position);
+    this.#memory?.write({ ...this.#newest, checksum, newestCommitAt: this.#newestCommitAt });
     this.#lastUploadMs = startMs;
     this.progress.uploaded();
     this.#metrics.count("litestream_replica_wal_bytes", this.#labels, length);
@@ -411,7 +374,7 @@ export class ReplicaLoop {
       signal.removeEventListener("abort", abort);
       const stopped = new Error("stopped");
       this.#aborting.abort(stopped);
-      await this.#snapshot?.cancel(stopped);
+      await this.#firstSnapshot.cancel(stopped);
       await this.#cleaning;
     }
   }
@@ -422,8 +385,8 @@ export class ReplicaLoop {
         await this.#sync();
         this.#backoff.succeed("replica works again");
         this.progressed.notify();
-        if (this.#hasSnapshot) return;
-        await this.#lookAtSnapshot(signal);
+        if (this.#firstSnapshot.isThere) return;
+        await this.#firstSnapshot.lookAtEnd(signal);
       } catch (error) {
         // What failed before tells more than that the time is up.
         if (signal.aborted) throw this.lastError === "" ? error : new Error(this.lastError);
@@ -432,15 +395,6 @@ export class ReplicaLoop {
         pauseMs *= 2;
       }
     }
-  }
-
-  /** The snapshot needs the WAL up to where it begins, so uploads go on until it is done. */
-  async #lookAtSnapshot(signal: AbortSignal): Promise<void> {
-    const snapshot = this.#snapshot!;
-    snapshot.hurry();
-    await orAbort(Promise.race([snapshot.ended, sleep(FINISH_LOOK_MS)]), signal).catch((error) => {
-      throw new Error("the snapshot was not finished", { cause: error });
-    });
   }
 }
 

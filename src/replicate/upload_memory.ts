@@ -41,8 +41,10 @@ export class UploadMemory {
     }
   }
 
-  /** Remember `upload` in place of what was there. */
-  write({ key, size, index, offset, length, checksum, newestCommitAt }: RememberedUpload): void {
+  /** Remember `upload` in place of what was there; without a checksum what was there stays. */
+  write(upload: Omit<RememberedUpload, "checksum"> & { readonly checksum: Checksum | undefined }): void {
+    const { key, size, index, offset, length, checksum, newestCommitAt } = upload;
+    if (checksum === undefined) return;
     const text = JSON.stringify({ key, size, index, offset, length, checksum, newestCommitAt });
     this.#meta.writeText(this.#name, `${text}\n`);
   }

@@ -114,8 +114,9 @@ export class Validator {
     this.#count(outcome === "ok" ? "ok" : "error");
     const position = formatPosition(proof.position);
     if (live !== undefined && restored !== undefined) {
-      const [db, replica] = [formatCrc64(live), formatCrc64(restored)];
-      logger.info("validator", { status: outcome, db, replica, position });
+      // Litestream's names for them, `db` and `replica`, are those of the path and the name in every record.
+      const checksums = { "db-checksum": formatCrc64(live), "replica-checksum": formatCrc64(restored) };
+      logger.info("validator", { status: outcome, ...checksums, position });
     }
     if (error === undefined) return outcome;
     const pages = difference && { pages: difference.count, first_page: difference.firstPage };

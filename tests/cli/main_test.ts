@@ -58,6 +58,25 @@ test("main() shows a command's usage", async () => {
   assert.match((await run("version", "-h")).output, /^\nThe version command /);
 });
 
+test("main() shows every command's usage with examples, whose flags it explains", async () => {
+  const general = (await run("help")).output;
+  const names = Array.from(general.matchAll(/^ {4}([a-z]+) {2,}\S/gm), ([, name]) => name!);
+  assert.ok(names.length >= 9 && names.includes("version"), names.join(" "));
+  for (const name of names) {
+    const { exitCode, output, error } = await run("help", name);
+    assert.deepEqual({ exitCode, error }, { exitCode: 0, error: "" }, name);
+    assert.deepEqual(await run(name, "-h"), { exitCode, output, error });
+    const [explained, examples] = output.split("\nExamples:\n");
+    assert.ok(examples?.includes(`    $ walbrook ${name}`), name);
+    const lines = examples!.replaceAll("\\\n", "").split("\n").filter((line) => line.startsWith("    $ "));
+    // Without what other programs are told, and what stands in quotes.
+    const words = lines.flatMap((line) => line.replaceAll(/".*?"/g, "").split(/ [|&]/)[0]!.split(" "));
+    for (const flag of words.filter((word) => word.startsWith("-"))) {
+      assert.match(explained!, new RegExp(`^ {4}${flag}( |$)`, "m"), `${name}: ${flag}`);
+    }
+  }
+});
+
 test("main() says in one line what is wrong, with the usage after a flag that can't be read (102, 104)", async () => {
   const flag = await run("restore", "-if-db-not-exists=maybe", "-o", "x", "/backup");
   assert.equal(flag.exitCode, 1);

@@ -83,8 +83,9 @@ test("Validator passes a healthy replica while writers go on, and replication do
   assert.equal(lines.length, 5);
   for (const { fields } of lines) {
     assert.equal(fields["status"], "ok");
-    assert.match(String(fields["db"]), /^[0-9a-f]{16}$/);
-    assert.equal(fields["db"], fields["replica"]);
+    assert.match(String(fields["db-checksum"]), /^[0-9a-f]{16}$/);
+    assert.equal(fields["db-checksum"], fields["replica-checksum"]);
+    assert.deepEqual([fields["db"], fields["replica"]], [bench.path, bench.replica.client.name]);
     assert.match(String(fields["position"]), /^[0-9a-f]{16}\/[0-9a-f]{8}:\d+$/);
   }
   bench.assertClean();
@@ -141,7 +142,7 @@ test("Validator finds a page of the snapshot that was changed so that no checksu
   assert.equal(bench.counted("ok"), undefined);
   const [line] = bench.logs.records.filter(({ message }) => message === "validator");
   assert.equal(line!.fields["status"], "mismatch");
-  assert.notEqual(line!.fields["db"], line!.fields["replica"]);
+  assert.notEqual(line!.fields["db-checksum"], line!.fields["replica-checksum"]);
   const [error] = bench.logs.records.filter(({ level }) => level === "error");
   assert.equal(error!.fields["error"], "invalid replica, checksum mismatch");
   assert.deepEqual([error!.fields["pages"], error!.fields["first_page"]], [1, 5]);

@@ -167,9 +167,6 @@ function residentKib(pid: number): number {
 const LEFT_OUT: ReadonlySet<string> = new Set([
   // A figure of the sources on the runtime.
   "cli/lag_test.ts",
-  // Of the format, with Litestream as the other side.
-  "interop/litestream_restores_test.ts",
-  "interop/takeover_test.ts",
 ]);
 
 /** The test files that start our program as a process: a new one is among them by itself. */

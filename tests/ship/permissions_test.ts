@@ -1,4 +1,4 @@
-/** The Deno flags of docs/DEPLOY.md in the place of `-A`: enough, and each of them needed. */
+/** The Deno flags of docs/DEPLOY.md in the place of `-A`: enough, and for a restore each of them needed. */
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";

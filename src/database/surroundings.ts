@@ -1,0 +1,38 @@
+/** Whether what is beside us has changed: files replaced, somebody else writing into what is ours. */
+import type { Opened } from "./opened.ts";
+import type { Clock } from "../runtime/clock.ts";
+
+/** They are looked at no more often than this while there is something to do. */
+export const LOOK_AROUND_MS = 1000;
+
+/** The looks around one database. */
+export class Surroundings {
+  readonly #clock: Clock;
+  #lastMs = -Infinity;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get #sinceMs(): number {
+    return this.#clock.monotonicMs() - this.#lastMs;
+  }
+
+  /** Whether it is time although there is nothing else to do. */
+  get isOverdue(): boolean {
+    return this.#sinceMs >= 5 * LOOK_AROUND_MS;
+  }
+
+  /**
+   * Look, unless the last time is just over.
+   *
+   * @throws {IdentityError} when a path no longer names the file that we hold
+   * @throws {ForeignWriterError} when somebody else writes into the shadow WAL
+   */
+  look({ live, follower }: Opened): void {
+    if (this.#sinceMs < LOOK_AROUND_MS) return;
+    this.#lastMs = this.#clock.monotonicMs();
+    live.requireSame();
+    follower.checkUntouched();
+  }
+}
