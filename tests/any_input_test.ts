@@ -6,9 +6,11 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { readAll, streamOf } from "../src/bytes.ts";
+import { parseIdentities, parseRecipients } from "../src/codec/age.ts";
 import { decodeNote } from "../src/codec/note.ts";
 import { decodeObject, decodeObjectBytes, encodeObjectBytes } from "../src/codec/object.ts";
 import { unsealBytes } from "../src/codec/sealed.ts";
+import { parseSegmentName, parseSnapshotName, segmentKey, snapshotKey } from "../src/storage/keys.ts";
 import { isReplicaUrl, parseReplicaUrl, parseSupportedReplicaUrl } from "../src/storage/replica_url.ts";
 import {
   parseCompletion,
@@ -37,12 +39,17 @@ function assertNamed(error: unknown): void {
   assert.notEqual(error.message, "");
 }
 
+/** Far above what small input takes, on a machine that does ten other things. */
+const LIMIT_MS = 20_000;
+
 function survives(act: () => unknown): void {
+  const startedAt = performance.now();
   try {
     act();
   } catch (error) {
     assertNamed(error);
   }
+  assert.ok(performance.now() - startedAt < LIMIT_MS, `took ${performance.now() - startedAt} ms`);
 }
 
 /** `bytes` with some of them changed, cut off, doubled or left out. */
@@ -138,6 +145,87 @@ test("unsealBytes() survives any bytes, and gives nothing that was changed", asy
       if (opened !== undefined) assert.deepEqual(opened, plain);
     }),
     { seed: SEED, numRuns: 60 },
+  );
+});
+
+test("decodeObject() and unsealBytes() read no age header without an end", async () => {
+  const start = "age-encryption.org/v1\n";
+  const endless = {
+    "a line": [`${start}-> X25519 `, "a"],
+    "stanzas": [start, "-> X25519 aaaa\nbbbb\n"],
+    "a body": [`${start}-> X25519 aaaa\n`, `${"a".repeat(64)}\n`],
+    "dashes": [start, "\n--"],
+  } as const;
+  for (const [what, [head, unit]] of Object.entries(endless)) {
+    let readBytes = 0;
+    const chunk = new TextEncoder().encode(unit.repeat(1000));
+    const source = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(new TextEncoder().encode(head)),
+      pull(controller) {
+        readBytes += chunk.length;
+        if (readBytes > 64e6) controller.close();
+        else controller.enqueue(chunk.slice());
+      },
+    }, { highWaterMark: 0 });
+    await assert.rejects(decodeObject(source, { cipher: CIPHER }), /the age file is damaged/, what);
+    assert.ok(readBytes < 1e6, `${what}: ${readBytes} bytes were read`);
+    const whole = new TextEncoder().encode(head + unit.repeat(500_000 / unit.length));
+    await assert.rejects(unsealBytes(whole, CIPHER), /the age file is damaged/, what);
+  }
+});
+
+test("parseRecipients() and parseIdentities() survive any text, and show none of it", () => {
+  const keys = `# mine\n${KEY.recipient}\n${KEY.identity}\n`;
+  const line = fc.oneof(
+    fc.constantFrom(KEY.recipient, KEY.identity, "", "# x", "\r", "age1", "AGE-SECRET-KEY-1"),
+    fc.string({ unit: "binary", minLength: 12, maxLength: 100 }),
+    damaged(new TextEncoder().encode(keys)).map((bytes) => new TextDecoder().decode(bytes)),
+  );
+  const texts = fc.array(line, { maxLength: 6 }).map((lines) => lines.join("\n"));
+  fc.assert(
+    fc.property(texts, (text) => {
+      for (const parse of [parseRecipients, parseIdentities]) {
+        try {
+          for (const key of parse(text)) assert.ok(text.includes(key));
+        } catch (error) {
+          assertNamed(error);
+          const { message } = error as Error;
+          const shown = text.split(/\r?\n/).filter((line) => line.length > 20 && message.includes(line));
+          assert.deepEqual(shown, []);
+        }
+      }
+    }),
+    { seed: SEED, numRuns: 400 },
+  );
+});
+
+test("parseSegmentName() and parseSnapshotName() take any text, and only names that lead back to it", () => {
+  const digits = fc.stringMatching(/^[0-9a-f]{7,17}$/);
+  const names = fc.oneof(
+    fc.string({ unit: "binary", maxLength: 60 }),
+    fc.tuple(digits, digits).map(([index, offset]) => `${index}_${offset}.wal.lz4`),
+    digits.map((index) => `${index}.snapshot.lz4`),
+    damaged(new TextEncoder().encode("00000001_00001000.wal.lz4")).map((bytes) =>
+      new TextDecoder().decode(bytes)
+    ),
+  );
+  const generation = "0123456789abcdef";
+  fc.assert(
+    fc.property(names, (name) => {
+      const segment = parseSegmentName(name);
+      if (segment !== undefined) {
+        const { index, offset } = segment;
+        const [indexText, offsetText] = name.split(/[_.]/);
+        assert.deepEqual([Number.parseInt(indexText!, 16), Number.parseInt(offsetText!, 16)], [
+          index,
+          offset,
+        ]);
+        segmentKey({ generation, index, offset });
+      }
+      const index = parseSnapshotName(name);
+      if (index !== undefined) assert.ok(snapshotKey({ generation, index }).endsWith(`/${name}`));
+    }),
+    { seed: SEED, numRuns: 2000 },
   );
 });
 

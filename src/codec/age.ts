@@ -22,6 +22,12 @@ const IDENTITY = /^AGE-SECRET-KEY-1[02-9AC-HJ-NP-Z]{58}$/;
 /** Plain bytes that are handed to the library at once: other work of the program runs between pieces. */
 const PIECE_SIZE = 64 * 1024;
 
+/** The longest header that is read: some thousand recipients. The library itself would read on to any end. */
+const HEADER_LIMIT = 256 * 1024;
+
+/** How the last line of a header begins. */
+const LAST_LINE = new TextEncoder().encode("\n--- ");
+
 /** What the library says when no key fits. */
 const NO_MATCH = "no identity matched any of the file's recipients";
 
@@ -113,7 +119,12 @@ class AgeCipher implements Cipher {
   }
 
   decrypt(stored: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
-    return transformed(stored, { open: (input) => this.#decrypter.decrypt(input), explain });
+    const bound = new HeaderBound();
+    return transformed(stored, {
+      open: (input) => this.#decrypter.decrypt(input),
+      look: (bytes) => bound.accept(bytes),
+      explain,
+    });
   }
 
   async encryptBytes(plain: Uint8Array): Promise<Uint8Array> {
@@ -123,6 +134,7 @@ class AgeCipher implements Cipher {
 
   async decryptBytes(stored: Uint8Array): Promise<Uint8Array> {
     try {
+      new HeaderBound().accept(stored);
       return await this.#decrypter.decrypt(stored);
     } catch (error) {
       throw explain(error);
@@ -148,15 +160,34 @@ function explain(error: unknown): Error {
   return new Error("the age file is damaged or cut short", { cause: error });
 }
 
+/** Refuses a header without an end. */
+class HeaderBound {
+  #count = 0;
+  /** Bytes of `LAST_LINE` that came last; all of them once the header is over. */
+  #matched = 0;
+
+  /** The next bytes of the file. @throws {Error} when its header is too long */
+  accept(bytes: Uint8Array): void {
+    for (const byte of bytes) {
+      if (this.#matched === LAST_LINE.length) return;
+      if (++this.#count > HEADER_LIMIT) throw new Error(`its header is longer than ${HEADER_LIMIT} bytes`);
+      if (byte === LAST_LINE[this.#matched]) this.#matched++;
+      else this.#matched = byte === LAST_LINE[0] ? 1 : 0;
+    }
+  }
+}
+
 /** A stream that the library makes of `source`, opened when it is first read. */
 function transformed(
   source: ReadableStream<Uint8Array>,
-  { open, explain }: {
+  { open, look, explain }: {
     open: (input: ReadableStream<Uint8Array>) => Promise<ReadableStream<Uint8Array>>;
+    /** Called with all that is read, before the library is. */
+    look?: (bytes: Uint8Array) => void;
     explain: (error: unknown) => unknown;
   },
 ): ReadableStream<Uint8Array> {
-  const input = new Pieces(source);
+  const input = new Pieces(source, look);
   let output: Promise<ReadableStreamDefaultReader<Uint8Array>> | undefined;
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
@@ -187,7 +218,10 @@ class Pieces {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   #rest: Uint8Array = new Uint8Array(0);
 
-  constructor(source: ReadableStream<Uint8Array>) {
+  readonly #look: ((bytes: Uint8Array) => void) | undefined;
+
+  constructor(source: ReadableStream<Uint8Array>, look?: (bytes: Uint8Array) => void) {
+    this.#look = look;
     this.#reader = source.getReader();
     this.stream = new ReadableStream<Uint8Array>({
       pull: (controller) => this.#pull(controller),
@@ -199,6 +233,7 @@ class Pieces {
     while (this.#rest.length === 0) {
       const { done, value } = await this.#read();
       if (done) return controller.close();
+      this.#look?.(value);
       this.#rest = value;
     }
     controller.enqueue(this.#rest.slice(0, PIECE_SIZE));

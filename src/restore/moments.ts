@@ -13,17 +13,35 @@ const NOTE_RANGE = 4096;
 /** The same where it is encrypted: age's first 64 KiB as a whole, behind a header of some 100 bytes a recipient. */
 const SEALED_NOTE_RANGE = 128 * 1024;
 
-/**
- * The note of an object by a small range request; `undefined` when it has none that can be used.
- *
- * What is wrong with the object beyond its note is found when its content is read.
- */
+/** What a look at the start of an object gave. */
+export interface FetchedNote {
+  /** Absent when there is none that can be used. */
+  readonly note: Note | undefined;
+  /** Whether there may be one all the same: the start of the object is damaged, or no key fits. */
+  readonly isDoubtful: boolean;
+}
+
+/** The note of an object by a small range request; `undefined` when it has none that can be used. */
 export async function fetchNote(
-  { store, cipher }: ReplicaClient,
+  client: ReplicaClient,
   object: ObjectInfo,
   options: StoreOptions = {},
 ): Promise<Note | undefined> {
-  if (object.size === 0) return undefined;
+  return (await lookAtNote(client, object, options)).note;
+}
+
+/**
+ * The same, and whether that can be believed.
+ *
+ * What is wrong with the object beyond its note is found when its content is read.
+ */
+export async function lookAtNote(
+  { store, cipher }: ReplicaClient,
+  object: ObjectInfo,
+  options: StoreOptions = {},
+): Promise<FetchedNote> {
+  const unreadable = { note: undefined, isDoubtful: true };
+  if (object.size === 0) return unreadable;
   let start: Uint8Array;
   try {
     const limit = cipher?.canDecrypt === true ? SEALED_NOTE_RANGE : NOTE_RANGE;
@@ -34,7 +52,10 @@ export async function fetchNote(
     throw error;
   }
   // Not an object, one cut short or for another key: said when its content is read. Until then its time is the store's.
-  return await readNote(streamOf(start), { cipher }).then(({ note }) => note, () => undefined);
+  return await readNote(streamOf(start), { cipher }).then(
+    ({ note, noteDamage }) => ({ note, isDoubtful: noteDamage !== undefined }),
+    () => unreadable,
+  );
 }
 
 /** The error for an object that was listed and is not there any more. */

@@ -32,6 +32,11 @@ export interface RestorePlan {
   readonly next: SegmentInfo | undefined;
   /** A snapshot of the index after them, which says the same, should `next` not be there. */
   readonly nextSnapshot: SnapshotInfo | undefined;
+  /**
+   * Of a restore to an index: the object that is missing between it and what is stored behind it, so that nothing
+   * shows where the index ended. Any other restore is refused then.
+   */
+  readonly missingBehindKey: string | undefined;
 }
 
 /**
@@ -51,7 +56,8 @@ export async function planRestore(
   const chosen = segments.slice(start, Math.max(start, end));
   const next = segments[Math.max(start, end)];
   checkSegments(chosen, snapshot);
-  if (target.kind !== "index") checkBehind(inventory, { snapshot, last: chosen.at(-1), next });
+  const missing = missingBehind(inventory, { snapshot, last: chosen.at(-1), next });
+  if (missing !== undefined && target.kind !== "index") throw missing;
   const highest = chosen.at(-1)?.index;
   if (target.kind === "index" && highest !== target.index) {
     const found = highest ?? -1;
@@ -62,7 +68,7 @@ export async function planRestore(
   const nextSnapshot = highest === undefined
     ? undefined
     : inventory.snapshots.find((other) => other.index === highest + 1);
-  return { generation, snapshot, segments: chosen, next, nextSnapshot };
+  return { generation, snapshot, segments: chosen, next, nextSnapshot, missingBehindKey: missing?.key };
 }
 
 interface Ends {
@@ -130,9 +136,10 @@ function requireIndex(
   { snapshot, position }: { snapshot: SnapshotInfo; position: Position },
 ): void {
   const next = segments[end];
-  if (next !== undefined && next.index <= snapshot.index) return;
+  const isBegun = segments[end - 1]?.index === snapshot.index;
+  if (next?.index === snapshot.index && (isBegun || next.offset === 0)) return;
   throw new BrokenHistoryError(
-    `missing WAL index: ${snapshot.key} is right only from ${formatPosition(position)} on`,
+    `missing WAL: ${snapshot.key} is right only from ${formatPosition(position)} on`,
     segmentKey({ ...position, offset: 0 }),
   );
 }
@@ -194,18 +201,19 @@ function checkSegments(segments: readonly SegmentInfo[], snapshot: SnapshotInfo)
  * What is stored behind the last segment that is restored has to follow it: where something between them is missing,
  * nobody knows whether it belongs to what was asked for.
  */
-function checkBehind(
+function missingBehind(
   { snapshots }: Inventory,
   { snapshot, last, next }: {
     snapshot: SnapshotInfo;
     last: SegmentInfo | undefined;
     next: SegmentInfo | undefined;
   },
-): void {
+): BrokenHistoryError | undefined {
   const before = last ?? snapshot;
   const later = snapshots.find(({ index }) => index > before.index);
-  if (later !== undefined && (next === undefined || next.index >= later.index)) checkOrder(before, later);
-  else if (next !== undefined) checkOrder(before, next);
+  const isNext = later !== undefined && (next === undefined || next.index >= later.index);
+  const behind = isNext ? later : next;
+  return behind && orderProblem(before, behind);
 }
 
 /**
@@ -218,11 +226,19 @@ export function checkOrder(
   previous: SnapshotInfo | SegmentInfo,
   object: SnapshotInfo | SegmentInfo,
 ): void {
+  const problem = orderProblem(previous, object);
+  if (problem !== undefined) throw problem;
+}
+
+function orderProblem(
+  previous: SnapshotInfo | SegmentInfo,
+  object: SnapshotInfo | SegmentInfo,
+): BrokenHistoryError | undefined {
   const { generation, index } = object;
   const offset = "offset" in object ? object.offset : 0;
   if ("offset" in previous && previous.index === index) {
-    if (offset > previous.offset) return;
-    throw new BrokenHistoryError(
+    if (offset > previous.offset) return undefined;
+    return new BrokenHistoryError(
       `wal segments out of order: generation=${generation} index=${formatIndex(index)} ` +
         `offsets=(${previous.offset},${offset})`,
       object.key,
@@ -230,13 +246,13 @@ export function checkOrder(
   }
   const expected = "offset" in previous ? previous.index + 1 : previous.index;
   if (index !== expected) {
-    throw new BrokenHistoryError(
+    return new BrokenHistoryError(
       `missing WAL index: ${generation}/${formatIndex(expected)}`,
       segmentKey({ generation, index: expected, offset: 0 }),
     );
   }
-  if (offset === 0) return;
-  throw new BrokenHistoryError(
+  if (offset === 0) return undefined;
+  return new BrokenHistoryError(
     `missing initial wal segment: generation=${generation} index=${formatIndex(index)} offset=${offset}`,
     segmentKey({ generation, index, offset: 0 }),
   );

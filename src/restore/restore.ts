@@ -8,7 +8,7 @@ import { resolve } from "../runtime/paths.ts";
 import { checkIntegrity, type IntegrityCheck } from "../runtime/sqlite.ts";
 import type { ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import { explainWrite, type OutputOwner, refuseExisting, RestoreOutput } from "./finish.ts";
-import { fetchNote } from "./moments.ts";
+import { fetchNote, lookAtNote } from "./moments.ts";
 import { PageMerge } from "./page_merge.ts";
 import type { RestorePlan, RestoreTarget } from "./plan.ts";
 import { momentsAround, plannedBytes, prepareRestore, type RestoreMoments } from "./prepare.ts";
@@ -129,6 +129,10 @@ class RestoreRun {
   #merge: PageMerge | undefined;
   #momentAt: Date;
   readonly #damagedNoteKeys: string[] = [];
+  /** Whether the newest object that was taken in has a note. */
+  #isNoted = false;
+  /** Whether the first segment that is left out can't tell of which moment it is. */
+  #isNextDoubtful = false;
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -228,10 +232,17 @@ class RestoreRun {
   async #follows(): Promise<Parameters<WalReplay["finish"]>[0]> {
     const { client, plan, signal } = this.#options;
     const last = plan.segments.at(-1);
+    const { next, nextSnapshot } = plan;
+    const { note, isDoubtful } = next === undefined
+      ? { note: undefined, isDoubtful: false }
+      : await lookAtNote(client, next, { signal });
+    this.#isNextDoubtful = isDoubtful || (next !== undefined && note === undefined && this.#isNoted);
     if (last === undefined) return undefined;
-    const isNear = plan.next !== undefined && plan.next.index <= last.index + 1;
-    const object = isNear ? plan.next : plan.nextSnapshot;
-    return object && { object, note: await fetchNote(client, object, { signal }) };
+    // Of the next index only its first segment says how the one before ended.
+    const isTelling = next !== undefined &&
+      (next.index === last.index || (next.index === last.index + 1 && next.offset === 0));
+    if (isTelling) return { object: next, note };
+    return nextSnapshot && { object: nextSnapshot, note: await fetchNote(client, nextSnapshot, { signal }) };
   }
 
   async #replayOne(fetched: FetchedObject, segment: SegmentInfo): Promise<void> {
@@ -256,6 +267,7 @@ class RestoreRun {
     const { target } = this.#options;
     if (noteDamage !== undefined) this.#damagedNoteKeys.push(object.key);
     this.#momentAt = note?.newestCommitAt ?? object.createdAt;
+    this.#isNoted = note !== undefined;
     if (target.kind !== "moment" || note === undefined || note.newestCommitAt <= target.at) return;
     throw new DamagedObjectError(
       object.key,
@@ -291,7 +303,7 @@ class RestoreRun {
   }
 
   #warn(): void {
-    const { logger, plan } = this.#options;
+    const { logger, plan, target } = this.#options;
     const { generation } = plan;
     const [key] = this.#damagedNoteKeys;
     if (key !== undefined) {
@@ -299,6 +311,18 @@ class RestoreRun {
         generation,
         key,
         count: this.#damagedNoteKeys.length,
+      });
+    }
+    if (target.kind === "moment" && this.#isNextDoubtful) {
+      const message =
+        "the first segment that is left out has no sound note: it may be of before the moment asked for";
+      logger.warn(message, { generation, key: plan.next!.key });
+    }
+    if (plan.missingBehindKey !== undefined) {
+      logger.warn("nothing shows that the index is whole: what follows it is missing", {
+        generation,
+        index: formatIndex(plan.segments.at(-1)!.index),
+        missing: plan.missingBehindKey,
       });
     }
     const { unproven, overlapCount } = this.#replay!;

@@ -20,10 +20,14 @@ import { segmentKey, snapshotKey } from "../../src/storage/keys.ts";
 import { ReplicaClient } from "../../src/storage/replica_client.ts";
 import { buildReplica, BUILT_FROM, type BuiltReplica, fileHash } from "../builders/replica_builder.ts";
 import { type MemoryObject, MemoryStore } from "../doubles/memory_store.ts";
+import { recordLogs } from "../doubles/recording_logger.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 import { recordFigure } from "../figures.ts";
 
 const SEED = Number(process.env["WALBROOK_SEED"] ?? Date.now() % 2 ** 31);
+
+/** So many take some seconds; more are tried by hand. */
+const RUNS = Number(process.env["WALBROOK_RUNS"] ?? 600);
 
 /** Until an object is stored, behind its newest commit. */
 const UPLOAD_MS = 300;
@@ -94,7 +98,7 @@ class History {
   /** Apply `edits` to what is stored. */
   damage(edits: readonly Edit[]): Map<string, MemoryObject> {
     const objects = new Map<string, MemoryObject>();
-    for (const { key, stored, at } of this.all) objects.set(key, stored_(stored, at));
+    for (const { key, stored, at } of this.all) objects.set(key, placed(stored, at));
     for (const { kind, pick, amount } of edits) {
       const nth = pick % this.all.length;
       const { key } = this.all[nth]!;
@@ -168,7 +172,7 @@ class History {
   }
 }
 
-function stored_(bytes: Uint8Array, at: Date): MemoryObject {
+function placed(bytes: Uint8Array, at: Date): MemoryObject {
   return { bytes, createdAt: new Date(at.getTime() + UPLOAD_MS) };
 }
 
@@ -178,12 +182,13 @@ const tally = { right: 0, shorter: 0, refused: 0 };
 /** Judge one restore. */
 function judge(
   history: History,
-  { edits, objects, target, state, outcome }: {
+  { edits, objects, target, state, outcome, warnings }: {
     edits: readonly Edit[];
     objects: ReadonlyMap<string, MemoryObject>;
     target: RestoreTarget;
     state: string | undefined;
     outcome: RestoreSummary | Error;
+    warnings: readonly string[];
   },
 ): void {
   const asked = history.within(history.all, target).at(-1);
@@ -202,14 +207,17 @@ function judge(
   const isListed = ({ key, index, end, offset }: Healthy) => {
     const isThere = (name: string) => objects.has(name) && objects.get(name)!.isHidden !== true;
     if (isThere(key)) return true;
-    // It may begin earlier by now.
+    // It may be there by another name, or begin earlier by now.
+    if (isThere(key.replace("_", "_0"))) return true;
     return offset !== undefined && end > 0 && [1, 2, 3].some((count) => {
       const at = offset - count * frameSize(history.pageSize);
       return at >= 0 && isThere(segmentKey({ generation: history.generation, index, offset: at }));
     });
   };
   const listed = history.all.filter(isListed);
-  const reached = history.within(listed, target).at(-1);
+  const isDoubtTold = warnings.some((message) => message.includes("left out has no sound note"));
+  const known = isDoubtTold ? listed.filter(({ key, stored }) => objects.get(key)?.bytes === stored) : listed;
+  const reached = history.within(known, target).at(-1);
   assert.ok(reached !== undefined && asked !== undefined, "a state came out of nothing");
   assert.equal(state, reached.state, "neither what was asked for nor what is there");
   assert.ok(
@@ -218,7 +226,9 @@ function judge(
   );
   // Whoever asks for a position compares it with that.
   if (target.kind === "position") assert.ok(comparePositions(outcome.lastPosition, target) < 0);
-  assert.equal(listed.at(-1), reached, "shorter, and what is listed behind it shows that");
+  const isTold = isDoubtTold ||
+    warnings.some((message) => message.includes("nothing shows that the index is whole"));
+  assert.ok(listed.at(-1) === reached || isTold, "shorter, and what is listed behind it shows that");
   tally.shorter++;
 }
 
@@ -253,12 +263,16 @@ test("restore() from any damaged set of objects is right, or refused by name, an
       const shuffled = [...objects].map((entry) => ({ entry, by: order.next().value! }))
         .sort((left, right) => left.by - right.by).map(({ entry }) => entry);
       const client = new ReplicaClient(new MemoryStore(new Map(shuffled)));
-      const outcome = await restore({ clients: [client], outputPath, target }).catch((error: Error) => error);
+      const { logger, records } = recordLogs();
+      const outcome = await restore({ clients: [client], outputPath, target, logger }).catch((error: Error) =>
+        error
+      );
       const state = !(outcome instanceof Error) ? fileHash(outputPath) : undefined;
       rmSync(outputPath, { force: true });
-      judge(history, { edits, objects, target, state, outcome });
+      const warnings = records.filter(({ level }) => level === "warn").map(({ message }) => message);
+      judge(history, { edits, objects, target, state, outcome, warnings });
     }),
-    { seed: SEED, numRuns: 600 },
+    { seed: SEED, numRuns: RUNS },
   );
   const { right, shorter, refused } = tally;
   recordFigure(
