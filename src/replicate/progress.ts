@@ -51,8 +51,8 @@ export class ReplicaProgress {
   }
 
   /**
-   * That snapshot has come so far: a share of its way, which is 1 for what goes straight to the store and 2 for what is
-   * staged. Only the furthest counts: tries that fail at one place again and again get nowhere.
+   * That snapshot has come so far: a share of its way, which is 1 for what goes straight to the store and up to 2 for
+   * what is staged. Only the furthest counts: tries that fail at one place again and again get nowhere.
    */
   snapshotAdvanced(share: number): void {
     if (share <= this.#furthest) return;

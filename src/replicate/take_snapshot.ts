@@ -1,6 +1,7 @@
 /** Takes one snapshot of a live database into a replica, while everything else goes on. */
 import { encodeSnapshot } from "./encode_snapshot.ts";
 import type { ReplicaProgress } from "./progress.ts";
+import { StagedSnapshot } from "./staged_snapshot.ts";
 import { type Notice, orAbort, type Semaphore } from "../async.ts";
 import type { LiveDatabase } from "../database/database.ts";
 import type { SnapshotSource } from "../database/snapshot.ts";
@@ -30,7 +31,8 @@ export interface SnapshotParts {
   readonly progress?: Pick<ReplicaProgress, "snapshotAdvanced" | "snapshotWaits"> | undefined;
   /**
    * A folder for the compressed snapshot, when there is room: the live WAL is then held only while the database is
-   * read, not as long as a slow link takes. Default: none, it goes straight to the store.
+   * read, not as long as a slow link takes, and what is compressed is sent meanwhile. Default: none, it goes straight to
+   * the store.
    */
   readonly stagePath?: string | undefined;
   readonly files?: Files | undefined;
@@ -47,9 +49,6 @@ export interface StoredSnapshot {
   /** By our clock, when it began to be taken. */
   readonly at: Date;
 }
-
-/** Bytes that are read back at once. */
-const READ_BYTES = 256 * 1024;
 
 /**
  * Take a snapshot of `generation` now.
@@ -70,19 +69,22 @@ export async function takeSnapshot(
   const position = { generation, index, offset };
   const fields = { position: formatPosition(position) };
   const newestCommitAt = new Date(Math.max(parts.notBefore, source.newestCommitAt.getTime()));
+  let encodedShare = 0;
   const onProgress = (done: number, total: number) => {
     parts.onProgress?.(done, total);
-    parts.progress?.snapshotAdvanced(done / total);
+    encodedShare = done / total;
+    parts.progress?.snapshotAdvanced(encodedShare);
   };
+  // What is stored is no larger than the database, so that this is below 1, and rises.
+  const onRead = (done: number) => parts.progress?.snapshotAdvanced(encodedShare + done / sizeOf(source));
   const encode = () => encodeSnapshot(source, { newestCommitAt, onProgress });
   await using staged = await stage(source, { parts, encode, signal });
-  if (staged !== undefined) source.close();
   // It is right only together with the WAL up to its offset, so that has to be there first.
   if (!await isWalUploaded(position, { parts, signal })) return undefined;
   const startMs = clock.monotonicMs();
   // A replica that is dead is not said to be written to at each try.
   if (!parts.isRetry) logger.info("write snapshot", fields);
-  const body = staged?.read() ?? encode();
+  const body = staged?.read(onRead) ?? encode();
   const written: ObjectInfo = await client.put(snapshotKey(source), body, { signal });
   const elapsed = { durationMs: clock.monotonicMs() - startMs };
   logger.info("snapshot written", { ...fields, elapsed, sz: written.size });
@@ -109,11 +111,6 @@ async function isWalUploaded(
   }
 }
 
-/** A snapshot on the local disk; disposed of, it is gone. */
-interface StagedSnapshot extends AsyncDisposable {
-  read(): ReadableStream<Uint8Array>;
-}
-
 /** @returns `undefined` when it isn't to be staged or there is no room */
 async function stage(
   source: SnapshotSource,
@@ -123,61 +120,20 @@ async function stage(
     signal: AbortSignal;
   },
 ): Promise<StagedSnapshot | undefined> {
-  const { stagePath, files = systemFiles, client, logger, progress } = parts;
+  const { stagePath, files = systemFiles, client, logger } = parts;
   if (stagePath === undefined) return undefined;
-  const needed = source.pageSize * source.pageCount;
   // Twice what it can take at most: the disk is the application's, and its WAL grows meanwhile.
-  if (await files.freeBytes(stagePath) < 2 * needed) {
+  if (await files.freeBytes(stagePath) < 2 * sizeOf(source)) {
     logger.debug("no room to stage the snapshot, it goes straight to the replica", { path: stagePath });
     return undefined;
   }
   // `.tmp`: what a killed process leaves is removed when the meta directory is next opened.
   const path = join(stagePath, `snapshot-${encodeURIComponent(client.name)}.tmp`);
-  const remove = () => files.remove(path);
-  let size: number;
-  try {
-    size = await writeFile(encode(), { path, files, signal });
-  } catch (error) {
-    await remove();
-    throw error;
-  }
-  const onRead = (done: number) => progress?.snapshotAdvanced(1 + done / size);
-  return { read: () => readFile(path, { files, onRead }), [Symbol.asyncDispose]: remove };
+  const staged = await StagedSnapshot.begin(encode(), { path, files, signal });
+  void staged.ended.then(() => source.close());
+  return staged;
 }
 
-async function writeFile(
-  stream: ReadableStream<Uint8Array>,
-  { path, files, signal }: { path: string; files: Files; signal: AbortSignal },
-): Promise<number> {
-  await files.remove(path);
-  using file = await files.open(path, { access: "create-new" });
-  let position = 0;
-  for await (const chunk of stream) {
-    signal.throwIfAborted();
-    await file.write(chunk, position);
-    position += chunk.length;
-  }
-  return position;
-}
-
-function readFile(
-  path: string,
-  { files, onRead }: { files: Files; onRead: (done: number) => void },
-): ReadableStream<Uint8Array> {
-  const file = files.openSync(path, { access: "read" });
-  const buffer = new Uint8Array(READ_BYTES);
-  let position = 0;
-  return new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      const count = await file.read(buffer, position);
-      if (count > 0) {
-        position += count;
-        onRead(position);
-        return controller.enqueue(buffer.subarray(0, count));
-      }
-      file.close();
-      controller.close();
-    },
-    cancel: () => file.close(),
-  }, { highWaterMark: 0 });
+function sizeOf({ pageSize, pageCount }: SnapshotSource): number {
+  return pageSize * pageCount;
 }

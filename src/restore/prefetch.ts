@@ -11,7 +11,7 @@ import { vanished } from "./moments.ts";
 export const PIECE_SIZE = 1024 * 1024;
 
 /** So many bytes come in between two clearances of memory. */
-const RELEASE_EVERY = 24 * 1024 * 1024;
+const RELEASE_EVERY = 6 * 1024 * 1024;
 
 /** What a request leaves behind besides its bytes: streams, promises, the buffer of a small decoded object. */
 const COST_PER_PIECE = 16 * 1024;
