@@ -35,11 +35,21 @@ export async function findSource(request: SourceRequest, output: Output): Promis
   const stat = systemFiles.statSync(path);
   // No database is a folder.
   if (canBeFolder && stat?.isFolder === true) return replicaSource({ type: "file", path }, output);
+  if (stat?.isFolder === true && !takesFolder) {
+    throw new UsageError(`${path} is a folder, no database: say with -o where to restore to`);
+  }
   const { findConfigurationPath, loadConfiguration } = await import("./load_configuration.ts");
-  const hasConfiguration = systemFiles.statSync(findConfigurationPath(configPath)) !== undefined;
+  const foundPath = findConfigurationPath(configPath);
+  const hasConfiguration = systemFiles.statSync(foundPath) !== undefined;
   // Where nothing is, and nothing says otherwise, a replica is meant; its store says that it isn't there.
   if (canBeFolder && stat === undefined && !hasConfiguration) {
     return replicaSource({ type: "file", path }, output);
+  }
+  if (canBeFolder && !hasConfiguration) {
+    throw new UsageError(
+      `${path} is no folder of a replica, and no configuration file ${foundPath} is there that could name it as ` +
+        "a database: give a replica, or -config PATH",
+    );
   }
   const { configuration, logger } = loadConfiguration(request, output);
   const database = configuration.databases.find((one) => one.path === path);

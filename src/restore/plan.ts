@@ -60,9 +60,12 @@ export async function planRestore(
   if (missing !== undefined && target.kind !== "index") throw missing;
   const highest = chosen.at(-1)?.index;
   if (target.kind === "index" && highest !== target.index) {
-    const found = highest ?? -1;
+    const hint = highest === undefined
+      ? "leave -index out"
+      : `the last one is -index ${formatIndex(highest)}`;
     throw new Error(
-      `unable to locate index ${target.index} in generation "${generation}", highest index was ${found}`,
+      `unable to locate index ${target.index} in generation "${generation}", highest index was ` +
+        `${highest ?? -1}: ${hint}`,
     );
   }
   const nextSnapshot = highest === undefined

@@ -89,7 +89,8 @@ export class PageCover {
     start.commit(pageCount, { end, pageSize });
     const { snapshot, note } = start.counted;
     if (snapshot.index !== end.index || note?.offset !== end.offset) return;
-    this.#compare(start.counted, pageCount);
+    // Pages that were not in the database file yet come from the WAL of its index; whether they do is found next.
+    if (start.counted.pageCount > pageCount) this.#compare(start.counted, pageCount);
     this.#endStart();
   }
 

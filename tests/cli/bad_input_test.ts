@@ -478,7 +478,7 @@ const RESTORE_REFUSALS: readonly Refusal[] = [
   {
     name: "an index beyond the end",
     prepare: (ground) => ["-o", ground.path("out.db"), "-index", "00ffffff", ground.replica],
-    pattern: /^walbrook restore: .*index/,
+    pattern: /unable to locate index 16777215 .*: the last one is -index [0-9a-f]{8}$/,
   },
   {
     name: "an index that is no number",
@@ -494,6 +494,16 @@ const RESTORE_REFUSALS: readonly Refusal[] = [
     name: "a timestamp that is none",
     prepare: (ground) => ["-o", ground.path("out.db"), "-timestamp", "yesterday", ground.replica],
     pattern: /timestamp/,
+  },
+  {
+    name: "a replica's folder without -o",
+    prepare: (ground) => [ground.replica],
+    pattern: /^walbrook restore: \S+replica is a folder, no database: say with -o where to restore to$/,
+  },
+  {
+    name: "a file as a replica",
+    prepare: (ground) => ["-o", ground.path("out.db"), ground.database],
+    pattern: /^walbrook restore: \S+app\.db is no folder of a replica, and no configuration file .* is there/,
   },
   {
     name: "a replica that isn't there",

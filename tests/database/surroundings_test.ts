@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import {
   chmodSync,
+  chownSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -15,6 +16,7 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
+import { dirname } from "node:path";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
@@ -389,9 +391,15 @@ test("LiveDatabase writes nothing while nothing happens", async () => {
   assert.equal(look(), before);
 });
 
-test("LiveDatabase gives files and folders the database's mode (case 41)", async () => {
+test("LiveDatabase gives files and folders the database's mode and owner (case 41)", async () => {
   await using stage = new Stage();
   stage.insert();
+  // Only root can give anything away; others own all of it anyway.
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) {
+    chownSync(stage.path, 12345, 12346);
+    chownSync(stage.folder, 23456, 23457);
+  }
   chmodSync(stage.path, 0o640);
   chmodSync(stage.folder, 0o750);
   const database = await stage.follow();
@@ -401,6 +409,16 @@ test("LiveDatabase gives files and folders the database's mode (case 41)", async
   assert.equal(mode(database.meta.shadowPath(generation, 0)), masked);
   assert.equal(mode(`${database.meta.path}/generation`), masked);
   assert.equal(mode(database.meta.path), 0o750 & ~process.umask());
+  const owner = (path: string) => [statSync(path).uid, statSync(path).gid];
+  const shadowPath = database.meta.shadowPath(generation, 0);
+  for (
+    const path of [shadowPath, `${database.meta.path}/generation`, `${database.meta.path}/walbrook.lock`]
+  ) {
+    assert.deepEqual(owner(path), owner(stage.path), path);
+  }
+  for (const path of [dirname(shadowPath), database.meta.path]) {
+    assert.deepEqual(owner(path), owner(stage.folder), path);
+  }
 });
 
 for (const kind of ["write", "rename", "open", "sync"] as const) {

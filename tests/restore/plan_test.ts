@@ -101,13 +101,15 @@ const CASES: readonly {
   {
     what: "an index beyond the end",
     target: index(9),
-    expected: `unable to locate index 9 in generation "${generation}", highest index was 4`,
+    expected:
+      `unable to locate index 9 in generation "${generation}", highest index was 4: the last one is -index 00000004`,
   },
   {
     what: "an index of a snapshot without segments",
     segments: SEGMENTS.slice(0, 3),
     target: index(3),
-    expected: `unable to locate index 3 in generation "${generation}", highest index was -1`,
+    expected:
+      `unable to locate index 3 in generation "${generation}", highest index was -1: leave -index out`,
   },
   {
     what: "an index below the first snapshot",
