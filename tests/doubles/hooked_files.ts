@@ -36,6 +36,8 @@ export interface FileCall {
   readonly position?: number;
   /** write: the caller's own buffer; copy what you keep. */
   readonly bytes?: Uint8Array;
+  /** read: the caller's own buffer, filled once `act()` has read. */
+  readonly into?: Uint8Array;
   /** truncate: the new size; read: the bytes asked for. */
   readonly size?: number;
 }
@@ -84,7 +86,7 @@ function hookFile(file: OpenFile, hook: FileHook): OpenFile {
   return {
     path,
     readSync: (into, position) =>
-      hook({ kind: "read", path, position, size: into.length }, () => file.readSync(into, position)),
+      hook({ kind: "read", path, position, into, size: into.length }, () => file.readSync(into, position)),
     read: async (into, position) =>
       await hook({ kind: "read", path, position, size: into.length }, () => file.read(into, position)),
     writeSync: (bytes, position) =>
