@@ -66,7 +66,7 @@ class FrameEncoder {
       this.#isPooled = true;
       this.#buffer.set(small.subarray(ROOM_BEFORE, ROOM_BEFORE + filled), ROOM_BEFORE);
     }
-    const buffer = this.#buffer ?? acquireBuffer();
+    const buffer = this.#buffer!;
     const block = buffer.subarray(ROOM_BEFORE, ROOM_BEFORE + BLOCK_LIMIT);
     filled += await this.#reader.fill(block.subarray(filled));
     return { buffer, rawSize: filled, isLast: filled < BLOCK_LIMIT };

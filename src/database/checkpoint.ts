@@ -130,16 +130,14 @@ export async function checkpointBehindBarrier(
 export async function behindBarrier<T>(
   { follower, writers }: CheckpointParts,
   act: () => T,
-  { signal }: { signal?: AbortSignal | undefined } = {},
 ): Promise<T | undefined> {
   const until = performance.now() + writers.busyTimeoutMs;
   for (;;) {
-    signal?.throwIfAborted();
     await follower.catchUp();
     const barrier = writers.barrier;
     if (!beginImmediate(barrier)) {
       if (performance.now() >= until) return undefined;
-      await sleep(1, { signal });
+      await sleep(1);
       continue;
     }
     try {
@@ -159,7 +157,8 @@ export function backfill({ follower, writers }: CheckpointParts): void {
     // Not busy but incomplete: a long reader of the application pins the WAL, and nothing helps.
     if (!result.isBusy || performance.now() >= until) break;
   }
-  while (follower.step().hasMore);
+  // All is copied, and nobody can commit: this moves the reader.
+  follower.step();
 }
 
 /** Cut a WAL file that grew large; nothing happens unless all of it is backfilled and nobody reads it. */

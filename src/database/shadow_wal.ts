@@ -15,6 +15,7 @@ import {
   WAL_HEADER_SIZE,
 } from "../position.ts";
 import { equalBytes, viewOf } from "../bytes.ts";
+import { describeError } from "../errors.ts";
 import { chainOf, frameChecksumAt, type FrameScan, scanFrames, type WalChain } from "../wal/frames.ts";
 import type { Checksum } from "../wal/checksum.ts";
 import { parseWalHeader } from "../wal/header.ts";
@@ -99,7 +100,7 @@ export class ShadowWal implements Disposable {
     } catch (error) {
       file.close();
       if (error instanceof UnusableShadowError) throw error;
-      throw new UnusableShadowError(`shadow wal header: ${error instanceof Error ? error.message : error}`);
+      throw new UnusableShadowError(`shadow wal header: ${describeError(error)}`);
     }
   }
 
@@ -198,7 +199,6 @@ export class ShadowWal implements Disposable {
    */
   beginIndex(header: Uint8Array): void {
     const index = this.#tail === undefined ? this.#index : this.#index + 1;
-    if (index > MAX_INDEX) throw new Error("max index exceeded");
     const chain = chainOf(parseWalHeader(header));
     // What was copied of the old index must survive a power cut from here on: the real WAL is being overwritten.
     this.#tail?.file.syncSync();

@@ -2,6 +2,7 @@
  * The database itself, restored into a temporary file as the objects of a generation come by: each snapshot is compared
  * with what the one before and the WAL between make of it, and SQLite checks the whole at each.
  */
+import { xxHash32 } from "../codec/lz4_kernel.ts";
 import { describeError } from "../errors.ts";
 import { formatIndex, type IndexOffset } from "../position.ts";
 import { PageMerge } from "../restore/page_merge.ts";
@@ -29,6 +30,8 @@ interface Comparison {
   readonly base: SnapshotInfo;
   /** Pages that differ from the file as it was at the start of the snapshot's index. */
   readonly different: PageSet;
+  /** What is in the pieces that differ; those that a page of the WAL of that index explains are taken away. */
+  readonly pieces: Map<number, number>;
   /** Pages that the WAL of that index has brought since. */
   readonly rewritten: PageSet;
 }
@@ -91,8 +94,9 @@ export class ContentCheck implements Disposable {
       return;
     }
     if (comparing === undefined || pageSize === 0) return;
+    const { pieces } = comparing;
     const different = comparing.differentPages(pageSize, this.#pageCount * pageSize);
-    this.#comparison = { counted, base: this.#base, different, rewritten: new PageSet() };
+    this.#comparison = { counted, base: this.#base, different, pieces, rewritten: new PageSet() };
     this.comparedCount++;
     if (note?.offset === 0) this.#endComparison();
   }
@@ -115,7 +119,9 @@ export class ContentCheck implements Disposable {
     this.#pageSize = pageSize;
     this.#merge ??= new PageMerge(this.#file, { pageSize, pageCount: this.#basePageCount });
     this.#merge.put(pageNumber, bytes, at);
-    this.#comparison?.rewritten.add(pageNumber);
+    if (this.#comparison === undefined) return;
+    this.#comparison.rewritten.add(pageNumber);
+    explain(this.#comparison.pieces, { pageNumber, page: bytes.subarray(at, at + pageSize) });
   }
 
   /** The open transaction has committed. */
@@ -191,14 +197,22 @@ export class ContentCheck implements Disposable {
     const comparison = this.#comparison;
     if (comparison === undefined) return;
     this.#comparison = undefined;
-    const { counted: { snapshot }, base, different, rewritten } = comparison;
+    const { counted: { snapshot }, base, different, rewritten, pieces } = comparison;
+    const perPage = this.#pageSize / PIECE_SIZE;
+    const before = `what the snapshot of index ${formatIndex(base.index)} and the wal from there make of it`;
     for (let page = 1; page <= this.#pageCount; page++) {
-      if (!different.has(page) || rewritten.has(page)) continue;
+      if (!different.has(page)) continue;
+      const isRewritten = rewritten.has(page);
+      const first = (page - 1) * perPage;
+      const isForeign = Array.from({ length: perPage }, (_, nth) => first + nth).some((piece) =>
+        pieces.has(piece)
+      );
+      if (isRewritten && !isForeign) continue;
       this.#options.tell(
         snapshot.key,
-        `page ${page} is not what the snapshot of index ${
-          formatIndex(base.index)
-        } and the wal from there make of it`,
+        isRewritten
+          ? `page ${page} is neither ${before}, nor what the wal of its own index brings`
+          : `page ${page} is not ${before}`,
       );
       return;
     }
@@ -211,6 +225,8 @@ export class ContentCheck implements Disposable {
 
 /** Compares bytes with those of a file, in pieces of 512 bytes, the smallest page. */
 class SnapshotComparer {
+  /** What is in the pieces that differ, as a checksum; not of zeros, as a page has that was never written. */
+  readonly pieces = new Map<number, number>();
   readonly #file: OpenFile;
   readonly #different = new PageSet();
   #size = 0;
@@ -230,9 +246,16 @@ class SnapshotComparer {
     for (let at = 0; at < bytes.length;) {
       const piece = Math.floor((position + at) / PIECE_SIZE);
       const end = Math.min(bytes.length, (piece + 1) * PIECE_SIZE - position);
-      if (!isSame(bytes, known, { from: at, to: end })) this.#different.add(piece);
+      if (!isSame(bytes, known, { from: at, to: end })) this.#differ(piece, bytes.subarray(at, end));
       at = end;
     }
+  }
+
+  #differ(piece: number, bytes: Uint8Array): void {
+    this.#different.add(piece);
+    // A piece that comes in two parts is not looked at closer, nor are those beyond what memory is meant for this.
+    const isKept = bytes.length === PIECE_SIZE && this.pieces.size < KEPT_PIECES;
+    if (isKept && bytes.some((byte) => byte !== 0)) this.pieces.set(piece, xxHash32(bytes));
   }
 
   /** The pages with a difference; `knownSize` bytes are what the file counts for. */
@@ -252,6 +275,23 @@ class SnapshotComparer {
 }
 
 const PIECE_SIZE = 512;
+
+/** Differing pieces that are remembered: 256 MiB of a database. */
+const KEPT_PIECES = 1 << 19;
+
+/** Take away from `pieces` what a page of the WAL has the same of: a snapshot may hold it already. */
+function explain(
+  pieces: Map<number, number>,
+  { pageNumber, page }: { pageNumber: number; page: Uint8Array },
+): void {
+  if (pieces.size === 0) return;
+  const first = (pageNumber - 1) * page.length / PIECE_SIZE;
+  for (let at = 0; at < page.length; at += PIECE_SIZE) {
+    const piece = first + at / PIECE_SIZE;
+    const known = pieces.get(piece);
+    if (known !== undefined && known === xxHash32(page.subarray(at, at + PIECE_SIZE))) pieces.delete(piece);
+  }
+}
 
 function isSame(left: Uint8Array, right: Uint8Array, { from, to }: { from: number; to: number }): boolean {
   for (let at = from; at < to; at++) if (left[at] !== right[at]) return false;

@@ -11,7 +11,7 @@ import {
   encodeObjectBytes,
   readNote,
 } from "../../src/codec/object.ts";
-import { unsealBytes } from "../../src/codec/sealed.ts";
+import { unseal, unsealBytes } from "../../src/codec/sealed.ts";
 import { describeError, EncryptionError } from "../../src/errors.ts";
 import { ageDecrypt, ageEncrypt, cipherFor, cipherOf, makeAgeKey } from "../age.ts";
 import { recordFigure } from "../figures.ts";
@@ -154,6 +154,21 @@ test("encrypt() passes on what its source fails with, and a cancel", async () =>
   await reader.read();
   await reader.cancel("enough");
   assert.equal(reason, "enough");
+});
+
+test("unseal() passes a cancel on to its source, before and after the first chunk", async () => {
+  const stored = await encrypted(noise(200_000, 1));
+  for (const isRead of [false, true]) {
+    let reason: unknown;
+    const source = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(stored.slice()),
+      cancel: (given) => void (reason = given),
+    }, { highWaterMark: 0 });
+    const reader = unseal(source, CIPHER).getReader();
+    if (isRead) assert.ok((await reader.read()).value!.length > 0);
+    await reader.cancel("enough");
+    assert.equal(reason, "enough", `read: ${isRead}`);
+  }
 });
 
 test("decrypt() passes on what its source fails with, which is no damage", async () => {

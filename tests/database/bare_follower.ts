@@ -5,7 +5,7 @@ import { Follower } from "../../src/database/follower.ts";
 import { LiveFiles } from "../../src/database/live_files.ts";
 import { MetaDirectory } from "../../src/database/meta_directory.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
-import { systemFiles } from "../../src/runtime/files.ts";
+import { type Files, systemFiles } from "../../src/runtime/files.ts";
 import { parseWalIndex, type WalIndex } from "../../src/wal/wal_index.ts";
 
 // The -shm file is read through a descriptor that is never closed: closing it would drop the locks under test.
@@ -23,15 +23,32 @@ export function lookAt(path: string): WalIndex {
   }
 }
 
+/** A follower and what it is built on. */
+export interface BareFollower extends Disposable {
+  readonly follower: Follower;
+  readonly live: LiveFiles;
+  readonly meta: MetaDirectory;
+}
+
+function followerOf(live: LiveFiles, meta: MetaDirectory): Follower {
+  try {
+    return new Follower({ live, meta, clock: systemClock });
+  } catch (error) {
+    live.close();
+    throw error;
+  }
+}
+
 /** A follower with which nothing happens but what the test asks for. */
-export function bareFollower(stage: Stage): { follower: Follower; meta: MetaDirectory } & Disposable {
-  const live = new LiveFiles(stage.path, systemFiles);
-  const meta = new MetaDirectory(`${stage.folder}/meta`, systemFiles);
+export function bareFollower(stage: Stage, files: Files = systemFiles): BareFollower {
+  const live = new LiveFiles(stage.path, files);
+  const meta = new MetaDirectory(`${stage.folder}/meta`, files);
   meta.adoptPermissions(stage.path);
   meta.create();
-  const follower = new Follower({ live, meta, clock: systemClock });
+  const follower = followerOf(live, meta);
   return {
     follower,
+    live,
     meta,
     [Symbol.dispose]() {
       follower.close();

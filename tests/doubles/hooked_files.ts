@@ -39,6 +39,8 @@ export interface FileCall {
   readonly position?: number;
   /** write: the caller's own buffer; copy what you keep. */
   readonly bytes?: Uint8Array;
+  /** read: the caller's own buffer, filled once `act()` has read. */
+  readonly into?: Uint8Array;
   /** truncate: the new size; read: the bytes asked for. */
   readonly size?: number;
 }
@@ -94,7 +96,7 @@ function hookFile(file: OpenFile, { hook, handle }: { hook: FileHook; handle: nu
   return {
     path,
     readSync: (into, position) =>
-      hook({ kind: "read", path, handle, position, size: into.length }, () => file.readSync(into, position)),
+      hook({ kind: "read", path, handle, position, into, size: into.length }, () => file.readSync(into, position)),
     read: async (into, position) =>
       await hook(
         { kind: "read", path, handle, position, size: into.length },

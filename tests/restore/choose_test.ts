@@ -1,17 +1,18 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { renameSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describeError, NoBackupsError } from "../../src/errors.ts";
 import { encodeObjectBytes } from "../../src/codec/object.ts";
-import type { LogFields, Logger } from "../../src/logger.ts";
-import { type Bounds, boundsOf, chooseBounds } from "../../src/restore/choose.ts";
+import { type LogFields, type Logger, silentLogger } from "../../src/logger.ts";
+import { type Bounds, boundsOf, chooseBounds, chooseGeneration } from "../../src/restore/choose.ts";
 import { restore, type RestoreOptions } from "../../src/restore/restore.ts";
 import { snapshotKey } from "../../src/storage/keys.ts";
 import { FileStore } from "../../src/storage/file_store.ts";
 import type { ObjectStore } from "../../src/storage/object_store.ts";
 import { ReplicaClient } from "../../src/storage/replica_client.ts";
-import { buildReplica } from "../builders/replica_builder.ts";
+import { buildReplica, fileHash } from "../builders/replica_builder.ts";
+import { FaultyStore } from "../doubles/faulty_store.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 
 const latest = { kind: "latest" } as const;
@@ -158,4 +159,52 @@ test("restore() does not call wal without a snapshot an empty replica", async ()
       (error) => !(error instanceof NoBackupsError) && describeError(error).includes(key),
     );
   }
+});
+
+test("chooseGeneration() passes over a generation with nothing of the format, and ends when its signal fires", async () => {
+  using folder = temporaryFolder();
+  const { client, root, generation } = await buildReplica({ folder: folder.path, indexCount: 1 });
+  const empty = "ffffffffffffffff";
+  mkdirSync(join(root, "generations", empty, "wal"), { recursive: true });
+  writeFileSync(join(root, "generations", empty, "wal", "readme.txt"), "nothing of ours");
+  assert.deepEqual(await client.generations(), [generation, empty]);
+  const broken = new ReplicaClient(new FaultyStore(client.store), "broken");
+  (broken.store as FaultyStore).rules.push({ method: "listFolders", times: Infinity });
+  const { signal } = new AbortController();
+  const options = { generation: undefined, target: latest, logger: silentLogger };
+  const choice = await chooseGeneration([broken, client], { ...options, signal });
+  assert.equal(choice.client, client);
+  assert.equal(choice.inventory.generation, generation);
+  const reason = new Error("enough");
+  await assert.rejects(
+    chooseGeneration([broken, client], { ...options, signal: AbortSignal.abort(reason) }),
+    (error) => error === reason,
+  );
+  await assert.rejects(chooseGeneration([client], { ...options, generation: empty }), NoBackupsError);
+  const at = new Date(0);
+  await assert.rejects(
+    chooseGeneration([client], { ...options, target: { kind: "moment", at } }),
+    /no matching backups found: /,
+  );
+});
+
+test("restore() of large segments ends when its signal fires in the middle of one", async () => {
+  using folder = temporaryFolder();
+  const large = { indexCount: 1, segmentsPerIndex: 1, pageSize: 16384 };
+  const { client, finalState } = await buildReplica({ folder: folder.path, ...large });
+  const outputPath = join(folder.path, "out.db");
+  const controller = new AbortController();
+  const { signal } = controller;
+  await restore({ clients: [client], outputPath, signal });
+  assert.equal(fileHash(outputPath), finalState);
+  const reason = new Error("enough");
+  const progress = ({ doneBytes, totalBytes }: { doneBytes: number; totalBytes: number }) => {
+    if (doneBytes > totalBytes / 2) controller.abort(reason);
+  };
+  const other = join(folder.path, "other.db");
+  await assert.rejects(
+    restore({ clients: [client], outputPath: other, signal, progress }),
+    (error) => error === reason,
+  );
+  assert.equal(existsSync(other), false);
 });

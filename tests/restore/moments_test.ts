@@ -2,12 +2,18 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { readdirSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
+import { readAll } from "../../src/bytes.ts";
+import { decodeObjectBytes, encodeObjectBytes } from "../../src/codec/object.ts";
 import { NoBackupsError } from "../../src/errors.ts";
+import { lookAtNote } from "../../src/restore/moments.ts";
 import { restore } from "../../src/restore/restore.ts";
 import { FileStore } from "../../src/storage/file_store.ts";
 import { ReplicaClient } from "../../src/storage/replica_client.ts";
 import { buildReplica, BUILT_FROM, type BuiltReplica, fileHash } from "../builders/replica_builder.ts";
 import { CountingStore } from "../doubles/counting_store.ts";
+import { FaultyStore } from "../doubles/faulty_store.ts";
+import { type MemoryObject, MemoryStore } from "../doubles/memory_store.ts";
+import { recordLogs } from "../doubles/recording_logger.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 
 /** Give every file below `path` the same time, as copying a replica does. */
@@ -108,4 +114,78 @@ test("restore() to an index reads nothing that it does not need", async () => {
     `generations/${replica.generation}/wal/00000002_00000000.wal.lz4+`,
   ]);
   assert.equal(store.gets.length, 8);
+});
+
+test("lookAtNote() calls doubtful what can't tell its moment, and passes on what the store says", async () => {
+  using folder = temporaryFolder();
+  const { client, objects, generation } = await buildReplica({ folder: folder.path, indexCount: 1 });
+  const [stored] = await client.segments(generation);
+  const bytes = await readAll(await client.store.get(stored!.key), { limit: 1e7 });
+  const memory = new Map<string, MemoryObject>();
+  const look = async (bytes: Uint8Array, isGone = false) => {
+    memory.set(stored!.key, { bytes, createdAt: new Date(0), isGone });
+    const object = { ...stored!, size: bytes.length };
+    const { note, isDoubtful } = await lookAtNote(new ReplicaClient(new MemoryStore(memory)), object);
+    return [note?.newestCommitAt.getTime(), isDoubtful];
+  };
+  const flipped = bytes.slice();
+  flipped[20]! ^= 1;
+  assert.deepEqual(await look(bytes), [objects[1]!.at.getTime(), false]);
+  assert.deepEqual(await look(encodeObjectBytes(decodeObjectBytes(bytes).raw)), [undefined, false]);
+  assert.deepEqual(await look(flipped), [undefined, true]);
+  assert.deepEqual(await look(new Uint8Array(0)), [undefined, true]);
+  assert.deepEqual(await look(bytes.slice(0, 9)), [undefined, true]);
+  await assert.rejects(look(bytes, true), /gone since it was listed/);
+  const store = new FaultyStore(client.store);
+  store.rules.push({ method: "get", message: "no answer" });
+  await assert.rejects(lookAtNote(new ReplicaClient(store), stored!), /no answer/);
+});
+
+test("restore() says when the first segment that it leaves out can't tell its moment", async () => {
+  using folder = temporaryFolder();
+  const { client, objects } = await buildReplica({ folder: folder.path, indexCount: 1 });
+  const [, first, second] = objects;
+  const stored = await readAll(await client.store.get(second!.key), { limit: 1e7 });
+  const warnings = async (name: string, bytes: Uint8Array) => {
+    await client.store.put(second!.key, bytes);
+    const later = new Date(second!.at.getTime() + 500);
+    utimesSync(join(folder.path, "replica", second!.key), later, later);
+    const { logger, records } = recordLogs();
+    const outputPath = join(folder.path, name);
+    await restore({ clients: [client], outputPath, target: { kind: "moment", at: first!.at }, logger });
+    assert.equal(fileHash(outputPath), first!.state);
+    return records.filter(({ level }) => level === "warn").map(({ message, fields }) =>
+      `${message}: ${fields["key"]}`
+    );
+  };
+  assert.deepEqual(await warnings("a.db", stored), []);
+  const told = [
+    `the first segment that is left out has no sound note: it may be of before the moment asked for: ${
+      second!.key
+    }`,
+  ];
+  const flipped = stored.slice();
+  flipped[20]! ^= 1;
+  assert.deepEqual(await warnings("b.db", flipped), told);
+  assert.deepEqual(await warnings("c.db", encodeObjectBytes(decodeObjectBytes(stored).raw)), told);
+  assert.deepEqual(await warnings("d.db", new Uint8Array(0)), told);
+});
+
+test("restore() to an index says when nothing shows that it is whole", async () => {
+  using folder = temporaryFolder();
+  const { client, objects } = await buildReplica({ folder: folder.path, indexCount: 3 });
+  const warnings = async (name: string) => {
+    const { logger, records } = recordLogs();
+    const outputPath = join(folder.path, name);
+    await restore({ clients: [client], outputPath, target: { kind: "index", index: 0 }, logger });
+    return records.filter(({ level }) => level === "warn").map(({ message, fields }) =>
+      `${message}: ${fields["missing"]}`
+    );
+  };
+  assert.deepEqual(await warnings("a.db"), []);
+  const first = objects.find(({ index, offset }) => index === 1 && offset === 0)!;
+  await client.store.delete([first.key]);
+  assert.deepEqual(await warnings("b.db"), [
+    `nothing shows that the index is whole: what follows it is missing: ${first.key}`,
+  ]);
 });

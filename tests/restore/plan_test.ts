@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Inventory, MomentOf, ObjectMoment } from "../../src/restore/inventory.ts";
 import { sortInventory } from "../../src/restore/inventory.ts";
-import { planRestore, type RestoreTarget } from "../../src/restore/plan.ts";
+import { countUntil, planRestore, type RestoreTarget } from "../../src/restore/plan.ts";
 import { segmentKey, snapshotKey } from "../../src/storage/keys.ts";
 import type { SegmentInfo, SnapshotInfo } from "../../src/storage/replica_client.ts";
 
@@ -243,6 +243,29 @@ const CASES: readonly {
       `00000003.snapshot.lz4 is right only from ${generation}/00000003:60 on, which ` +
       `generations/${generation}/wal/00000003_00000032.wal.lz4 reaches: ask for 1970-01-01T00:00:32.000Z or later`,
   },
+  {
+    what: "no older moment when the index of a snapshot that counts is missing",
+    snapshots: [snapshotOf(1, 10), snapshotOf(3, 30, { offset: 50 })],
+    segments: SEGMENTS.slice(0, 3),
+    target: until(31),
+    expected: `missing WAL: generations/${generation}/snapshots/00000003.snapshot.lz4 is right only from ` +
+      `${generation}/00000003:50 on: generations/${generation}/wal/00000003_00000000.wal.lz4`,
+  },
+  {
+    what: "no older moment when the start of the index of a snapshot that counts is missing",
+    snapshots: [snapshotOf(1, 10), snapshotOf(3, 30, { offset: 50 })],
+    segments: SEGMENTS.filter(({ info }) => info.index !== 3 || info.offset !== 0),
+    target: until(31),
+    expected: `missing WAL: generations/${generation}/snapshots/00000003.snapshot.lz4 is right only from ` +
+      `${generation}/00000003:50 on: generations/${generation}/wal/00000003_00000000.wal.lz4`,
+  },
+  {
+    what: "an older moment when the index of a snapshot has begun and reaches it later",
+    snapshots: [snapshotOf(1, 10), snapshotOf(3, 30, { offset: 60 })],
+    segments: SEGMENTS,
+    target: until(30),
+    expected: "snapshot 1 1:0 1:100 2:0",
+  },
 ];
 
 for (const { what, snapshots = SNAPSHOTS, segments = SEGMENTS, target, expected } of CASES) {
@@ -259,6 +282,40 @@ test("planRestore() says what follows the restored segments", async () => {
   assert.equal(await next(index(2)), segmentKey({ generation, index: 3, offset: 0 }));
   assert.equal(await next(until(31)), segmentKey({ generation, index: 3, offset: 50 }));
   assert.equal(await next(latest), undefined);
+});
+
+test("planRestore() to an index names what is missing behind it, since the index may have gone on", async () => {
+  const missing = async (target: RestoreTarget, ...left: number[]) => {
+    const { inventory, momentOf } = inventoryOf([snapshotOf(1, 10)], left.map((nth) => SEGMENTS[nth]!));
+    return (await planRestore(inventory, target, momentOf)).missingBehindKey;
+  };
+  assert.equal(await missing(index(1), 0, 1, 2), undefined);
+  assert.equal(await missing(index(1), 0, 1), undefined);
+  assert.equal(await missing(index(1), 0, 3), segmentKey({ generation, index: 2, offset: 0 }));
+  assert.equal(await missing(index(2), 0, 2, 4), segmentKey({ generation, index: 3, offset: 0 }));
+});
+
+test("countUntil() lets a note vouch for all before it, and goes by the store's times behind the last one", async () => {
+  /** By the store at these seconds; the notes of some say other ones. */
+  const count = (seconds: readonly number[], notes: Readonly<Record<number, number>> = {}) => {
+    const objects = seconds.map((second, nth) => segmentOf(nth, 0, second).info);
+    const momentOf: MomentOf = ({ index, createdAt }) => {
+      const noted = notes[index];
+      return Promise.resolve(
+        noted === undefined ? { at: createdAt, isNoted: false, offset: 0 } : moment(noted),
+      );
+    };
+    return countUntil(objects, new Date(20_000), momentOf);
+  };
+  assert.equal(await count([]), 0);
+  assert.equal(await count([10, 12, 30, 40]), 2);
+  // The second is too late although later ones are not.
+  assert.equal(await count([10, 50, 12, 13, 14]), 1);
+  assert.equal(await count([10, 50, 12, 13, 14], { 2: 12 }), 5);
+  assert.equal(await count([10, 50, 12, 13, 14], { 4: 14 }), 5);
+  // Late by the store, and by its note not.
+  assert.equal(await count([10, 50, 12, 13, 14], { 1: 11 }), 5);
+  assert.equal(await count([90, 91, 92, 93], { 0: 10, 1: 11, 2: 21, 3: 22 }), 2);
 });
 
 /** What a plan has to be, found by trying every snapshot and every end. */

@@ -206,6 +206,45 @@ test("WalReplay refuses an index that ends before the offset of its snapshot, wh
   );
 });
 
+test("WalReplay takes segments a byte at a time, and a later snapshot's word on how the index ended", async () => {
+  const put: number[] = [];
+  const sink = {
+    isFull: false,
+    makeRoom: () => Promise.resolve(),
+    put: (page: number) => void put.push(page),
+    commit() {},
+  };
+  const wal = walOf([change(1, 0xb1), change(2, 0xb2)]);
+  const infoOf = (index: number) => ({ size: 1, createdAt: new Date(0), generation, index });
+  const played = async () => {
+    const replay = new WalReplay({ pageSize: PAGE, sinkFor: () => sink });
+    replay.meet({ ...infoOf(0), key: snapshotKey({ generation, index: 0 }) }, undefined);
+    const key = segmentKey({ generation, index: 0, offset: 0 });
+    replay.begin({ ...infoOf(0), key, offset: 0 }, undefined);
+    for (const byte of wal) await replay.accept(Uint8Array.of(byte));
+    replay.end();
+    return replay;
+  };
+  const later = { ...infoOf(1), key: snapshotKey({ generation, index: 1 }) };
+  const { checksum } = scanFrames(wal.subarray(WAL_HEADER_SIZE), chainOf(parseWalHeader(wal)));
+  const previousEnd = { index: 0, length: wal.length, checksum, salts: [10, 20] } as const;
+  const note = {
+    kind: "snapshot",
+    generation,
+    index: 1,
+    offset: 0,
+    newestCommitAt: new Date(0),
+    pageSize: PAGE,
+    pageCount: 3,
+    previousEnd,
+  } as const;
+  (await played()).meet(later, note);
+  assert.deepEqual(put, [1, 2]);
+  const longer = { ...note, previousEnd: { ...previousEnd, length: wal.length + 24 + PAGE } };
+  const replay = await played();
+  assert.throws(() => replay.meet(later, longer), /missing: index 00000000 ended at offset/);
+});
+
 test("WalReplay passes over what a segment repeats, as long as the rest continues", async () => {
   const wal = walOf([change(1, 0xb1), change(2, 0xb2), change(3, 0xb3)]);
   const warnings = ["wal segments repeat a part of the one before, which is passed over"];
@@ -237,6 +276,11 @@ test("WalReplay refuses what does not belong", async () => {
       "salts",
       [[[0, 0, good], [0, at(1), foreign.subarray(at(1))]]],
       /wal\/00000000_00000238.*salts of another wal/,
+    ],
+    [
+      "page 0",
+      [[[0, 0, walOf([change(0, 1)])]]],
+      /wal\/00000000_00000000.*the frame at .* has page number 0/,
     ],
     ["partial", [[[0, 0, good.subarray(0, 100)]]], /wal\/00000000_00000000.*: it ends within a frame/],
     [

@@ -22,13 +22,24 @@ interface StoredObject extends BrutePoint {
   readonly name: string;
 }
 
+/**
+ * Damage of which what is left can't tell, since a healthy replica can look the same:
+ *
+ * - `end`: the newest objects are gone; what is left is the replica of some time before
+ * - `first snapshot`: where there is another, what is left is what retention leaves that was broken off
+ * - `plain end`: without notes nothing tells where an index ended
+ * - `plain snapshot`: without notes no snapshot before it shows what the first one has to hold, and one in between may
+ *   be there or not
+ */
+type Traceless = "end" | "first snapshot" | "plain end" | "plain snapshot";
+
 /** What became of the cases. */
 interface Tally {
   cases: number;
   /** Cases in which some state is no longer restored as it was. */
   changed: number;
-  /** Of those, the ones that nothing in the format can show. */
-  unprovable: number;
+  /** Of those, the ones that verify calls proven, by their kind. */
+  readonly missed: Map<Traceless, number>;
 }
 
 /** A replica that is damaged and healed again, judged by brute force. */
@@ -41,7 +52,7 @@ class Patient {
   readonly #isDeep: boolean;
   readonly objects: readonly StoredObject[];
   readonly #states: readonly { readonly point: BrutePoint; readonly state: string | undefined }[];
-  readonly tally: Tally = { cases: 0, changed: 0, unprovable: 0 };
+  readonly tally: Tally = { cases: 0, changed: 0, missed: new Map() };
 
   constructor(root: string, { folder, isDeep = false, cipher, decrypt }: {
     folder: string;
@@ -91,12 +102,12 @@ class Patient {
   /**
    * Damage, judge and heal. What changes a state has to be found, in the name of one of `names`.
    *
-   * @param hasTrace whether what is left can show the damage at all
+   * @param traceless why nothing need be found
    */
   async attempt(
     names: readonly string[],
     what: string,
-    { damage, hasTrace = true }: { damage: () => void; hasTrace?: boolean },
+    { damage, traceless }: { damage: () => void; traceless?: Traceless | undefined },
   ): Promise<void> {
     damage();
     this.tally.cases++;
@@ -109,8 +120,12 @@ class Patient {
     const damaged = report.generations.flatMap(({ damages }) =>
       damages.map(({ key, reason }) => `${key}: ${reason}`)
     );
-    if (isChanged && !hasTrace) this.tally.unprovable += report.isProven ? 1 : 0;
-    else if (isChanged) {
+    if (isChanged && traceless !== undefined) {
+      if (report.isProven) {
+        this.tally.missed.set(traceless, (this.tally.missed.get(traceless) ?? 0) + 1);
+        this.#assertWholeByItself(traceless, what, told);
+      }
+    } else if (isChanged) {
       assert.equal(report.isProven, false, `${what}: a state has changed, and verify found nothing: ${told}`);
       const isNamed = names.some((name) => damaged.some((text) => text.includes(this.key(name))));
       assert.ok(isNamed, `${what}: none of ${names.join(", ")} is named: ${told}`);
@@ -118,11 +133,41 @@ class Patient {
     this.heal();
   }
 
+  /** Whether a state that could be restored can't be any more, or comes out as another one. */
   #isChanged(): boolean {
-    return this.#states.some(({ point, state }) => {
-      const isThere = point === LATEST || existsSync(this.path((point as StoredObject).name));
-      return !isThere || this.#brute.state(this.#path, point) !== state;
-    });
+    const left = this.#left();
+    const restored = new Set(left.map(({ point }) => this.#brute.state(this.#path, point)));
+    return left.some(({ point, state }) => this.#brute.state(this.#path, point) !== state) ||
+      this.#states.some(({ state }) => !restored.has(state));
+  }
+
+  /** Healthy states of the points that are still there. */
+  #left() {
+    return this.#states.filter(({ point }) =>
+      point === LATEST || existsSync(this.path((point as StoredObject).name))
+    );
+  }
+
+  /** What is left after damage without a trace is the whole replica of another time, or is told of. */
+  #assertWholeByItself(traceless: Traceless, what: string, told: string): void {
+    if (traceless === "plain end" || traceless === "plain snapshot") return;
+    const left = this.#left().filter(({ point }) => point !== LATEST);
+    for (const { point, state } of left) {
+      const now = this.#brute.state(this.#path, point);
+      // WAL from before the first snapshot leads nowhere.
+      if (traceless === "first snapshot" && now === undefined) continue;
+      assert.equal(now, state, `${what}: ${JSON.stringify(point)}`);
+    }
+    if (traceless === "end") {
+      assert.equal(this.#brute.state(this.#path, LATEST), left.at(-1)!.state, `${what}: the newest state`);
+      assert.deepEqual(
+        left.map(({ point }) => point),
+        this.#states.slice(0, left.length).map(({ point }) => point),
+      );
+    } else {
+      assert.match(told, /wal from before the first snapshot: retention .* or a snapshot is missing/, what);
+      assert.ok(told.includes(this.key("wal/")), what);
+    }
   }
 }
 
@@ -185,7 +230,7 @@ async function damageAlone(patient: Patient, objects = patient.objects): Promise
     }
     await patient.attempt([name], `${name} missing`, {
       damage: () => rmSync(patient.path(name)),
-      hasTrace: leavesTrace(object, patient),
+      traceless: tracelessLoss(object, patient),
     });
   }
 }
@@ -195,41 +240,53 @@ function isNoted(stored: Uint8Array): boolean {
   return noteSize(stored) > 0 || stored[0] === "a".charCodeAt(0);
 }
 
-/** What is gone shows only by what comes after it; without notes the last segment of an index never does. */
-function leavesTrace(object: StoredObject, patient: Patient): boolean {
+/** Why the loss of `object` need not show. */
+function tracelessLoss(object: StoredObject, patient: Patient): Traceless | undefined {
   const { objects } = patient;
-  if (object === objects.at(-1)) return false;
+  if (object === objects.at(-1)) return "end";
+  const isNotedHere = isNoted(patient.bytes(object.name));
   if (object.offset === SNAPSHOT_ALONE) {
-    return !objects.some((other) => other !== object && other.offset === SNAPSHOT_ALONE);
+    const snapshots = objects.filter(({ offset }) => offset === SNAPSHOT_ALONE);
+    if (snapshots.length === 1) return undefined;
+    if (object === snapshots[0]) return "first snapshot";
+    // With notes nothing is lost with it: another object leads to the same state.
+    return isNotedHere ? undefined : "plain snapshot";
   }
-  return isNoted(patient.bytes(object.name)) ||
-    objects.some(({ index, offset }) => index === object.index && offset > object.offset);
+  const isLast = !objects.some(({ index, offset }) => index === object.index && offset > object.offset);
+  return !isNotedHere && isLast ? "plain end" : undefined;
 }
 
 /**
- * Without a note a snapshot can be of any moment of its index, which the one of the next index then is as well; and
- * what the first one held before it was overwritten nothing tells.
+ * Whether without notes a snapshot passes for another one: for the first, of which nothing tells what it has to hold;
+ * and for that of the index before, which may be of the end of its index.
  */
-function isPlainSnapshot(name: string, patient: Patient): boolean {
-  return name.startsWith("snapshots/") && !isNoted(patient.bytes(name));
+function isPlainStandIn(
+  from: StoredObject,
+  { to, patient }: { to: StoredObject; patient: Patient },
+): boolean {
+  const snapshots = patient.objects.filter(({ offset }) => offset === SNAPSHOT_ALONE);
+  if (!snapshots.includes(from) || !snapshots.includes(to) || isNoted(patient.bytes(to.name))) return false;
+  return to === snapshots[0] || from.index === to.index + 1;
 }
 
 /** Each object in the place of another, and exchanged with it. */
 async function damagePairs(patient: Patient, objects = patient.objects): Promise<void> {
-  for (const [nth, { name: left }] of objects.entries()) {
-    for (const { name: right } of objects.slice(nth + 1)) {
+  for (const [nth, first] of objects.entries()) {
+    for (const second of objects.slice(nth + 1)) {
+      const [left, right] = [first.name, second.name];
       const put = (from: string, to: string) => () => writeFileSync(patient.path(to), patient.bytes(from));
-      const hasTrace = !isPlainSnapshot(left, patient) || !isPlainSnapshot(right, patient);
+      const traceless = (to: StoredObject, from: StoredObject) =>
+        isPlainStandIn(from, { to, patient }) ? "plain snapshot" : undefined;
       await patient.attempt([right], `${left} in the place of ${right}`, {
         damage: put(left, right),
-        hasTrace,
+        traceless: traceless(second, first),
       });
       await patient.attempt([left], `${right} in the place of ${left}`, {
         damage: put(right, left),
-        hasTrace,
+        traceless: traceless(first, second),
       });
       const damage = () => [put(left, right), put(right, left)].forEach((act) => act());
-      await patient.attempt([left, right], `${left} exchanged with ${right}`, { damage, hasTrace });
+      await patient.attempt([left, right], `${left} exchanged with ${right}`, { damage });
     }
   }
 }
@@ -260,7 +317,7 @@ async function damageHoles(patient: Patient): Promise<void> {
       const hole = segments.slice(from, from + count).map(({ name }) => name);
       await patient.attempt(hole, `a hole of ${hole.join(", ")}`, {
         damage: () => hole.forEach((name) => rmSync(patient.path(name))),
-        hasTrace: from + count < segments.length,
+        traceless: from + count < segments.length ? undefined : "end",
       });
     }
   }
@@ -354,10 +411,14 @@ async function assertProven(patient: Patient): Promise<void> {
 
 function record(name: string, { tally }: Patient): void {
   assert.ok(tally.changed > 50, `only ${tally.changed} cases`);
+  const { cases, changed, missed } = tally;
+  const missedCount = [...missed.values()].reduce((sum, count) => sum + count, 0);
+  const kinds = [...missed].map(([kind, count]) => `${kind} ${count}`).join(", ");
   recordFigure(
     name,
-    `${tally.cases} cases, ${tally.changed} changed a state, ${
-      tally.changed - tally.unprovable
-    } of those found, ${tally.unprovable} leave no trace`,
+    `${cases} cases, ${changed} changed a state, ${
+      changed - missedCount
+    } of those found, ${missedCount} nobody ` +
+      `can know of (${kinds})`,
   );
 }
