@@ -10,6 +10,8 @@ import type { Row, Scene } from "../scene.ts";
 
 const REPEAT = 10;
 
+const INSERT = "INSERT INTO t (x) VALUES (randomblob(3000))";
+
 function versionCell(): Cell {
   return {
     id: "B11/version",
@@ -80,31 +82,44 @@ function untilNewSegment(pattern: string): string {
   return beginnings.map((start) => pattern.replace("generations/*", `generations/${start}*`)).join("|");
 }
 
-function firstSyncCell(scene: Scene, { isAged }: { isAged: boolean }): Cell {
-  const id = `B11/first-sync${isAged ? "-aged" : ""}`;
-  const size = listingSize(scene);
-  const placeOf = (side: Side) => scene.place({ ground: scene.folders, name: id.replace("/", "-"), side });
-  const older = isAged ? `, ${size.generationCount} × ${size.segmentCount} older segments in it` : "";
+interface Start {
+  readonly id: string;
+  readonly title: string;
+  /** Whether the program has been there before, and goes on where it was. */
+  readonly isAgain: boolean;
+  /** Whether its replica has many older segments besides. */
+  readonly isAged?: boolean;
+}
+
+function firstSyncCell(scene: Scene, { id, title, isAgain, isAged = false }: Start): Cell {
+  const name = id.replace("/", "-");
+  const placeOf = (side: Side) => scene.place({ ground: scene.folders, name, side });
+  const replicate = async (side: Side, count: number) => {
+    const place = placeOf(side);
+    const until = untilNewSegment(place.patternOf("segment"));
+    return await measure(side.program, ["replicate", "-config", place.configPath], { until, count });
+  };
   return {
     id,
-    title: `from the start to the first segment of a small database in a folder${older}`,
+    title,
     scale: 1,
     // Its replicas know no such generations.
     without: isAged ? ["peer05"] : [],
     async run(side) {
       const place = placeOf(side);
       place.reset();
-      if (isAged) addHistory(place.objectsPath(), await listingReplica(size));
-      using application = new DatabaseSync(place.databasePath);
-      application.exec("INSERT INTO t (x) VALUES (randomblob(3000))");
-      const measured = await measure(side.program, ["replicate", "-config", place.configPath], {
-        until: untilNewSegment(place.patternOf("segment")),
-      });
-      return { values: { ...measured } };
+      using application = new DatabaseSync(place.databasePath, { timeout: 5000 });
+      application.exec(INSERT);
+      if (!isAgain) return { values: { ...await replicate(side, 1) } };
+      await replicate(side, 1);
+      if (isAged) addHistory(place.objectsPath(), await listingReplica(listingSize(scene)));
+      application.exec(INSERT);
+      const isOwn = (path: string) => /\/(wal|0)\/[^/]*$/.test(path) && !path.includes(LISTED_GENERATION);
+      return { values: { ...await replicate(side, place.objects().filter(isOwn).length + 1) } };
     },
     async prove(sides) {
       for (const side of sides) await placeOf(side).prove(sides);
-      scene.forget(id.replace("/", "-"));
+      scene.forget(name);
     },
   };
 }
@@ -115,6 +130,20 @@ export const starts: Row = (scene) => [
   listingCell(scene, "generations"),
   listingCell(scene, "snapshots"),
   listingCell(scene, "wal"),
-  firstSyncCell(scene, { isAged: false }),
-  firstSyncCell(scene, { isAged: true }),
+  firstSyncCell(scene, {
+    id: "B11/first-sync",
+    title: "from the first start to the first segment of a small database in a folder",
+    isAgain: false,
+  }),
+  firstSyncCell(scene, {
+    id: "B11/restart",
+    title: "from a start to the next segment of a database that was followed before",
+    isAgain: true,
+  }),
+  firstSyncCell(scene, {
+    id: "B11/restart-aged",
+    title: `the same with 5 × ${listingSize(scene).segmentCount} older segments in the replica`,
+    isAgain: true,
+    isAged: true,
+  }),
 ];
