@@ -8,6 +8,9 @@ import { makeSegments } from "./segments.ts";
 
 const SEGMENTS_AN_INDEX = 10;
 
+/** What the names of its generations begin with; a generation made by chance doesn't. */
+export const LISTED_GENERATION = "aaaaaaaaaaaa";
+
 /** Generations with as many segments each, ten an index; objects are whole, though not of one history. */
 export async function makeListing(
   root: string,
@@ -24,7 +27,7 @@ export async function makeListing(
   const snapshot = objects.find((path) => path.endsWith(".snapshot.lz4"))!;
   const segment = readFileSync(objects.filter((path) => path.endsWith(".wal.lz4")).at(-1)!);
   for (let number = 1; number <= generationCount; number++) {
-    const generation = String(number).padStart(16, "0");
+    const generation = `${LISTED_GENERATION}${String(number).padStart(4, "0")}`;
     for (const kind of ["snapshots", "wal"]) {
       mkdirSync(join(root, "generations", generation, kind), { recursive: true });
     }

@@ -1,11 +1,11 @@
 """Run a command and print what the kernel counted for it: wall and CPU seconds, peak resident bytes.
 
-    measure.py [--until PATTERN] [--timeout SECONDS] [--sync yes] [--repeat COUNT] -- COMMAND [ARG ...]
+    measure.py [--until PATTERN] [--count COUNT] [--timeout SECONDS] [--sync yes] [--repeat COUNT] -- COMMAND [ARG ...]
     measure.py --live yes -- COMMAND [ARG ...]
 
-With --until the command gets SIGTERM as soon as a file matches the pattern; wall seconds end at that moment. With --sync
-what was written before is synced first, and wall seconds end when everything is on the disk. With --repeat the
-numbers are the medians of as many runs.
+With --until the command gets SIGTERM as soon as a file, or so many, match the pattern, or one of several
+with `|` between; wall seconds end at that moment. With --sync what was written before is synced first, and wall seconds end when everything is
+on the disk. With --repeat the numbers are the medians of as many runs.
 
 With --live each line on standard input is answered with a line of what was counted up to then; the end of the input ends
 the command with SIGTERM, and the last line is about all of it.
@@ -40,6 +40,7 @@ def run(command, settings):
     pattern, limit = settings.get("--until"), float(settings.get("--timeout", "600"))
     if "--sync" in settings:
         os.sync()
+    needed = int(settings.get("--count", "1"))
     pid, start, errors = spawn(command)
     wall = None
     if pattern is None:
@@ -50,7 +51,7 @@ def run(command, settings):
             wall = time.monotonic() - start
     else:
         while wall is None:
-            if glob.glob(pattern, recursive=True):
+            if sum(len(glob.glob(each, recursive=True)) for each in pattern.split("|")) >= needed:
                 if "--sync" in settings:
                     os.sync()
                 wall = time.monotonic() - start

@@ -7,7 +7,7 @@ import type { Sample } from "../result.ts";
 import type { Cell, Side } from "../runner.ts";
 import { pause, type Row, type Scene, until } from "../scene.ts";
 
-/** Long enough for what the last commits entail: upload and, after some seconds of quiet, checkpoint. */
+/** Long enough for what the last commits entail: upload and, after four seconds of quiet, checkpoint. */
 const SETTLE_MS = 8000;
 
 function countObjects(place: Place): number {
@@ -47,7 +47,7 @@ async function runIdle(place: Place, side: Side, seconds: number): Promise<Sampl
 }
 
 function idleCell(scene: Scene, databaseCount: number): Cell {
-  const seconds = scene.isQuick ? 8 : 60;
+  const seconds = scene.isQuick ? 5 : 60;
   const name = `B8-${databaseCount}`;
   const placeOf = (side: Side) => scene.place({ ground: scene.folders, name, side, databaseCount });
   return {

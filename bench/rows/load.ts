@@ -31,9 +31,9 @@ async function runLoad(place: Place, side: Side, load: Load): Promise<Sample> {
   }
   place.reset();
   await using live = new LiveProgram(side.program, ["replicate", "-config", place.configPath]);
-  // The first commit gives the program something to begin with; its first objects are not the load's.
-  await runWriter(place.databasePath, { seconds: 0.05, rate: 20 });
   await until("the first object", () => place.objects().length >= 1);
+  // What the first commit entails is not the load's.
+  await runWriter(place.databasePath, { seconds: 0.05, rate: 20 });
   await quiet(() => place.objects().length);
   const [objectsBefore, generationsBefore] = [place.objects().length, generationCount(place)];
   const before = await live.read();

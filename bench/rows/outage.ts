@@ -14,8 +14,7 @@ async function runOutage(place: Place, bucket: BucketGround, seconds: number): P
   place.reset();
   await bucket.s3.proxy.enable(true);
   await using live = new LiveProgram(place.side.program, ["replicate", "-config", place.configPath]);
-  await runWriter(place.databasePath, { seconds: 0.05, rate: 20 });
-  await until("the first objects", () => place.objects().length >= 2);
+  await until("the snapshot", () => place.objects().length >= 1);
   await runWriter(place.databasePath, { seconds: 5, rate: 500 });
   await quiet(() => place.objects().length);
   const before = await live.read();
