@@ -28,6 +28,12 @@ import { equalPair } from "../wal/header.ts";
 /** The first pause between the last tries before the end; it doubles. */
 const FINISH_PAUSE_MS = 100;
 
+/**
+ * At the end of an index two segments are sent in one round, which then lasts two intervals: an upload in each on
+ * average. Catching up isn't paid for.
+ */
+const MOST_INTERVALS = 2;
+
 /** One replica, from `start` to `finish`. */
 export class ReplicaLoop {
   readonly client: ReplicaClient;
@@ -54,6 +60,8 @@ export class ReplicaLoop {
   #tried: (Position & { readonly length: number }) | undefined;
   #newestCommitAt = 0;
   #lastUploadMs = -Infinity;
+  /** Segments of the last round of uploads. */
+  #roundCount = 0;
   #loop: Promise<void> | undefined;
   /** What an earlier run left half-written goes, once the replica answers. */
   #cleaning: Promise<void> | undefined;
@@ -209,7 +217,7 @@ export class ReplicaLoop {
       const token = this.#database.changed.token;
       let pauseMs = 0;
       try {
-        await this.#sync();
+        this.#roundCount = await this.#sync();
         this.progress.caughtUp();
         this.#backoff.succeed("replica works again");
       } catch (error) {
@@ -229,7 +237,8 @@ export class ReplicaLoop {
 
   async #waitForChange(token: Promise<void>, signal: AbortSignal): Promise<void> {
     await orAbort(token, signal);
-    const restMs = this.#lastUploadMs + this.syncIntervalMs - this.#clock.monotonicMs();
+    const intervalMs = this.syncIntervalMs * Math.max(1, Math.min(this.#roundCount, MOST_INTERVALS));
+    const restMs = this.#lastUploadMs + intervalMs - this.#clock.monotonicMs();
     if (restMs > 0) await sleep(restMs, { signal });
   }
 
@@ -243,19 +252,23 @@ export class ReplicaLoop {
     return this.#backoff.fail("monitor error", error);
   }
 
-  /** Upload what the database has now and the replica lacks. */
-  async #sync(): Promise<void> {
+  /**
+   * Upload what the database has now and the replica lacks.
+   *
+   * @returns how many segments that were
+   */
+  async #sync(): Promise<number> {
     const target = this.#database.position;
-    if (target === undefined) return;
+    if (target === undefined) return 0;
     if (!this.#isLocated || this.#position?.generation !== target.generation) await this.#locate(target);
-    for (;;) {
+    for (let count = 0;; count++) {
       const position = this.#position!;
       const maxBytes = this.#triedLength(position) ?? this.#options.segmentBytes ?? SEGMENT_BYTES;
       const segment = this.#database.segmentAfter(position, { maxBytes });
-      if (segment === undefined) return;
+      if (segment === undefined) return count;
       await this.#upload(segment);
       // A writer that never rests must not make an endless run of small uploads out of one.
-      if (comparePositions(this.#position!, target) >= 0) return;
+      if (comparePositions(this.#position!, target) >= 0) return count + 1;
     }
   }
 

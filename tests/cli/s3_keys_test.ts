@@ -11,8 +11,9 @@ import { parsed } from "../config/parsed.ts";
 import { pattern } from "../contract/object_store.ts";
 import { recordLogs } from "../doubles/recording_logger.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
+import { until } from "../doubles/until.ts";
 import { makeCertificate } from "../servers/certificates.ts";
-import { type SeenRequest, startFaultProxy } from "../servers/fault_proxy.ts";
+import { type Fault, type SeenRequest, startFaultProxy } from "../servers/fault_proxy.ts";
 import { oncePerFile } from "../servers/once.ts";
 import { startMinio, TEST_KEYS } from "../servers/s3_servers.ts";
 import { assertHolds, failureOf, KEY, MIB } from "../storage/s3/proxied_store.ts";
@@ -38,6 +39,12 @@ function clientOf(text: string, { top = "" }: { top?: string } = {}): Promise<Re
   return openReplica(databases[0]!.replicas[0]!, { logger: silentLogger });
 }
 
+const BEGUN: Fault = {
+  act: "answer",
+  status: 200,
+  body: "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>",
+};
+
 /** What a server at `endpoint` sees of a put of `size` bytes; it takes everything. */
 async function seenOf(
   text: string,
@@ -46,13 +53,7 @@ async function seenOf(
   const proxy = await startFaultProxy({ upstreamPort: 1 });
   try {
     proxy.fault = ({ path }) =>
-      path.includes("uploads=")
-        ? {
-          act: "answer",
-          status: 200,
-          body: "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>",
-        }
-        : { act: "answer", status: 200, headers: { etag: '"x"' } };
+      path.includes("uploads=") ? BEGUN : { act: "answer", status: 200, headers: { etag: '"x"' } };
     const client = await clientOf(`type: s3, bucket: b1, endpoint: "${proxy.endpoint}", ${text}`, {
       ...top === undefined ? {} : { top },
     });
@@ -98,10 +99,38 @@ test("openReplica() sends region, session token and storage class", async () => 
   }
 });
 
-test("openReplica() sends parts of part-size, concurrency at once", async () => {
+test("openReplica() sends parts of part-size", async () => {
   const seen = await seenOf(`${KEYS}, part-size: 6Mi, concurrency: 1`, { size: 14 * MIB });
   const parts = seen.filter(({ path }) => path.includes("partNumber="));
   assert.deepEqual(parts.map(({ size }) => size), [6 * MIB, 6 * MIB, 2 * MIB]);
+});
+
+test("openReplica() has as many parts on their way as concurrency says", async () => {
+  const proxy = await startFaultProxy({ upstreamPort: 1 });
+  try {
+    // Parts are never answered: no more are sent than may be on their way.
+    proxy.fault = ({ path }) => path.includes("uploads=") ? BEGUN : { act: "silence" };
+    for (const concurrency of [1, 3]) {
+      proxy.seen.length = 0;
+      const client = await clientOf(
+        `type: s3, bucket: b1, endpoint: "${proxy.endpoint}", ${KEYS}, part-size: 5Mi, concurrency: ${concurrency}`,
+      );
+      await using _ = client.store;
+      const abort = new AbortController();
+      const put = client.put(KEY, pattern(26 * MIB, 1), { signal: abort.signal }).catch(() => {});
+      const parts = () => proxy.seen.filter(({ path }) => path.includes("partNumber=")).length;
+      await until(() => parts() >= concurrency, "the parts");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      assert.equal(parts(), concurrency);
+      // The abort of the upload is to be answered.
+      proxy.fault = () => ({ act: "answer", status: 204 });
+      abort.abort(new Error("enough"));
+      await put;
+      proxy.fault = ({ path }) => path.includes("uploads=") ? BEGUN : { act: "silence" };
+    }
+  } finally {
+    await proxy.stop();
+  }
 });
 
 test("openReplica() takes keys from the profile", async () => {

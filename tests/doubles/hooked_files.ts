@@ -96,7 +96,10 @@ function hookFile(file: OpenFile, { hook, handle }: { hook: FileHook; handle: nu
   return {
     path,
     readSync: (into, position) =>
-      hook({ kind: "read", path, handle, position, into, size: into.length }, () => file.readSync(into, position)),
+      hook(
+        { kind: "read", path, handle, position, into, size: into.length },
+        () => file.readSync(into, position),
+      ),
     read: async (into, position) =>
       await hook(
         { kind: "read", path, handle, position, size: into.length },

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { LiveDatabase } from "../../src/database/database.ts";
+import type { CheckpointLimits } from "../../src/database/decide.ts";
 import { Replicator, type ReplicatorReplica } from "../../src/replicate/replicator.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { ReplicaClient } from "../../src/storage/replica_client.ts";
@@ -16,6 +17,7 @@ import { proxied, type ProxiedStore } from "../storage/s3/proxied_store.ts";
 export interface S3BenchOptions {
   readonly clock?: Clock;
   readonly monitorIntervalMs?: number;
+  readonly limits?: Partial<CheckpointLimits>;
   readonly store?: Partial<S3StoreOptions>;
 }
 
@@ -57,11 +59,12 @@ export class S3Bench implements AsyncDisposable {
 
   async run(more: Partial<ReplicatorReplica> = {}): Promise<void> {
     const { logger } = this.#logs;
-    const { clock = systemClock, monitorIntervalMs } = this.#options;
+    const { clock = systemClock, monitorIntervalMs, limits } = this.#options;
     const database = new LiveDatabase({
       path: join(this.folder, "app.db"),
       clock,
       monitorIntervalMs,
+      limits,
       logger,
     });
     const backoff = { firstMs: 20, longestMs: 200 };

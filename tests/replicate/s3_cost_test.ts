@@ -88,6 +88,33 @@ test("replicate sends at most one PUT in a sync interval while the database is w
   assert.deepEqual(others, {});
 });
 
+test("replicate sends at most one PUT in a sync interval where WALs begin anew meanwhile, too", async () => {
+  await using bench = await S3Bench.open(await minio(), {
+    limits: { minPages: 1e9, maxPages: 0, intervalMs: 500 },
+  });
+  const { proxy } = bench.opened;
+  const syncIntervalMs = 200;
+  bench.insert();
+  await bench.run({ syncIntervalMs });
+  await bench.current();
+  await cleaned(bench);
+  const before = bench.replicator!.database.position!.index;
+  proxy.seen.length = 0;
+  const startedAt = performance.now();
+  while (performance.now() - startedAt < 4000) {
+    bench.insert();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  const { PUT = 0, ...others } = proxy.counts();
+  const intervals = (performance.now() - startedAt) / syncIntervalMs;
+  const indexCount = bench.replicator!.database.position!.index - before;
+  assert.ok(indexCount >= 3, `${indexCount} indexes`);
+  // Two in the round that ends the time.
+  assert.ok(PUT >= 2 && PUT <= intervals + 2, `${PUT} PUT in ${intervals} intervals, ${indexCount} indexes`);
+  assert.deepEqual(others, {});
+  await bench.current();
+});
+
 test("replicate aborts at its start the upload that a crash left unfinished", async () => {
   await using bench = await S3Bench.open(await versitygw(), { store: { staleUploadMs: -MINUTE_MS } });
   const { proxy, store } = bench.opened;

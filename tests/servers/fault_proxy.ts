@@ -42,6 +42,8 @@ export type Fault =
   | { readonly act: "cut"; readonly after: number; readonly how: "close" | "stall" }
   /** A byte of the body that goes up or comes down is another one. */
   | { readonly act: "corrupt"; readonly which: "request" | "response" }
+  /** A listing is answered as it was when it was first asked for (0), or so many times later; without one, as it is. */
+  | { readonly act: "old-listing"; readonly nth: number }
   /** The answer's head is changed. */
   | { readonly act: "head"; readonly change: (headers: Record<string, unknown>) => void }
   /** The answer's body is another one. */
@@ -60,6 +62,7 @@ export interface FaultProxy {
 
 /** Start a proxy on a free port of 127.0.0.1. Signatures hold: the Host header goes through as it came. */
 export async function startFaultProxy({ upstreamPort }: { upstreamPort: number }): Promise<FaultProxy> {
+  const listings = new Map<string, OldAnswer[]>();
   const server = createServer((incoming, outgoing) => {
     handle(incoming, outgoing).catch(() => incoming.socket.destroy());
   });
@@ -93,6 +96,11 @@ export async function startFaultProxy({ upstreamPort }: { upstreamPort: number }
       outgoing.end(seen.method === "HEAD" ? undefined : fault.body);
       return;
     }
+    const old = fault?.act === "old-listing" ? listings.get(seen.path)?.[fault.nth] : undefined;
+    if (old !== undefined) {
+      outgoing.writeHead(old.status, old.headers);
+      return void outgoing.end(old.body);
+    }
     if (fault?.act === "silence") return;
     if (fault?.act === "drop") return void incoming.socket.destroy();
     if (fault?.act === "corrupt" && fault.which === "request" && body.length > 0) {
@@ -100,7 +108,10 @@ export async function startFaultProxy({ upstreamPort }: { upstreamPort: number }
     }
     if (fault?.act === "delay") await pause(fault.beforeMs);
     if (fault?.act === "twice") await sendOn({ incoming, body, upstreamPort }).then(bodyOf);
-    await passOn({ incoming, outgoing, body, fault, upstreamPort });
+    const remember = (answer: OldAnswer) => {
+      if (seen.kind === "LIST") listings.set(seen.path, [...listings.get(seen.path) ?? [], answer]);
+    };
+    await passOn({ incoming, outgoing, body, fault, upstreamPort, remember });
   }
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return Object.assign(proxy, {
@@ -136,12 +147,20 @@ async function sendOn({ incoming, body, upstreamPort }: {
   });
 }
 
-async function passOn({ incoming, outgoing, body, fault, upstreamPort }: {
+/** An answer as it was. */
+interface OldAnswer {
+  readonly status: number;
+  readonly headers: Record<string, string>;
+  readonly body: Uint8Array;
+}
+
+async function passOn({ incoming, outgoing, body, fault, upstreamPort, remember }: {
   incoming: IncomingMessage;
   outgoing: ServerResponse;
   body: Uint8Array;
   fault: Fault | undefined;
   upstreamPort: number;
+  remember: (answer: OldAnswer) => void;
 }): Promise<void> {
   const response = await sendOn({ incoming, body, upstreamPort });
   let answer = await bodyOf(response);
@@ -159,6 +178,7 @@ async function passOn({ incoming, outgoing, body, fault, upstreamPort }: {
     heads["content-length"] = String(answer.length);
   }
   if (incoming.method !== "HEAD") heads["content-length"] = String(answer.length);
+  remember({ status: response.statusCode!, headers: heads as Record<string, string>, body: answer });
   outgoing.writeHead(response.statusCode!, heads as Record<string, string>);
   if (fault?.act !== "cut" || answer.length <= fault.after) return void outgoing.end(answer);
   await new Promise<void>((resolve) => outgoing.write(answer.subarray(0, fault.after), () => resolve()));

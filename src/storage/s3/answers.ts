@@ -54,9 +54,9 @@ export function parseDeleteResult(text: string): { key: string; code: string; me
   }));
 }
 
-/** The id in an answer to CreateMultipartUpload. */
+/** The id in an answer to CreateMultipartUpload; rclone names that in its own way. */
 export function parseUploadId(text: string): string {
-  return required(rootNamed(text, "InitiateMultipartUploadResult"), "UploadId");
+  return required(rootNamed(text, "InitiateMultipartUploadResult", "InitiateMultipartUpload"), "UploadId");
 }
 
 /** Throws unless the answer to CompleteMultipartUpload says that it is done; an error comes with status 200 too. */
@@ -104,9 +104,9 @@ function errorOf(root: XmlElement): ErrorDocument {
   };
 }
 
-function rootNamed(text: string, name: string): XmlElement {
+function rootNamed(text: string, name: string, ...others: string[]): XmlElement {
   const root = parseXml(text);
-  if (root.name !== name) throw unexpected(root, name);
+  if (root.name !== name && !others.includes(root.name)) throw unexpected(root, name);
   return root;
 }
 

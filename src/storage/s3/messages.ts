@@ -32,7 +32,7 @@ const REASONS: Readonly<Record<string, (subject: RequestSubject, refused: Refuse
   RequestTimeTooSkewed: (_, refused) => skewInWords(refused),
   RequestExpired: (_, refused) => skewInWords(refused),
   AuthorizationHeaderMalformed: ({ region }, { message }) =>
-    `the server does not accept region "${region}": ${message}; set region`,
+    `the server does not accept region "${region}": ${withoutPeriod(message)}; set region`,
   PermanentRedirect: ({ bucket, region }) => `bucket "${bucket}" is not in region "${region}"; set region`,
   InvalidStorageClass: () => "the server does not have this storage-class",
   EntityTooLarge: () => "the object is larger than the server takes",

@@ -83,8 +83,10 @@ const PROVIDERS: readonly Provider[] = [
   },
   {
     name: "Wasabi",
-    host: /^(?:(?<bucket>.+)\.)?(?<rest>s3\.(?<region>[^.]+)\.wasabisys\.com)$/,
+    // The oldest region has a host without a name, too.
+    host: /^(?:(?<bucket>.+)\.)?(?<rest>s3\.(?:(?<region>[^.]+)\.)?wasabisys\.com)$/,
     endpointHost: /\.wasabisys\.com$/,
+    region: "us-east-1",
   },
   {
     name: "Hetzner",

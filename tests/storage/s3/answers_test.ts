@@ -104,6 +104,10 @@ test("parseCompletion() finds an error behind the spaces that keep the connectio
 
 test("parseUploadId() and parsePendingUploads() read ids and where the list goes on", () => {
   assert.equal(
+    parseUploadId("<InitiateMultipartUpload><UploadId>r</UploadId></InitiateMultipartUpload>"),
+    "r",
+  );
+  assert.equal(
     parseUploadId("<InitiateMultipartUploadResult><UploadId>u-1</UploadId></InitiateMultipartUploadResult>"),
     "u-1",
   );

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { classifyHttpError, isNetworkError } from "../../../src/runtime/http_failure.ts";
+import {
+  classifyHttpError,
+  type HttpFailureKind,
+  isNetworkError,
+} from "../../../src/runtime/http_failure.ts";
 import {
   bucketRegion,
   parseRetryAfter,
@@ -212,6 +216,26 @@ const MESSAGES: [string, RegExp][] = [
   ],
   ["InvalidAccessKeyId", /does not know this access key; check access-key-id/],
   ["SignatureDoesNotMatch", /the signature does not match; check secret-access-key/],
+  ["AllAccessDisabled", /all access to bucket "b" is disabled at the provider/],
+  ["AccountProblem", /the provider has a problem with the account/],
+  ["XAdminUserNotFound", /does not know this access key; check access-key-id/],
+  ["NotSignedUp", /does not know this access key; check access-key-id/],
+  ["InvalidToken", /the session token is not valid; check session-token or AWS_SESSION_TOKEN/],
+  ["ExpiredToken", /the temporary credentials have ended; get new ones/],
+  [
+    "RequestTimeTooSkewed",
+    /this machine's clock differs too much from the server's; set this machine's clock right/,
+  ],
+  ["RequestExpired", /this machine's clock differs too much/],
+  ["AuthorizationHeaderMalformed", /the server does not accept region "r1": Two lines; set region/],
+  ["PermanentRedirect", /bucket "b" is not in region "r1"; set region/],
+  ["InvalidStorageClass", /the server does not have this storage-class/],
+  ["EntityTooLarge", /the object is larger than the server takes/],
+  ["EntityTooSmall", /the server wants larger parts; raise part-size/],
+  ["QuotaExceeded", /the quota of bucket "b" is used up/],
+  ["XMinioStorageFull", /the disk of https:\/\/s3\.example is full/],
+  ["InvalidObjectState", /the object is archived; bring it back to a storage class that can be read at once/],
+  ["KMSKeyDisabled", /the key that encrypts this bucket is disabled/],
   ["Odd", /^cannot read s3:\/\/b\/k: Two lines \(status 403, Odd\)$/],
 ];
 for (const [code, text] of MESSAGES) {
@@ -222,8 +246,7 @@ for (const [code, text] of MESSAGES) {
 }
 
 test("networkError() names the server and what helps", () => {
-  const say = (kind: "no-such-host" | "refused") =>
-    networkError(SUBJECT, { kind, tries: 3, cause: undefined });
+  const say = (kind: HttpFailureKind) => networkError(SUBJECT, { kind, tries: 3, cause: undefined });
   assert.equal(
     say("no-such-host").message,
     "cannot read s3://b/k: there is no host of this name: https://s3.example; check endpoint, region and the name " +
@@ -231,6 +254,17 @@ test("networkError() names the server and what helps", () => {
   );
   assert.equal(say("no-such-host").isTransient, false);
   assert.equal(say("refused").isTransient, true);
+  assert.match(
+    say("refused").message,
+    /nothing listens at https:\/\/s3\.example; check endpoint, and whether/,
+  );
+  assert.match(
+    say("untrusted").message,
+    /is not trusted; set ca-cert to its certificate authority, or correct/,
+  );
+  assert.equal(say("untrusted").isTransient, false);
+  assert.match(say("unreachable").message, /can't be reached; check the network \(3 tries\)$/);
+  assert.match(say("broken").message, /the connection to https:\/\/s3\.example broke/);
 });
 
 test("readRefusal() makes a code of a status without a body", () => {

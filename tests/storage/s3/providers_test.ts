@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { locateReplica, parseS3Host, quirksOf, type S3Location } from "../../../src/storage/s3/providers.ts";
 
@@ -26,6 +27,7 @@ const HOSTS: [string, string, string | undefined, string | undefined][] = [
   ["b.fly.storage.tigris.dev", "b", "auto", "https://fly.storage.tigris.dev"],
   ["b.t3.storage.dev", "b", "auto", "https://t3.storage.dev"],
   ["b.s3.eu-central-1.wasabisys.com", "b", "eu-central-1", "https://s3.eu-central-1.wasabisys.com"],
+  ["b.s3.wasabisys.com", "b", "us-east-1", "https://s3.wasabisys.com"],
   ["b.fsn1.your-objectstorage.com", "b", "fsn1", "https://fsn1.your-objectstorage.com"],
   ["b.s3.gra.io.cloud.ovh.net", "b", "gra", "https://s3.gra.io.cloud.ovh.net"],
   [`b.${SUPABASE}`, "b", undefined, `https://${SUPABASE}/storage/v1/s3`],
@@ -68,6 +70,23 @@ test("locateReplica() lets explicit keys win, also forcePathStyle: false", () =>
     endpoint: "h:1",
     forcePathStyle: true,
   });
+});
+
+test("parseS3Host() knows every row of the table of providers", () => {
+  const table = readFileSync(new URL("../../../docs/S3.md", import.meta.url), "utf8");
+  const rows = [...table.matchAll(/^\| ([A-Z][^|]*?) +\| `s3:\/\/(B\.[^`/:]+)[^|]*\| ([^|]*?) +\|/gm)];
+  assert.ok(rows.length >= 12, `${rows.length} rows`);
+  for (const [, name, host, region] of rows) {
+    const real = host!.replace("REGION", "r-1").replace("ACCOUNT", R2.split(".")[0]!)
+      .replace("PROJECT", SUPABASE.split(".")[0]!);
+    const { bucket, region: found, endpoint, forcePathStyle } = parseS3Host(real);
+    assert.deepEqual([bucket, forcePathStyle], ["B", true], name);
+    assert.ok(endpoint?.includes(real.slice(2)), `${name}: ${endpoint}`);
+    if (region === "in the host") assert.equal(found, "r-1", name);
+    const fixed = /^`([^`]+)`$/.exec(region!)?.[1];
+    // Filebase's is what every endpoint of no known region is signed for.
+    if (fixed !== undefined) assert.equal(found ?? "us-east-1", fixed, name);
+  }
 });
 
 test("quirksOf() knows providers by their endpoints, with or without a scheme", () => {

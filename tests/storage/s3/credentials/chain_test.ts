@@ -276,6 +276,53 @@ test("defaultCredentials() doesn't wait long where no metadata service answers",
   assert.ok(performance.now() - startedAt < 4000);
 });
 
+test("defaultCredentials() goes through all places in the documented order", async () => {
+  using folder = temporaryFolder();
+  const tokenPath = join(folder.path, "token");
+  writeFileSync(tokenPath, "the-token\n");
+  const file = "aws_secret_access_key = s-file\naws_access_key_id = ";
+  using own = home({ credentials: `[default]\n${file}k-file\n[mine]\n${file}k-mine\n` });
+  await using sts = await startService(() => ({ body: stsAnswer(inAnHour()) }));
+  await using container = await startService(() => ({ body: SERVICE_KEYS("ecs", inAnHour()) }));
+  await using ec2 = await startService(
+    imds({ "": { body: "my-role\n" }, "my-role": { body: SERVICE_KEYS("imds", inAnHour()) } }),
+  );
+  // Each place with what has to be taken away for it to have no keys.
+  const places: [string, { env?: string[]; configured?: number; profile?: true }][] = [
+    ["k-conf", { configured: 0 }],
+    ["k-global", { configured: 1 }],
+    ["k-mine", { profile: true }],
+    ["k-env", { env: ["LITESTREAM_ACCESS_KEY_ID", "LITESTREAM_SECRET_ACCESS_KEY"] }],
+    ["k-aws", { env: ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] }],
+    ["k-file", { env: ["HOME"] }],
+    ["k-web", { env: ["AWS_WEB_IDENTITY_TOKEN_FILE"] }],
+    ["k-ecs", { env: ["AWS_CONTAINER_CREDENTIALS_FULL_URI"] }],
+    ["k-imds", {}],
+  ];
+  const env: Record<string, string | undefined> = {
+    ...OWN_ENV,
+    ...AWS_ENV,
+    ...own.env,
+    AWS_ROLE_ARN: "arn:x",
+    AWS_WEB_IDENTITY_TOKEN_FILE: tokenPath,
+    AWS_ENDPOINT_URL_STS: sts.url,
+    AWS_CONTAINER_CREDENTIALS_FULL_URI: container.url,
+    AWS_EC2_METADATA_DISABLED: "",
+    AWS_EC2_METADATA_SERVICE_ENDPOINT: ec2.url,
+  };
+  const configured: { accessKeyId?: string; secretAccessKey?: string }[] = [
+    REPLICA,
+    { accessKeyId: "k-global", secretAccessKey: "s-conf" },
+  ];
+  let profile: string | undefined = "mine";
+  for (const [accessKeyId, { env: names = [], configured: nth, profile: isProfile }] of places) {
+    assert.equal((await keysFrom({ env, configured, profile })).accessKeyId, accessKeyId);
+    for (const name of names) env[name] = name === "HOME" ? "/nonexistent" : "";
+    if (nth !== undefined) configured[nth] = {};
+    if (isProfile) profile = undefined;
+  }
+});
+
 /** Keys that last `lifeMs` by a clock that the test moves. */
 function renewable({ lifeMs }: { lifeMs: number }) {
   let now = 1_000_000;
