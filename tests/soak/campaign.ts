@@ -20,6 +20,7 @@ export interface CampaignOptions {
   readonly scenarios?: readonly string[];
   /** Things go wrong for so long in each round. */
   readonly faultMs: number;
+  readonly leastFaultCount?: number;
   readonly pointCount: number;
   readonly litestreamCount: number;
   readonly settleLimitMs: number;
@@ -30,6 +31,8 @@ export interface CampaignOptions {
   /** The first round to play, to repeat one that went wrong. Default 1. */
   readonly firstRound?: number;
   readonly hasStore: boolean;
+  /** Called after each round. */
+  readonly onRound?: (tally: Tally) => void;
 }
 
 /** Play a campaign. Evidence of problems stays in the folder that is returned, which is gone when there are none. */
@@ -67,6 +70,7 @@ export async function playCampaign(options: CampaignOptions): Promise<{ tally: T
         hasSmallDisk: isSmall,
         faults: faults.filter(({ needsSmallDisk }) => isSmall || !needsSmallDisk),
       });
+      options.onRound?.(tally);
     }
   } finally {
     await server?.stop();

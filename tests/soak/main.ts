@@ -35,6 +35,11 @@ function parseArguments(args: readonly string[]): CampaignOptions {
     litestreamCount: 20,
     settleLimitMs: 60_000,
     hasStore: true,
+    onRound: ({ rounds, commits, faults, restores, problems }) =>
+      console.log(
+        `${rounds} rounds: ${commits} commits, ${faults.sum} faults, ${restores.sum} restores, ` +
+          `lost = ${problems.length}`,
+      ),
     ...(values.has("--round") ? { firstRound: number("--round", 1), roundCount: 1 } : {}),
     ...(scenarios === undefined ? {} : { scenarios }),
   };

@@ -11,6 +11,8 @@ import { Scene, type SceneOptions } from "./scene.ts";
 /** What a round takes beside its scene. */
 export interface RoundOptions extends SceneOptions, Thoroughness {
   readonly faults: readonly Fault[];
+  /** Fewer are not enough, however long that takes: one alone can last a third of a short round. Default 0. */
+  readonly leastFaultCount?: number;
 }
 
 /** Calm before the first fault and after the last one. */
@@ -50,13 +52,16 @@ export async function playRound(options: RoundOptions): Promise<void> {
   if (tally.problems.length === problemsBefore) rmSync(options.folder, { recursive: true, force: true });
 }
 
-async function letGoWrong(scene: Scene, { faults, faultMs }: RoundOptions): Promise<void> {
+async function letGoWrong(
+  scene: Scene,
+  { faults, faultMs, leastFaultCount = 0 }: RoundOptions,
+): Promise<void> {
   const { chance, tally } = scene;
   const endMs = performance.now() + faultMs;
   const running = new Set<Promise<void>>();
   // A replica is looked at while everything goes on.
   const probing = probeUntil(scene, endMs);
-  while (performance.now() < endMs) {
+  for (let count = 0; performance.now() < endMs || count < leastFaultCount; count++) {
     const fault = chance.pick(faults);
     if (fault.isExclusive || running.size >= MOST_AT_ONCE) await Promise.all(running);
     tally.faults.add(fault.name);

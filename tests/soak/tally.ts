@@ -20,6 +20,11 @@ export class Counts {
   }
 }
 
+function quantiles(numbers: readonly number[]): (share: number) => number {
+  const sorted = numbers.toSorted((left, right) => left - right);
+  return (share) => Math.round(sorted[Math.floor(share * (sorted.length - 1))] ?? 0);
+}
+
 /** What a campaign did and found. */
 export class Tally {
   rounds = 0;
@@ -43,10 +48,13 @@ export class Tally {
   /** From the end of the last fault to a replica that has everything, milliseconds. */
   readonly settledMs: number[] = [];
 
+  /** How much older than the newest commit what a replica had was, while nothing was wrong; milliseconds. */
+  readonly behindMs: number[] = [];
+
   /** The summary, one line a figure. */
   lines({ seed, elapsedMs }: { seed: number; elapsedMs: number }): string[] {
-    const settled = this.settledMs.toSorted((left, right) => left - right);
-    const at = (share: number) => Math.round(settled[Math.floor(share * (settled.length - 1))] ?? 0);
+    const settled = quantiles(this.settledMs);
+    const behind = quantiles(this.behindMs);
     return [
       `seed ${seed}, ${this.rounds} rounds in ${(elapsedMs / 60_000).toFixed(1)} minutes`,
       `commits ${this.commits} acknowledged`,
@@ -57,7 +65,9 @@ export class Tally {
       `only Litestream could not ${this.litestream.sum}: ${this.litestream}`,
       `new generations ${this.generations.sum}: ${this.generations}`,
       `walbrook ended by itself ${this.exits.sum}: ${this.exits}`,
-      `all caught up after the faults: median ${at(0.5)} ms, at most ${at(1)} ms`,
+      `all caught up after the faults: median ${settled(0.5)} ms, at most ${settled(1)} ms`,
+      `behind the newest commit while nothing was wrong, ${this.behindMs.length} looks: ` +
+      `median ${behind(0.5)} ms, 95 % ${behind(0.95)} ms, at most ${behind(1)} ms`,
       `lost = ${this.problems.length}`,
     ];
   }
