@@ -4,6 +4,7 @@ import type { ReplicaProgress } from "./progress.ts";
 import { type Notice, orAbort, type Semaphore } from "../async.ts";
 import type { LiveDatabase } from "../database/database.ts";
 import type { SnapshotSource } from "../database/snapshot.ts";
+import { formatGoDuration } from "../duration.ts";
 import type { Logger } from "../logger.ts";
 import { comparePositions, formatPosition, type Position } from "../position.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -84,7 +85,8 @@ export async function takeSnapshot(
   if (!parts.isRetry) logger.info("write snapshot", fields);
   const body = staged?.read() ?? encode();
   const written: ObjectInfo = await client.put(snapshotKey(source), body, { signal });
-  const elapsed = { durationMs: clock.monotonicMs() - startMs };
+  // A text in JSON too, as Litestream has it.
+  const elapsed = formatGoDuration(clock.monotonicMs() - startMs);
   logger.info("snapshot written", { ...fields, elapsed, sz: written.size });
   return { position, at };
 }
