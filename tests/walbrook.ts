@@ -59,6 +59,11 @@ export class Walbrook implements AsyncDisposable {
     return this.#stderr;
   }
 
+  /** What it has written to standard output so far. */
+  get stdout(): string {
+    return this.#stdout;
+  }
+
   /** Lines on standard error that hold `text`. */
   lines(text: string): string[] {
     return this.#stderr.split("\n").filter((line) => line.includes(text));

@@ -17,6 +17,7 @@ import { Notice, orAbort, Semaphore, sleep } from "../async.ts";
 import type { LiveDatabase } from "../database/database.ts";
 import { ContinuityLostError } from "../database/follower.ts";
 import type { Segment } from "../database/segment.ts";
+import { formatGoDuration } from "../duration.ts";
 import { describeError, NotFoundError } from "../errors.ts";
 import { type Logger, silentLogger } from "../logger.ts";
 import { type MetricLabels, type Metrics, silentMetrics } from "../metrics.ts";
@@ -358,7 +359,7 @@ export class ReplicaLoop {
     this.progress.uploaded();
     this.#metrics.count("litestream_replica_wal_bytes", this.#labels, length);
     this.#measure(this.#position);
-    const elapsed = { durationMs: this.#clock.monotonicMs() - startMs };
+    const elapsed = formatGoDuration(this.#clock.monotonicMs() - startMs);
     this.#logger.debug("wal segment written", { position: formatPosition(segment), elapsed, sz: length });
     this.progressed.notify();
     this.#options.onProgress?.();

@@ -5,6 +5,7 @@ import { StagedSnapshot } from "./staged_snapshot.ts";
 import { type Notice, orAbort, type Semaphore } from "../async.ts";
 import type { LiveDatabase } from "../database/database.ts";
 import type { SnapshotSource } from "../database/snapshot.ts";
+import { formatGoDuration } from "../duration.ts";
 import type { Logger } from "../logger.ts";
 import { comparePositions, formatPosition, type Position } from "../position.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -86,7 +87,8 @@ export async function takeSnapshot(
   if (!parts.isRetry) logger.info("write snapshot", fields);
   const body = staged?.read(onRead) ?? encode();
   const written: ObjectInfo = await client.put(snapshotKey(source), body, { signal });
-  const elapsed = { durationMs: clock.monotonicMs() - startMs };
+  // A text in JSON too, as Litestream has it.
+  const elapsed = formatGoDuration(clock.monotonicMs() - startMs);
   logger.info("snapshot written", { ...fields, elapsed, sz: written.size });
   return { position, at };
 }
