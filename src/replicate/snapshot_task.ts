@@ -64,9 +64,14 @@ export class SnapshotTask {
     while (!this.#isDone && !signal.aborted) {
       try {
         await this.#untilWalWorks(signal);
+        const { token } = this.#parts.progressed;
         const stored = await takeSnapshot({ ...this.#parts, isRetry: this.#backoff.count > 0 }, signal);
-        // Without one the WAL that it needs was not uploaded: it is tried again once that works.
-        if (stored === undefined) continue;
+        if (stored === undefined) {
+          // The WAL that it needs was not uploaded, or the database has another generation, which the replica finds
+          // out only when it is let: trying again at once would keep everything else from running, for good.
+          await orAbort(token, signal);
+          continue;
+        }
         this.#isDone = true;
         this.#parts.onStored?.(stored);
         this.#backoff.succeed("replica works again");

@@ -1,7 +1,9 @@
 /** After the faults: everything is in every replica, and every restore point is what it was. */
 import { statSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { listGeneration } from "../../src/restore/inventory.ts";
+import { type Inventory, listGeneration } from "../../src/restore/inventory.ts";
+import { momentsOf } from "../../src/restore/moments.ts";
+import type { ReplicaClient } from "../../src/storage/replica_client.ts";
 import { pageDifference } from "../restore/database_pages.ts";
 import { comparePlaces, type Content, type Place } from "./ledger.ts";
 import { judgeFile, outputPathIn, removeOutput, restoreOurs, wordsOf } from "./probe.ts";
@@ -31,13 +33,14 @@ export async function judgeRound(scene: Scene, thoroughness: Thoroughness): Prom
   }
   for (const replica of replicas) await untilCurrent(scene, replica, { live, ...thoroughness });
   const code = await follower.stop();
+  const stoppedAt = Date.now();
   if (code !== 0 && !replicas.some(({ isSpoiled }) => isSpoiled)) {
     scene.problem(`walbrook ended with ${code}, with nothing in its way`);
   }
   await judge.truncate(databasePath);
   for (const replica of replicas) {
     await compareWithLive(scene, replica, live);
-    await tryPoints(scene, replica, thoroughness);
+    await tryPoints(scene, replica, { ...thoroughness, stoppedAt });
   }
   ledger.read();
   for (const id of scene.restoredIds) {
@@ -112,9 +115,9 @@ interface Point {
 async function tryPoints(
   scene: Scene,
   replica: SoakReplica,
-  { pointCount, litestreamCount }: Thoroughness,
+  { pointCount, litestreamCount, stoppedAt }: Thoroughness & { stoppedAt: number },
 ): Promise<void> {
-  const points = await choosePoints(scene, replica, pointCount);
+  const points = await choosePoints(scene, replica, { count: pointCount, stoppedAt });
   const found: { point: Point; content: Content }[] = [];
   for (const [nth, point] of points.entries()) {
     const content = await tryPoint(scene, replica, point);
@@ -125,7 +128,11 @@ async function tryPoints(
 }
 
 /** Half of them indexes, half moments from before the first object to after the last. */
-async function choosePoints(scene: Scene, { client }: SoakReplica, count: number): Promise<Point[]> {
+async function choosePoints(
+  scene: Scene,
+  { client }: SoakReplica,
+  { count, stoppedAt }: { count: number; stoppedAt: number },
+): Promise<Point[]> {
   const { chance, retentionMs } = scene;
   const inventories = [];
   for (const generation of await client.generations()) {
@@ -137,6 +144,7 @@ async function choosePoints(scene: Scene, { client }: SoakReplica, count: number
     [...snapshots, ...segments].map(({ createdAt }) => createdAt.getTime())
   );
   const [first, last] = [Math.min(...times), Math.max(...times)];
+  const spans = await Promise.all(inventories.map((inventory) => spanOf(client, inventory)));
   const points: Point[] = [];
   while (points.length < count) {
     if (points.length % 2 === 0) {
@@ -146,12 +154,24 @@ async function choosePoints(scene: Scene, { client }: SoakReplica, count: number
       points.push({ kind: "index", generation, index: chance.pick(indexes), isPromised: true });
     } else {
       const at = new Date(Math.round(chance.between([first - 500, last + 500])));
-      const isPromised = at.getTime() > Math.max(first + retentionMs, last - retentionMs) &&
-        !scene.hasMovedClock;
+      // Retention went on while nothing was committed any more.
+      const isKept = at.getTime() > Math.max(first + retentionMs, stoppedAt - retentionMs);
+      const isPromised = isKept && !scene.hasMovedClock &&
+        spans.some(({ from, to }) => from <= at && at <= to);
       points.push({ kind: "moment", at, isPromised });
     }
   }
   return points;
+}
+
+/** From when to when a generation can be restored to any moment; none lies between one and the next one's snapshot. */
+async function spanOf(
+  client: ReplicaClient,
+  { snapshots, segments }: Inventory,
+): Promise<{ from: Date; to: Date }> {
+  const momentOf = momentsOf(client);
+  const [from, to] = [await momentOf(snapshots[0]!), await momentOf(segments.at(-1)!)];
+  return { from: from.at, to: to.at };
 }
 
 async function tryPoint(scene: Scene, replica: SoakReplica, point: Point): Promise<Content | undefined> {
