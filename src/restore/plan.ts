@@ -86,7 +86,14 @@ async function chooseEnds(inventory: Inventory, target: RestoreTarget, momentOf:
   if (target.kind === "position") return await chooseByPosition(inventory, target, momentOf);
   const limit = target.kind === "index" ? target.index : Infinity;
   const snapshot = snapshots[countWhile(snapshots, (other) => other.index <= limit) - 1];
-  if (snapshot === undefined) throw new Error("cannot find snapshot index: no snapshots available");
+  if (snapshot === undefined) {
+    throw new Error(
+      `cannot find snapshot index: no snapshots available up to index ${
+        formatIndex(limit)
+      }: the first one is of ` +
+        `-index ${formatIndex(snapshots[0]!.index)}`,
+    );
+  }
   return { snapshot, end: countWhile(segments, (segment) => segment.index <= limit) };
 }
 

@@ -114,7 +114,9 @@ const CASES: readonly {
   {
     what: "an index below the first snapshot",
     target: index(0),
-    expected: "cannot find snapshot index: no snapshots available",
+    expected:
+      "cannot find snapshot index: no snapshots available up to index 00000000: the first one is of -index " +
+      "00000001",
   },
   {
     what: "a generation with nothing",
