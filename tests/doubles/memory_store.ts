@@ -20,7 +20,6 @@ export class MemoryStore implements ObjectStore {
 
   constructor(readonly objects: Map<string, MemoryObject>) {}
 
-  // deno-lint-ignore require-await
   async *list(prefix: string): AsyncIterable<ObjectInfo> {
     for (const [key, { bytes, createdAt, isHidden }] of this.objects) {
       if (key.startsWith(prefix) && isHidden !== true) yield { key, size: bytes.length, createdAt };
