@@ -48,6 +48,12 @@ async function run(options: Arguments): Promise<boolean> {
   const sides = sidesOf(options);
   const folder = mkdtempSync(join(tmpdir(), "walbrook-bench-"));
   let hasAll = true;
+  // What was started ends on exit, or when its input ends.
+  const breakOff = () => {
+    rmSync(folder, { recursive: true, force: true });
+    process.exit(130);
+  };
+  process.on("SIGINT", breakOff).on("SIGTERM", breakOff);
   try {
     await using scene = new Scene({ ...options, folder });
     const header = makeHeader({ ...options, sides, folder });
@@ -69,6 +75,7 @@ async function run(options: Arguments): Promise<boolean> {
       }
     }
   } finally {
+    process.off("SIGINT", breakOff).off("SIGTERM", breakOff);
     rmSync(folder, { recursive: true, force: true });
   }
   return hasAll;

@@ -3,9 +3,9 @@
     measure.py [--until PATTERN] [--count COUNT] [--timeout SECONDS] [--sync yes] [--repeat COUNT] -- COMMAND [ARG ...]
     measure.py --live yes -- COMMAND [ARG ...]
 
-With --until the command gets SIGTERM as soon as a file, or so many, match the pattern, or one of several
-with `|` between; wall seconds end at that moment. With --sync what was written before is synced first, and wall seconds end when everything is
-on the disk. With --repeat the numbers are the medians of as many runs.
+With --until the command gets SIGTERM as soon as a file, or so many, match the pattern, or one of several with `|`
+between; wall seconds end at that moment. With --sync what was written before is synced first, and wall seconds end when
+everything is on the disk. With --repeat the numbers are the medians of as many runs.
 
 With --live each line on standard input is answered with a line of what was counted up to then; the end of the input ends
 the command with SIGTERM, and the last line is about all of it.
