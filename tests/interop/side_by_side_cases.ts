@@ -165,8 +165,8 @@ const WAL: readonly SideBySide[] = [
 
 const RESTORED_REPLICAS: readonly (readonly [ReplicaName, Differs | undefined])[] = [
   ["whole", REPLAYED],
-  ["none", undefined],
-  ["empty", undefined],
+  ["none", { error: "place-named" }],
+  ["empty", { error: "place-named" }],
   ["snapshotOnly", undefined],
   ["walOnly", { error: "objects-named" }],
   ["noIndexOne", { error: "objects-named", log: "checked-first", leftovers: "restore-leftovers" }],
@@ -231,6 +231,7 @@ const RESTORES: readonly SideBySide[] = [
   restoreOf(
     "-index below the first snapshot (case 75)",
     ({ url }) => ["-index", "0", ...out, url("olderWal")],
+    { differs: { error: "place-named" } },
   ),
   restoreOf("-timestamp between segments (case 76)", ({ url, between }) => [
     ...["-timestamp", between, ...out],
@@ -258,7 +259,7 @@ const RESTORES: readonly SideBySide[] = [
   restoreOf("of an unknown generation (case 77)", ({ url }) => [
     ...["-generation", "0123012301230123", ...out],
     url("whole"),
-  ]),
+  ], { differs: { error: "place-named" } }),
   restoreOf("of a word as generation", ({ url }) => ["-generation", "latest", ...out, url("whole")], {
     differs: { error: "words-first", output: "words-first" },
   }),
