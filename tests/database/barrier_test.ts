@@ -200,8 +200,9 @@ test("behindBarrier() has copied all, even what takes several pieces and came ju
   await follower.startGeneration();
   let isLate = true;
   using _ = hookStatements((sql) => {
-    if (sql === "BEGIN IMMEDIATE" && isLate) stage.insert(3 << 20);
+    if (sql !== "BEGIN IMMEDIATE" || !isLate) return;
     isLate = false;
+    stage.insert(3 << 20);
   });
   const copied = await behindBarrier({ follower, writers }, () => follower.shadow.frameCount);
   assert.equal(isLate, false);
