@@ -4,7 +4,7 @@ import { statSync } from "node:fs";
 import { test } from "node:test";
 import { bareFollower, lookAt } from "./bare_follower.ts";
 import { Stage, until } from "./stage.ts";
-import { backfill, checkpointBehindBarrier, Writers } from "../../src/database/checkpoint.ts";
+import { backfill, behindBarrier, checkpointBehindBarrier, Writers } from "../../src/database/checkpoint.ts";
 import { SqliteConnection } from "../../src/runtime/sqlite.ts";
 import { equalPair } from "../../src/wal/header.ts";
 import { hookStatements } from "../doubles/hooked_statements.ts";
@@ -189,4 +189,23 @@ test("Writers never checkpoint by themselves", async () => {
     assert.equal(connection.value("PRAGMA wal_autocheckpoint"), 0);
     assert.equal(connection.value("PRAGMA busy_timeout"), 0);
   }
+});
+
+test("behindBarrier() has copied all, even what takes several pieces and came just before the barrier stood", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  using bare = bareFollower(stage);
+  using writers = new Writers(bare.live);
+  const { follower } = bare;
+  await follower.startGeneration();
+  let isLate = true;
+  using _ = hookStatements((sql) => {
+    if (sql !== "BEGIN IMMEDIATE" || !isLate) return;
+    isLate = false;
+    stage.insert(3 << 20);
+  });
+  const copied = await behindBarrier({ follower, writers }, () => follower.shadow.frameCount);
+  assert.equal(isLate, false);
+  assert.equal(copied, lookAt(stage.path).mxFrame);
+  assert.ok(copied! > 3 * 256, `${copied} frames`);
 });
