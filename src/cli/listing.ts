@@ -2,7 +2,6 @@
 import { openReplica } from "./assemble.ts";
 import type { Output } from "./command.ts";
 import type { ListingRequest } from "./listing_request.ts";
-import { createLogger } from "./logger.ts";
 import { findSource } from "./source.ts";
 import { formatJson, formatTable } from "./table.ts";
 import type { DatabaseConfig } from "../config/configuration.ts";
@@ -36,8 +35,7 @@ export async function runListing(
 ): Promise<number> {
   // Standard output is the listing's alone.
   const toError: Output = { ...output, writeOutput: output.writeError };
-  const { replicas, database } = await findSource(source, toError);
-  const logger = createLogger({ write: output.writeError });
+  const { replicas, database, logger } = await findSource(source, toError);
   const rows: ListingRow[] = [];
   let exitCode = 0;
   for (const replica of replicas) {

@@ -20,7 +20,9 @@ interface UnseenReplica {
 
 /** Verify; returns the exit code. */
 export async function runVerify(request: VerifyRequest, output: Output): Promise<number> {
-  const { replicas, logger } = await findSource(request.source, output);
+  // Standard output is the report's alone.
+  const toError: Output = { ...output, writeOutput: output.writeError };
+  const { replicas, logger } = await findSource(request.source, toError);
   const aborting = new AbortController();
   let signalCount = 0;
   using _signals = onSignal(["SIGINT", "SIGTERM"], (signal: EndSignal) => {

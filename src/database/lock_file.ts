@@ -175,8 +175,8 @@ function empty(path: string, files: Files): void {
 function tryLock(path: string): SqliteConnection {
   const connection = new SqliteConnection(path, { access: "create", busyTimeoutMs: BUSY_TIMEOUT_MS });
   try {
-    // Without a journal file: nothing is written that would have to be rolled back.
-    connection.exec("PRAGMA journal_mode = memory; BEGIN EXCLUSIVE");
+    // On a full disk this fails, for want of a journal, and says so: nothing that comes after it would.
+    connection.exec("BEGIN EXCLUSIVE");
     return connection;
   } catch (error) {
     connection.close();

@@ -56,12 +56,12 @@ export class MetaDirectory {
     this.#makeFolders(this.path);
   }
 
-  /** Remove what a killed process left half-written: every file below whose name ends in `.tmp`. */
+  /** Remove what a killed process left half-written: every file below whose name ends in `.tmp`, or its journal. */
   removeTemporaryFiles(folder: string = this.path): void {
     for (const entry of this.#files.listSync(folder) ?? []) {
       const path = join(folder, entry.name);
       if (entry.isFolder) this.removeTemporaryFiles(path);
-      else if (entry.name.endsWith(".tmp")) this.#files.removeSync(path);
+      else if (/\.tmp(-journal)?$/.test(entry.name)) this.#files.removeSync(path);
     }
   }
 

@@ -98,7 +98,7 @@ test("validation-interval restores and compares", async () => {
   using ground = new Ground();
   using _ = ground.open();
   await using walbrook = ground.start({ replicaLine: "validation-interval: 50ms" });
-  await walbrook.says("status=ok position=");
+  await walbrook.says("status=ok db-checksum=");
 });
 
 test("sync-interval is the shortest time between two uploads", async () => {

@@ -159,6 +159,6 @@ test("walbrook tells of a replica that can't be listed, lists the others, and ex
   );
   const { code, stdout, stderr } = await Walbrook.run("snapshots", "-config", path, databasePath);
   assert.equal(code, 1);
-  assert.match(stderr, /ERROR cannot list replica replica=dead error=/);
+  assert.match(stderr, /level=ERROR msg="cannot list replica" replica=dead error=/);
   assert.ok(stdout.split("\n").length > 3);
 });
