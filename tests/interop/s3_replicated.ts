@@ -6,9 +6,9 @@ import { Replicator } from "../../src/replicate/replicator.ts";
 import { ReplicaClient } from "../../src/storage/replica_client.ts";
 import type { S3Store } from "../../src/storage/s3/s3_store.ts";
 
-/** Make a database with a table. */
-export function makeDatabase(path: string): DatabaseSync {
-  const database = new DatabaseSync(path);
+/** Make a database with a table; `timeout` is for locks of other processes, not of what runs in this one. */
+export function makeDatabase(path: string, { timeout = 0 }: { timeout?: number } = {}): DatabaseSync {
+  const database = new DatabaseSync(path, { timeout });
   database.exec(
     "PRAGMA journal_mode = wal; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (id INTEGER PRIMARY KEY, body)",
   );

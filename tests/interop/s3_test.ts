@@ -83,7 +83,7 @@ for (const [name, server] of servers) {
     const { endpoint, bucket, credentials } = await server();
     using folder = temporaryFolder();
     const path = join(folder.path, "app.db");
-    const application = makeDatabase(path);
+    const application = makeDatabase(path, { timeout: 10_000 });
     write(application, 5);
     const configPath = configure(folder.path, { databasePath: path, endpoint, path: "interop/theirs" });
     const child = spawn(litestreamPath(), ["replicate", "-config", configPath], {
