@@ -137,7 +137,7 @@ async function choosePoints(
   const inventories = [];
   for (const generation of await client.generations()) {
     const inventory = await listGeneration(client, generation);
-    if (inventory.snapshots.length > 0 && inventory.segments.length > 0) inventories.push(inventory);
+    if (inventory.snapshots.length > 0) inventories.push(inventory);
   }
   if (inventories.length === 0) return [];
   const times = inventories.flatMap(({ snapshots, segments }) =>
@@ -149,8 +149,8 @@ async function choosePoints(
   while (points.length < count) {
     if (points.length % 2 === 0) {
       const { generation, snapshots, segments } = chance.pick(inventories);
-      const indexes = segments.map(({ index }) => index).filter((index) => index >= snapshots[0]!.index);
-      if (indexes.length === 0) break;
+      const indexes = [...snapshots, ...segments].map(({ index }) => index)
+        .filter((index) => index >= snapshots[0]!.index);
       points.push({ kind: "index", generation, index: chance.pick(indexes), isPromised: true });
     } else {
       const at = new Date(Math.round(chance.between([first - 500, last + 500])));
@@ -170,7 +170,7 @@ async function spanOf(
   { snapshots, segments }: Inventory,
 ): Promise<{ from: Date; to: Date }> {
   const momentOf = momentsOf(client);
-  const [from, to] = [await momentOf(snapshots[0]!), await momentOf(segments.at(-1)!)];
+  const [from, to] = [await momentOf(snapshots[0]!), await momentOf(segments.at(-1) ?? snapshots.at(-1)!)];
   return { from: from.at, to: to.at };
 }
 
