@@ -145,12 +145,14 @@ async function choosePoints(
   );
   const [first, last] = [Math.min(...times), Math.max(...times)];
   const spans = await Promise.all(inventories.map((inventory) => spanOf(client, inventory)));
+  // An index is one of WAL: a generation in which nothing was committed yet has none.
+  const withWal = inventories.filter(({ segments }) => segments.length > 0);
   const points: Point[] = [];
   while (points.length < count) {
-    if (points.length % 2 === 0) {
-      const { generation, snapshots, segments } = chance.pick(inventories);
-      const indexes = [...snapshots, ...segments].map(({ index }) => index)
-        .filter((index) => index >= snapshots[0]!.index);
+    if (points.length % 2 === 0 && withWal.length > 0) {
+      const { generation, snapshots, segments } = chance.pick(withWal);
+      const indexes = segments.map(({ index }) => index).filter((index) => index >= snapshots[0]!.index);
+      if (indexes.length === 0) break;
       points.push({ kind: "index", generation, index: chance.pick(indexes), isPromised: true });
     } else {
       const at = new Date(Math.round(chance.between([first - 500, last + 500])));
