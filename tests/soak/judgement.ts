@@ -166,14 +166,21 @@ async function choosePoints(
   return points;
 }
 
-/** From when to when a generation can be restored to any moment; none lies between one and the next one's snapshot. */
+/**
+ * From when to when a generation can be restored to any moment: from the end of the segment that holds the place from
+ * which its first snapshot is right. Between one generation and the next nothing can be restored.
+ */
 async function spanOf(
   client: ReplicaClient,
   { snapshots, segments }: Inventory,
 ): Promise<{ from: Date; to: Date }> {
   const momentOf = momentsOf(client);
-  const [from, to] = [await momentOf(snapshots[0]!), await momentOf(segments.at(-1) ?? snapshots.at(-1)!)];
-  return { from: from.at, to: to.at };
+  const first = snapshots[0]!;
+  const { at, offset } = await momentOf(first);
+  const reaching = segments.findLast((segment) => segment.index === first.index && segment.offset < offset);
+  const reached = reaching === undefined ? at : (await momentOf(reaching)).at;
+  const to = (await momentOf(segments.at(-1) ?? snapshots.at(-1)!)).at;
+  return { from: reached > at ? reached : at, to };
 }
 
 async function tryPoint(scene: Scene, replica: SoakReplica, point: Point): Promise<Content | undefined> {
