@@ -13,6 +13,7 @@ import { fileURLToPath } from "node:url";
 import { clearFigures, readFigures, type RuntimeName } from "./figures.ts";
 import { MINIMUM_TEST_COUNT } from "./minimum.ts";
 import { joinRuns, RUN_VARIABLE, runTests, type TimedRun } from "./runner/execute.ts";
+import { reaches } from "./runner/needs.ts";
 import { ensurePrograms } from "./runner/programs.ts";
 import { filesToTryAgain, withSecondTry } from "./runner/second_try.ts";
 import { planStages, type Stage } from "./runner/stages.ts";
@@ -87,7 +88,7 @@ function printFigures(runtimes: readonly RuntimeName[]): void {
 
 /** Only for those who use them: the installation takes minutes when nothing is cached. */
 function needsServers(file: string): boolean {
-  return readFileSync(`${root}/${file}`, "utf8").includes("/servers/");
+  return reaches(`${root}/${file}`, `${root}/tests/servers`);
 }
 
 /** Every runtime's run of one stage. */
