@@ -38,6 +38,7 @@ export async function playRound(options: RoundOptions): Promise<void> {
     try {
       await delay(CALM_MS);
       await letGoWrong(scene, options);
+      scene.makeRoom();
       await delay(CALM_MS);
       await judgeRound(scene, options);
     } catch (error) {
