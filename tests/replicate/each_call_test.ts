@@ -11,14 +11,13 @@ import { test } from "node:test";
 import { randomFrom } from "../../bench/random.ts";
 import { describeError } from "../../src/errors.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
-import { verifyReplica } from "../../src/verify/verify.ts";
 import { systemError } from "../doubles/failing_files.ts";
 import { type FileCall, type FileCallKind, type FileHook, hookFiles } from "../doubles/hooked_files.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 import { until } from "../doubles/until.ts";
 import { recordFigure } from "../figures.ts";
 import { isFullRun } from "../servers/full_run.ts";
-import { assertRestoresLive, clientOf, DATABASE_NAME, NumberedRows, RowsFollower } from "./numbered_rows.ts";
+import { assertRestoresLive, damagesOf, DATABASE_NAME, NumberedRows, RowsFollower } from "./numbered_rows.ts";
 
 /** What a call of a kind can fail with; EIO where nothing is said. */
 const CODES: Partial<Readonly<Record<FileCallKind, readonly string[]>>> = {
@@ -138,8 +137,7 @@ async function play(folder: string, hooked: FileHook): Promise<void> {
 
 async function check(folder: string): Promise<void> {
   await assertRestoresLive(folder);
-  const { generations } = await verifyReplica(clientOf(folder));
-  assert.deepEqual(generations.flatMap(({ damages }) => damages), []);
+  assert.deepEqual(await damagesOf(folder), []);
   const meta = readdirSync(join(folder, `.${DATABASE_NAME}-litestream`), {
     recursive: true,
     encoding: "utf8",

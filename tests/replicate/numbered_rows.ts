@@ -11,6 +11,7 @@ import type { RestoreTarget } from "../../src/restore/plan.ts";
 import { type Files, systemFiles } from "../../src/runtime/files.ts";
 import { FileStore } from "../../src/storage/file_store.ts";
 import { ReplicaClient } from "../../src/storage/replica_client.ts";
+import { verifyReplica } from "../../src/verify/verify.ts";
 import { recordLogs } from "../doubles/recording_logger.ts";
 import { until } from "../doubles/until.ts";
 
@@ -151,6 +152,20 @@ export async function assertRestoresLive(folder: string): Promise<void> {
   }
   const [live, restored] = [readFileSync(path), readFileSync(outputPath)];
   assert.ok(live.equals(restored), `restored ${restored.length} bytes are not the live ${live.length}`);
+}
+
+/**
+ * What `verify` finds damaged in the replica. A generation without a snapshot promises nothing: its first one was never
+ * stored, or retention has begun to remove it and goes on the next time.
+ */
+export async function damagesOf(folder: string): Promise<readonly unknown[]> {
+  const client = clientOf(folder);
+  const { generations } = await verifyReplica(client);
+  const damages: unknown[] = [];
+  for (const report of generations) {
+    if ((await client.snapshots(report.generation)).length > 0) damages.push(...report.damages);
+  }
+  return damages;
 }
 
 /** Copy the database with its WAL as they are; in another process, since closing a file here drops SQLite's locks. */

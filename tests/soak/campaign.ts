@@ -21,6 +21,7 @@ export interface CampaignOptions {
   /** Things go wrong for so long in each round. */
   readonly faultMs: number;
   readonly leastFaultCount?: number;
+  readonly leastCommitCount?: number;
   readonly pointCount: number;
   readonly litestreamCount: number;
   readonly settleLimitMs: number;

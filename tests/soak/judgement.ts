@@ -137,7 +137,7 @@ async function choosePoints(
   const inventories = [];
   for (const generation of await client.generations()) {
     const inventory = await listGeneration(client, generation);
-    if (inventory.snapshots.length > 0 && inventory.segments.length > 0) inventories.push(inventory);
+    if (inventory.snapshots.length > 0) inventories.push(inventory);
   }
   if (inventories.length === 0) return [];
   const times = inventories.flatMap(({ snapshots, segments }) =>
@@ -145,10 +145,12 @@ async function choosePoints(
   );
   const [first, last] = [Math.min(...times), Math.max(...times)];
   const spans = await Promise.all(inventories.map((inventory) => spanOf(client, inventory)));
+  // An index is one of WAL: a generation in which nothing was committed yet has none.
+  const withWal = inventories.filter(({ segments }) => segments.length > 0);
   const points: Point[] = [];
   while (points.length < count) {
-    if (points.length % 2 === 0) {
-      const { generation, snapshots, segments } = chance.pick(inventories);
+    if (points.length % 2 === 0 && withWal.length > 0) {
+      const { generation, snapshots, segments } = chance.pick(withWal);
       const indexes = segments.map(({ index }) => index).filter((index) => index >= snapshots[0]!.index);
       if (indexes.length === 0) break;
       points.push({ kind: "index", generation, index: chance.pick(indexes), isPromised: true });
@@ -164,14 +166,21 @@ async function choosePoints(
   return points;
 }
 
-/** From when to when a generation can be restored to any moment; none lies between one and the next one's snapshot. */
+/**
+ * From when to when a generation can be restored to any moment: from the end of the segment that holds the place from
+ * which its first snapshot is right. Between one generation and the next nothing can be restored.
+ */
 async function spanOf(
   client: ReplicaClient,
   { snapshots, segments }: Inventory,
 ): Promise<{ from: Date; to: Date }> {
   const momentOf = momentsOf(client);
-  const [from, to] = [await momentOf(snapshots[0]!), await momentOf(segments.at(-1)!)];
-  return { from: from.at, to: to.at };
+  const first = snapshots[0]!;
+  const { at, offset } = await momentOf(first);
+  const reaching = segments.findLast((segment) => segment.index === first.index && segment.offset < offset);
+  const reached = reaching === undefined ? at : (await momentOf(reaching)).at;
+  const to = (await momentOf(segments.at(-1) ?? snapshots.at(-1)!)).at;
+  return { from: reached > at ? reached : at, to };
 }
 
 async function tryPoint(scene: Scene, replica: SoakReplica, point: Point): Promise<Content | undefined> {

@@ -13,7 +13,12 @@ export interface RoundOptions extends SceneOptions, Thoroughness {
   readonly faults: readonly Fault[];
   /** Fewer are not enough, however long that takes: one alone can last a third of a short round. Default 0. */
   readonly leastFaultCount?: number;
+  /** The same for commits. Default 0. */
+  readonly leastCommitCount?: number;
 }
+
+/** So long is waited for them. */
+const LEAST_LIMIT_MS = 180_000;
 
 /** Calm before the first fault and after the last one. */
 const CALM_MS = 800;
@@ -33,6 +38,7 @@ export async function playRound(options: RoundOptions): Promise<void> {
     try {
       await delay(CALM_MS);
       await letGoWrong(scene, options);
+      scene.makeRoom();
       await delay(CALM_MS);
       await judgeRound(scene, options);
     } catch (error) {
@@ -54,14 +60,23 @@ export async function playRound(options: RoundOptions): Promise<void> {
 
 async function letGoWrong(
   scene: Scene,
-  { faults, faultMs, leastFaultCount = 0 }: RoundOptions,
+  { faults, faultMs, leastFaultCount = 0, leastCommitCount = 0 }: RoundOptions,
 ): Promise<void> {
-  const { chance, tally } = scene;
-  const endMs = performance.now() + faultMs;
+  const { chance, tally, ledger } = scene;
+  const startMs = performance.now();
+  const endMs = startMs + faultMs;
+  const isEnough = (count: number) => {
+    ledger.read();
+    return count >= leastFaultCount && ledger.acknowledgedCount >= leastCommitCount;
+  };
+  const isOver = (count: number) => {
+    const now = performance.now();
+    return now >= endMs && (isEnough(count) || now >= startMs + LEAST_LIMIT_MS);
+  };
   const running = new Set<Promise<void>>();
   // A replica is looked at while everything goes on.
   const probing = probeUntil(scene, endMs);
-  for (let count = 0; performance.now() < endMs || count < leastFaultCount; count++) {
+  for (let count = 0; !isOver(count); count++) {
     const fault = chance.pick(faults);
     if (fault.isExclusive || running.size >= MOST_AT_ONCE) await Promise.all(running);
     tally.faults.add(fault.name);

@@ -37,6 +37,8 @@ export type StoreFaultRule = (request: SeenRequest) => StoreFault | undefined;
 
 const DISK_SIZE = "192m";
 
+const ENLARGED_SIZE = "2g";
+
 const PAGE_SIZES = [512, 1024, 4096, 4096, 8192, 65536];
 
 /** On the small disk the largest WAL that is configured, and a copy of it, must have room, or nothing goes on. */
@@ -201,6 +203,14 @@ export class Scene implements AsyncDisposable {
     console.log(`PROBLEM ${this.folder}: ${text}`);
   }
 
+  /**
+   * What an operator does about a full disk. A WAL that grew while walbrook could not copy it needs as much again
+   * before it can begin anew, and on a full disk neither gets on.
+   */
+  makeRoom(): void {
+    if (this.#options.hasSmallDisk) enlarge(this.diskPath);
+  }
+
   /** The longest that a single fault may last. */
   get longestMs(): number {
     return Math.max(4000, this.#options.faultMs * 2 / 3);
@@ -233,6 +243,14 @@ export class Scene implements AsyncDisposable {
     // Lazily: the judge may have a file open there.
     spawnSync("umount", ["--lazy", this.diskPath]);
   }
+}
+
+/** Make the small disk a large one. */
+function enlarge(path: string): void {
+  const { status, stderr } = spawnSync("mount", ["-o", `remount,size=${ENLARGED_SIZE}`, path], {
+    encoding: "utf8",
+  });
+  if (status !== 0) throw new Error(`cannot make room on the small disk: ${stderr}`);
 }
 
 /** Whether a small disk can be had here: it takes a mount. */
