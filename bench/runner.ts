@@ -79,6 +79,8 @@ async function runRound(
 
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  // What came first, not what that did to the closing.
+  if ("suppressed" in error) return messageOf(error.suppressed);
   const cause = error.cause === undefined ? "" : `: ${messageOf(error.cause)}`;
   return `${error.message}${cause}`.replaceAll(/\s+/g, " ").trim();
 }

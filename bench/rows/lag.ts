@@ -9,7 +9,7 @@ import type { Place } from "../place.ts";
 import { LiveProgram } from "../process.ts";
 import type { Sample, SideName } from "../result.ts";
 import type { Cell, Side } from "../runner.ts";
-import { pause, quiet, type Row, type Scene, until } from "../scene.ts";
+import { MANY, pause, quiet, type Row, type Scene, until } from "../scene.ts";
 import { quantile } from "../statistics.ts";
 
 /** Commits of one program, over all pairs, when singles are measured. */
@@ -191,7 +191,7 @@ async function runRotating(place: Place, turns: number): Promise<Sample> {
   await until(
     "the snapshots of all databases",
     () => place.databasePaths.every((_, at) => isThere(at)),
-    180_000,
+    MANY,
   );
   await pause(8000);
   const lags: number[] = [];

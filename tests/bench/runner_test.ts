@@ -48,6 +48,12 @@ test("runCell() drops rounds in which the speed moved, takes others for them, an
 test("runCell() tells what failed, and leaves out who can't do it", async () => {
   const prove = () => Promise.reject(new Error("other pages", { cause: new Error("page 7") }));
   assert.equal((await runCell(notingCell([], { prove }), options)).problem, "other pages: page 7");
+  const run = async () => {
+    await using _ = { [Symbol.asyncDispose]: () => Promise.reject(new Error("can't be closed either")) };
+    await Promise.reject(new Error("came first"));
+    return { values: {} };
+  };
+  assert.equal((await runCell(notingCell([], { run }), options)).problem, "came first");
   const ran: string[] = [];
   await runCell(notingCell(ran, { without: ["litestream"], warmsUp: false }), options);
   assert.deepEqual(ran, ["ours", "ours", "ours"]);
