@@ -1,6 +1,6 @@
 /** One program's databases, replicas and configuration within a cell. */
 import { copyFileSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { objectsBelow, sameFiles } from "./files.ts";
 import type { Ground } from "./ground.ts";
@@ -80,6 +80,11 @@ export class Place {
   /** Every finished object of a replica. */
   objects(number = 0): string[] {
     return objectsBelow(this.objectsPath(number));
+  }
+
+  /** An object of the only database, given by its path on the disk, as it was stored. */
+  read(path: string): Promise<Uint8Array> {
+    return this.#options.ground.read(this.#replica(0), relative(this.objectsPath(), path));
   }
 
   /** A pattern that a finished object matches: a snapshot or a segment. */
