@@ -1,5 +1,5 @@
 /** Where replicas lie: in folders of this machine, or in MinIO behind a line. */
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Line, S3Ground } from "./s3_ground.ts";
 
@@ -13,6 +13,8 @@ export interface Ground {
   objectsPath(replica: string): string;
   /** What a finished object's path ends in, after its name. */
   readonly objectEnding: "" | "/xl.meta";
+  /** An object as it was stored. */
+  read(replica: string, key: string): Promise<Uint8Array>;
   forget(replica: string): void;
 }
 
@@ -24,6 +26,7 @@ export function folderGround(folder: string): Ground {
     objectsPath,
     objectEnding: "",
     settingsOf: (replica) => ({ type: "file", path: objectsPath(replica) }),
+    read: (replica, key) => Promise.resolve(new Uint8Array(readFileSync(join(objectsPath(replica), key)))),
     forget: (replica) => rmSync(objectsPath(replica), { recursive: true, force: true }),
   };
 }
@@ -68,6 +71,15 @@ export class BucketGround implements Ground, AsyncDisposable {
 
   setLine(line: Line): Promise<void> {
     return this.#s3.setLine(line);
+  }
+
+  /** Through the server: on its disk an object is packed. */
+  async read(replica: string, key: string): Promise<Uint8Array> {
+    await using store = this.#s3.openStore(replica);
+    const chunks: Uint8Array[] = [];
+    // A chunk is valid only until the next one is read.
+    for await (const chunk of await store.get(key)) chunks.push(chunk.slice());
+    return new Uint8Array(await new Blob(chunks as BlobPart[]).arrayBuffer());
   }
 
   forget(replica: string): void {

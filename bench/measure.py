@@ -1,11 +1,11 @@
 """Run a command and print what the kernel counted for it: wall and CPU seconds, peak resident bytes.
 
-    measure.py [--until PATTERN] [--count COUNT] [--timeout SECONDS] [--sync yes] [--repeat COUNT] -- COMMAND [ARG ...]
+    measure.py [--until PATTERN] [--count COUNT] [--timeout SECONDS] [--sync PATH] [--repeat COUNT] -- COMMAND [ARG ...]
     measure.py --live yes -- COMMAND [ARG ...]
 
 With --until the command gets SIGTERM as soon as a file, or so many, match the pattern, or one of several with `|`
-between; wall seconds end at that moment. With --sync what was written before is synced first, and wall seconds end when
-everything is on the disk. With --repeat the numbers are the medians of as many runs.
+between; wall seconds end at that moment. With --sync they end when the file, or all files of the folder, are on the
+disk. With --repeat the numbers are the medians of as many runs.
 
 With --live each line on standard input is answered with a line of what was counted up to then; the end of the input ends
 the command with SIGTERM, and the last line is about all of it.
@@ -29,6 +29,20 @@ def spawn(command):
     return os.posix_spawnp(command[0], command, os.environ, file_actions=actions), start, errors
 
 
+def sync(path):
+    """Have a file on the disk, or all that is in a folder; not what others have written meanwhile."""
+    places = [path, os.path.dirname(path)]
+    for folder, folders, files in os.walk(path):
+        places += [os.path.join(folder, name) for name in folders + files]
+    for place in places:
+        try:
+            file = os.open(place, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        os.fsync(file)
+        os.close(file)
+
+
 def text_of(errors):
     size = os.fstat(errors).st_size
     text = os.pread(errors, 2000, max(0, size - 2000)).decode(errors="replace")
@@ -38,8 +52,6 @@ def text_of(errors):
 
 def run(command, settings):
     pattern, limit = settings.get("--until"), float(settings.get("--timeout", "600"))
-    if "--sync" in settings:
-        os.sync()
     needed = int(settings.get("--count", "1"))
     pid, start, errors = spawn(command)
     wall = None
@@ -47,13 +59,13 @@ def run(command, settings):
         _, status, usage = os.wait4(pid, 0)
         wall = time.monotonic() - start
         if "--sync" in settings:
-            os.sync()
+            sync(settings["--sync"])
             wall = time.monotonic() - start
     else:
         while wall is None:
             if sum(len(glob.glob(each, recursive=True)) for each in pattern.split("|")) >= needed:
                 if "--sync" in settings:
-                    os.sync()
+                    sync(settings["--sync"])
                 wall = time.monotonic() - start
                 # Litestream fails at its end when it is told to stop in the middle of a sync.
                 time.sleep(1)

@@ -1,11 +1,11 @@
 /** One program's databases, replicas and configuration within a cell. */
 import { copyFileSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { objectsBelow, sameFiles } from "./files.ts";
 import type { Ground } from "./ground.ts";
 import type { Side } from "./runner.ts";
-import { litestream, measure, type Measured, type Program, type RunOptions } from "./process.ts";
+import { litestream, measure, type Measured, type Program } from "./process.ts";
 
 /** The knobs that both programs get unless each one's defaults are asked for. */
 export const KNOBS = {
@@ -72,9 +72,19 @@ export class Place {
     return this.#options.ground.objectsPath(this.#replica(number));
   }
 
+  /** The replica, where it is on the tool to have it on the disk; a server has to by itself. */
+  get syncPath(): string | undefined {
+    return this.#options.ground.objectEnding === "" ? this.objectsPath() : undefined;
+  }
+
   /** Every finished object of a replica. */
   objects(number = 0): string[] {
     return objectsBelow(this.objectsPath(number));
+  }
+
+  /** An object of the only database, given by its path on the disk, as it was stored. */
+  read(path: string): Promise<Uint8Array> {
+    return this.#options.ground.read(this.#replica(0), relative(this.objectsPath(), path));
   }
 
   /** A pattern that a finished object matches: a snapshot or a segment. */
@@ -129,13 +139,13 @@ export class Place {
   }
 
   /** Restore the only database's replica with any program that knows its format. */
-  async restore(program: Program, options: RunOptions = {}): Promise<Measured & { path: string }> {
+  async restore(program: Program): Promise<Measured & { path: string }> {
     const path = join(this.folder, `restored-${program === litestream ? "litestream" : "other"}.db`);
     for (const ending of ["", "-wal", "-shm", ".tmp", ".tmp-wal", ".tmp-shm"]) {
       rmSync(path + ending, { force: true });
     }
     const words = ["restore", "-config", this.configPath, "-o", path, this.databasePath];
-    return { ...await measure(program, words, options), path };
+    return { ...await measure(program, words, { syncPath: path }), path };
   }
 
   /**

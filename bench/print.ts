@@ -6,8 +6,8 @@ import type { Summary } from "./statistics.ts";
 
 /** What both programs do differently without anybody having asked for it. */
 export const ASYMMETRIES: readonly string[] = [
-  "walbrook syncs each object and its folder to the disk before it counts; Litestream syncs less. So every timed run " +
-  "of either ends with `sync`, inside the time.",
+  "walbrook syncs each object and its folder to the disk before it counts; Litestream syncs less. So a timed " +
+  "transfer of either ends, inside the time, with a sync of what it wrote.",
   "Litestream keeps two tables of its own in the database and writes into them; walbrook writes nothing.",
   "walbrook sends the first change after a quiet time at once; Litestream waits for its next interval.",
 ];

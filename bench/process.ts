@@ -78,8 +78,8 @@ export interface RunOptions {
   readonly until?: string;
   /** As soon as so many files match. Default 1. */
   readonly count?: number;
-  /** End the wall time when everything is on the disk. Default false. */
-  readonly isSynced?: boolean;
+  /** End the wall time when this file, or all of this folder, is on the disk. */
+  readonly syncPath?: string | undefined;
   /** Take the medians of so many runs. Default 1. */
   readonly repeat?: number;
 }
@@ -92,11 +92,11 @@ function measureWords(options: readonly string[], words: readonly string[]): str
 export async function measure(
   program: Program,
   args: readonly string[],
-  { until, count = 1, isSynced = false, repeat = 1 }: RunOptions = {},
+  { until, count = 1, syncPath, repeat = 1 }: RunOptions = {},
 ): Promise<Measured> {
   const options = repeat === 1 ? [] : ["--repeat", String(repeat)];
   if (until !== undefined) options.push("--until", until, "--count", String(count));
-  if (isSynced) options.push("--sync", "yes");
+  if (syncPath !== undefined) options.push("--sync", syncPath);
   const child = spawn("sh", measureWords(options, [...program.words, ...args]), {
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -31,6 +31,8 @@ export interface RunnerOptions {
   readonly sides: readonly Side[];
   readonly wantedCount: number;
   readonly tell: (line: string) => void;
+  /** Of `performance.now()`; no pair begins after it. Default none. */
+  readonly endsAtMs?: number;
   /** Milliseconds of a fixed piece of work. Default the calibration kernel. */
   readonly calibrate?: () => number;
 }
@@ -41,7 +43,7 @@ export const ROUND_COUNTS: Readonly<Record<Mode, number>> = { quick: 2, standard
 /** Measure a cell. Its failures are its result's `problem`. */
 export async function runCell(
   cell: Cell,
-  { sides: all, wantedCount, tell, calibrate = runKernel }: RunnerOptions,
+  { sides: all, wantedCount, tell, calibrate = runKernel, endsAtMs = Infinity }: RunnerOptions,
 ): Promise<CellResult> {
   const sides = all.filter(({ name }) => !cell.without?.includes(name));
   const rounds: Round[] = [];
@@ -55,6 +57,7 @@ export async function runCell(
     // Half as many again may be dropped; a machine that is never still gets no number.
     const most = wantedCount + Math.ceil(wantedCount / 2);
     for (let number = 0; rounds.length < wantedCount && number < most; number++) {
+      if (performance.now() > endsAtMs) break;
       const round = await runRound(cell, { order: number % 2 === 0 ? sides : sides.toReversed(), calibrate });
       const isDropped = hasMoved(round.calibrationMs);
       (isDropped ? droppedRounds : rounds).push(round);
@@ -79,6 +82,8 @@ async function runRound(
 
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  // What came first, not what that did to the closing.
+  if ("suppressed" in error) return messageOf(error.suppressed);
   const cause = error.cause === undefined ? "" : `: ${messageOf(error.cause)}`;
   return `${error.message}${cause}`.replaceAll(/\s+/g, " ").trim();
 }

@@ -13,13 +13,20 @@ export type Row = (scene: Scene) => readonly Cell[];
 export const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Wait until something holds. @throws {Error} naming it after `limitMs`, a minute by default */
-export async function until(what: string, holds: () => boolean, limitMs = 60_000): Promise<void> {
+export async function until(
+  what: string,
+  holds: () => boolean,
+  { limitMs = 60_000, pollMs = 10 } = {},
+): Promise<void> {
   const end = performance.now() + limitMs;
   while (!holds()) {
     if (performance.now() > end) throw new Error(`${what}: not after ${limitMs / 1000} s`);
-    await pause(10);
+    await pause(pollMs);
   }
 }
+
+/** For the first objects of very many databases; looking for them must not be the work. */
+export const MANY = { limitMs: 600_000, pollMs: 500 };
 
 /** Wait until a count has stayed the same for two sync intervals and some. @throws {Error} when it never does */
 export async function quiet(count: () => number, { quietMs = 2500, limitMs = 120_000 } = {}): Promise<void> {

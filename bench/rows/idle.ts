@@ -5,7 +5,7 @@ import type { Place } from "../place.ts";
 import { holdDatabases, LiveProgram } from "../process.ts";
 import type { Sample } from "../result.ts";
 import type { Cell, Side } from "../runner.ts";
-import { pause, type Row, type Scene, until } from "../scene.ts";
+import { MANY, pause, type Row, type Scene, until } from "../scene.ts";
 
 /** Long enough for what the last commits entail: upload and, after four seconds of quiet, checkpoint. */
 const SETTLE_MS = 8000;
@@ -25,7 +25,7 @@ async function runIdle(place: Place, side: Side, seconds: number): Promise<Sampl
   await until(
     "the first objects of all databases",
     () => place.databasePaths.every((_, number) => place.objects(number).length >= 2),
-    180_000,
+    MANY,
   );
   await pause(SETTLE_MS);
   const before = await live.read();

@@ -1,5 +1,5 @@
 /** B5, B9: from a commit to its object. */
-import { readFileSync, statSync, watch } from "node:fs";
+import { statSync, watch } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { decodeObjectBytes } from "../../src/codec/object.ts";
@@ -9,7 +9,7 @@ import type { Place } from "../place.ts";
 import { LiveProgram } from "../process.ts";
 import type { Sample, SideName } from "../result.ts";
 import type { Cell, Side } from "../runner.ts";
-import { pause, quiet, type Row, type Scene, until } from "../scene.ts";
+import { MANY, pause, quiet, type Row, type Scene, until } from "../scene.ts";
 import { quantile } from "../statistics.ts";
 
 /** Commits of one program, over all pairs, when singles are measured. */
@@ -74,7 +74,7 @@ async function runSingles(place: Place, count: number): Promise<Sample> {
 }
 
 /** 20 commits a second; an object has those up to its end in the WAL. */
-async function runSteady(place: Place, ground: Ground, seconds: number): Promise<Sample> {
+async function runSteady(place: Place, seconds: number): Promise<Sample> {
   place.reset();
   using application = new DatabaseSync(place.databasePath, { timeout: 5000 });
   application.exec("PRAGMA wal_autocheckpoint = 0");
@@ -97,13 +97,11 @@ async function runSteady(place: Place, ground: Ground, seconds: number): Promise
   await quiet(() => place.objects().length);
   watcher.close();
   await live.end();
-  const objects = [...arrivals].map(([name, atMs]) => {
-    const stored = readFileSync(objectPath(ground, folder, name));
-    return {
-      atMs,
-      end: parseSegmentName(name)!.offset + decodeObjectBytes(new Uint8Array(stored)).raw.length,
-    };
-  });
+  const objects: { readonly atMs: number; readonly end: number }[] = [];
+  for (const [name, atMs] of arrivals) {
+    const { raw } = decodeObjectBytes(await place.read(`${folder}/${name}`));
+    objects.push({ atMs, end: parseSegmentName(name)!.offset + raw.length });
+  }
   const lags = commits.flatMap(({ atMs, end }) => {
     const times = objects.filter((object) => object.end >= end).map((object) => object.atMs);
     return times.length === 0 ? [] : [Math.min(...times) - atMs];
@@ -119,16 +117,12 @@ async function runSteady(place: Place, ground: Ground, seconds: number): Promise
   };
 }
 
-function objectPath(ground: Ground, folder: string, name: string): string {
-  return `${folder}/${name}${ground.objectEnding}`;
-}
-
 function lagCell(scene: Scene, options: {
   readonly id: string;
   readonly title: string;
   readonly latencyMs?: number;
   readonly without?: readonly SideName[];
-  readonly run: (place: Place, ground: Ground) => Promise<Sample>;
+  readonly run: (place: Place) => Promise<Sample>;
 }): Cell {
   const { id, title, latencyMs, run, without = [] } = options;
   const name = id.replace("/", "-");
@@ -146,7 +140,7 @@ function lagCell(scene: Scene, options: {
       ground = bucket;
       await bucket.setLine({ latencyMs, isUp: true });
     },
-    run: (side) => run(placeOf(side), ground),
+    run: (side) => run(placeOf(side)),
     async prove(sides) {
       if (latencyMs !== undefined) await (await scene.bucket()).setLine({});
       for (const side of sides) await placeOf(side).prove(sides);
@@ -177,7 +171,7 @@ export const lag: Row = (scene) => {
       ...line,
       // How far into the WAL its objects reach is not told by their names.
       without: ["peer05"],
-      run: (place, ground) => runSteady(place, ground, seconds),
+      run: (place) => runSteady(place, seconds),
     });
     return scene.isQuick ? [singles] : [singles, steady];
   });
@@ -191,7 +185,7 @@ async function runRotating(place: Place, turns: number): Promise<Sample> {
   await until(
     "the snapshots of all databases",
     () => place.databasePaths.every((_, at) => isThere(at)),
-    180_000,
+    MANY,
   );
   await pause(8000);
   const lags: number[] = [];

@@ -41,7 +41,7 @@ function segmentsCell(scene: Scene, size: SegmentsOptions & { readonly latencyMs
       place.configure(ground.settingsOf(replica));
     },
     async run({ program }: Side) {
-      const { wallSeconds, cpuSeconds, peakBytes } = await place.restore(program, { isSynced: true });
+      const { wallSeconds, cpuSeconds, peakBytes } = await place.restore(program);
       return { values: { wallSeconds, cpuSeconds, peakBytes } };
     },
     async prove(sides) {

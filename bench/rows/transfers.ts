@@ -63,7 +63,7 @@ class TransferWork {
     const { wallSeconds, cpuSeconds, peakBytes } = await measure(
       side.program,
       ["replicate", "-config", place.configPath],
-      { until: place.patternOf("snapshot"), isSynced: true },
+      { until: place.patternOf("snapshot"), syncPath: place.syncPath },
     );
     return { values: { wallSeconds, cpuSeconds, peakBytes } };
   }
@@ -71,7 +71,7 @@ class TransferWork {
   /** Everybody restores what we wrote; the 0.5 line its own. */
   async restore(side: Side, sides: readonly Side[]): Promise<Sample> {
     const place = this.place(side.name === "peer05" ? side : sides.find(({ name }) => name === "ours")!);
-    const { wallSeconds, cpuSeconds, peakBytes } = await place.restore(side.program, { isSynced: true });
+    const { wallSeconds, cpuSeconds, peakBytes } = await place.restore(side.program);
     return { values: { wallSeconds, cpuSeconds, peakBytes } };
   }
 

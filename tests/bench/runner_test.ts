@@ -45,9 +45,20 @@ test("runCell() drops rounds in which the speed moved, takes others for them, an
   assert.deepEqual([never.rounds.length, never.droppedRounds.length], [0, 5]);
 });
 
+test("runCell() begins no round after its end", async () => {
+  const { rounds, wantedCount } = await runCell(notingCell([]), { ...options, endsAtMs: 0 });
+  assert.deepEqual([rounds.length, wantedCount], [0, 3]);
+});
+
 test("runCell() tells what failed, and leaves out who can't do it", async () => {
   const prove = () => Promise.reject(new Error("other pages", { cause: new Error("page 7") }));
   assert.equal((await runCell(notingCell([], { prove }), options)).problem, "other pages: page 7");
+  const run = async () => {
+    await using _ = { [Symbol.asyncDispose]: () => Promise.reject(new Error("can't be closed either")) };
+    await Promise.reject(new Error("came first"));
+    return { values: {} };
+  };
+  assert.equal((await runCell(notingCell([], { run }), options)).problem, "came first");
   const ran: string[] = [];
   await runCell(notingCell(ran, { without: ["litestream"], warmsUp: false }), options);
   assert.deepEqual(ran, ["ours", "ours", "ours"]);
