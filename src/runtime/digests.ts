@@ -1,5 +1,5 @@
 /** Checksums of byte arrays, computed by the runtime's own native code. */
-import { createHash } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 import { crc32 as crc32Of } from "node:zlib";
 
 /** MD5, 16 bytes: what S3 calls Content-MD5 and, for most objects, ETag. Not for anything secret. */
@@ -19,27 +19,12 @@ export function sha256Hex(bytes: Uint8Array): string {
 
 /** HMAC of `text` with SHA-256, 32 bytes. */
 export function hmacSha256(key: Uint8Array, text: string): Uint8Array {
-  return hmacHash(key, text).digest();
+  return createHmac("sha256", key).update(text).digest();
 }
 
 /** HMAC of `text` with SHA-256 in lowercase hex. */
 export function hmacSha256Hex(key: Uint8Array, text: string): string {
-  return hmacHash(key, text).digest("hex");
-}
-
-const HMAC_BLOCK = 64;
-
-/**
- * By its definition (RFC 2104) from two hashes: Deno's `createHmac` makes a stream each time, which takes ten times as
- * long, and every request is signed.
- */
-function hmacHash(key: Uint8Array, text: string): ReturnType<typeof createHash> {
-  const inner = new Uint8Array(HMAC_BLOCK);
-  inner.set(key.length > HMAC_BLOCK ? sha256(key) : key);
-  const outer = inner.map((byte) => byte ^ 0x5c);
-  for (let at = 0; at < HMAC_BLOCK; at++) inner[at]! ^= 0x36;
-  const innerHash = createHash("sha256").update(inner).update(text).digest();
-  return createHash("sha256").update(outer).update(innerHash);
+  return createHmac("sha256", key).update(text).digest("hex");
 }
 
 /** CRC-32 (the one of zip and Ethernet), 4 bytes, big-endian. */
