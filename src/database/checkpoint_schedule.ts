@@ -28,16 +28,22 @@ export interface CheckpointScheduleOptions {
 /** One database's checkpoints. */
 export class CheckpointSchedule {
   readonly #options: CheckpointScheduleOptions;
-  #lastTry: { frameCount: number; backfilledCount: number; atMs: number };
+  #lastTry!: {
+    frameCount: number;
+    backfilledCount: number;
+    wasBarrier: boolean;
+    atMs: number;
+  };
 
   constructor(options: CheckpointScheduleOptions) {
     this.#options = options;
-    this.#lastTry = { frameCount: 0, backfilledCount: 0, atMs: options.clock.monotonicMs() };
+    this.reset();
   }
 
   /** Count from now: another WAL has begun. */
   reset(): void {
-    this.#lastTry = { frameCount: 0, backfilledCount: 0, atMs: this.#options.clock.monotonicMs() };
+    const atMs = this.#options.clock.monotonicMs();
+    this.#lastTry = { frameCount: 0, backfilledCount: 0, wasBarrier: false, atMs };
   }
 
   /** Whether time calls for a try; the other reasons come with commits, which are looked at anyway. */
@@ -51,6 +57,7 @@ export class CheckpointSchedule {
       backfilledCount: index.backfilledCount,
       triedFrameCount: this.#lastTry.frameCount,
       triedBackfilledCount: this.#lastTry.backfilledCount,
+      wasBarrier: this.#lastTry.wasBarrier,
       sinceLastTryMs: this.#options.clock.monotonicMs() - this.#lastTry.atMs,
       quietMs,
       limits: this.#options.limits,
@@ -71,6 +78,7 @@ export class CheckpointSchedule {
       this.#lastTry = {
         frameCount: index.mxFrame,
         backfilledCount: parts.follower.live.look()?.backfilledCount ?? 0,
+        wasBarrier: choice === "barrier",
         atMs: this.#options.clock.monotonicMs(),
       };
     }

@@ -136,6 +136,8 @@ export interface CheckpointFacts {
   readonly quietMs: number;
   /** Frames in the database file after the last try; 0 after a restart. */
   readonly triedBackfilledCount: number;
+  /** Whether the last try was behind a barrier; false after a restart. */
+  readonly wasBarrier: boolean;
   readonly limits: CheckpointLimits;
 }
 
@@ -168,12 +170,12 @@ export function chooseCheckpoint(facts: CheckpointFacts): CheckpointChoice {
     const grown = frameCount - triedFrameCount >= limits.minPages;
     return triedFrameCount < limits.maxPages || grown || sinceLastTryMs >= RETRY_MS ? "barrier" : "none";
   }
-  // However little is left: an application that checkpoints itself never gets past our reader, and pays for a try at
-  // each commit until the WAL is restarted. When being polite did not help, a barrier costs it less than that.
-  if (frameCount >= limits.minPages && frameCount - triedFrameCount >= limits.minPages / 4) {
-    const isOthersToo = backfilledCount > facts.triedBackfilledCount;
-    const wasTried = triedFrameCount >= limits.minPages;
-    return limits.maxPages > 0 && wasTried && isOthersToo ? "barrier" : "polite";
-  }
+  if (frameCount < limits.minPages) return isTimeToCheckpoint(facts) ? "polite" : "none";
+  const hasGrown = frameCount - triedFrameCount >= limits.minPages / 4;
+  // An application that checkpoints itself never gets past our reader, and pays for a try at each commit until the WAL
+  // is restarted: a barrier costs it less than that, unless readers of its own keep the WAL from being restarted.
+  const isOthersToo = limits.maxPages > 0 && backfilledCount > facts.triedBackfilledCount;
+  if (isOthersToo && (hasGrown || !facts.wasBarrier)) return "barrier";
+  if (hasGrown) return "polite";
   return isTimeToCheckpoint(facts) ? "polite" : "none";
 }
