@@ -130,7 +130,8 @@ async function stage(
     return undefined;
   }
   // `.tmp`: what a killed process leaves is removed when the meta directory is next opened.
-  const path = join(stagePath, `snapshot-${encodeURIComponent(client.name)}.tmp`);
+  // One of its own each time: another of this replica may be waiting for its WAL.
+  const path = join(stagePath, `snapshot-${encodeURIComponent(client.name)}-${crypto.randomUUID()}.tmp`);
   const staged = await StagedSnapshot.begin(encode(), { path, files, signal });
   void staged.ended.then(() => source.close());
   return staged;

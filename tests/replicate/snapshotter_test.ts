@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { Semaphore } from "../../src/async.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { StoppedClock } from "../doubles/moved_clock.ts";
 import { until } from "../doubles/until.ts";
@@ -125,6 +126,35 @@ test("takeSnapshot() stages on the local disk and lets the WAL go while a slow s
   gate.resolve();
   assert.equal((await snapshot)!.position.index, index);
   assert.deepEqual(readdirSync(bench.folder).filter((name) => name.endsWith(".tmp")), []);
+  await bench.assertRestores();
+});
+
+test("takeSnapshot() twice at once for one replica stores each under its own name", async () => {
+  await using bench = new Bench({ limits });
+  bench.insert();
+  await bench.run({ stagePath: bench.folder, snapshots: new Semaphore(2) });
+  await bench.current();
+  const staged = () => readdirSync(bench.folder).filter((name) => name.endsWith(".tmp")).length;
+  const gate = Promise.withResolvers<void>();
+  bench.store.rules.push({ method: "put", key: /wal\/.*\.lz4$/, gate: gate.promise });
+  const { signal } = new AbortController();
+  const positions = [];
+  const snapshots = [];
+  // Both wait for the WAL that they need.
+  for (const count of [1, 2]) {
+    const { index } = bench.database.position!;
+    await bench.restartWal((now) => now > index, []);
+    positions.push(bench.database.position!.index);
+    snapshots.push(bench.loop.snapshot({ signal }));
+    await until(() => staged() === count, `${count} staged snapshots`);
+  }
+  gate.resolve();
+  const stored = await Promise.all(snapshots);
+  assert.deepEqual(stored.map((snapshot) => snapshot!.position.index), positions);
+  assert.equal(staged(), 0);
+  for (const { index, note } of await bench.replica.snapshots(bench.generation)) {
+    assert.equal(note!.index, index);
+  }
   await bench.assertRestores();
 });
 
