@@ -114,6 +114,9 @@ interface StagedSnapshot extends AsyncDisposable {
   read(): ReadableStream<Uint8Array>;
 }
 
+/** Of this process. */
+let stagedCount = 0;
+
 /** @returns `undefined` when it isn't to be staged or there is no room */
 async function stage(
   source: SnapshotSource,
@@ -131,8 +134,9 @@ async function stage(
     logger.debug("no room to stage the snapshot, it goes straight to the replica", { path: stagePath });
     return undefined;
   }
-  // `.tmp`: what a killed process leaves is removed when the meta directory is next opened.
-  const path = join(stagePath, `snapshot-${encodeURIComponent(client.name)}.tmp`);
+  // `.tmp`: what a killed process leaves is removed when the meta directory is next opened. Two snapshots of a replica
+  // can run at once, so each has a name of its own.
+  const path = join(stagePath, `snapshot-${encodeURIComponent(client.name)}-${++stagedCount}.tmp`);
   const remove = () => files.remove(path);
   let size: number;
   try {
