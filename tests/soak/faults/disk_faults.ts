@@ -107,7 +107,8 @@ export const DISK_FAULTS: readonly Fault[] = [
       }
       closeSync(file);
       await waitFor(scene, [200, 3000]);
-      rmSync(path);
+      // Another fault of this kind may have removed it already.
+      rmSync(path, { force: true });
     },
   },
   {
