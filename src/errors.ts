@@ -50,14 +50,14 @@ export class NoBackupsError extends Error {
   override readonly name = "NoBackupsError";
 }
 
-/** A store at a server refused a request, failed, or could not be reached. */
+/** A store refused a request, failed, or could not be reached. */
 export class StoreError extends Error {
   override readonly name = "StoreError";
   /** The same request can succeed later without anybody doing anything. */
   readonly isTransient: boolean;
   /** The credentials are good but lack the right to do this. */
   readonly isDenied: boolean;
-  /** Nothing was there to answer: to ask again soon costs nobody anything. */
+  /** Nothing was there to answer, or this machine itself refuses: to ask again soon costs nobody anything. */
   readonly isAway: boolean;
 
   constructor(

@@ -2,19 +2,34 @@
 import { describeError, isAway } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 
-/** How pauses grow. */
+/** How pauses grow. Each is shortened by up to a half at random: many that failed at once don't come back at once. */
 export interface BackoffOptions {
   /** The first pause. Default 1000. */
   readonly firstMs: number;
   /** The longest one. Default 30000. */
   readonly longestMs: number;
+  /** The longest one while nothing is there to answer, see `isAway`. Default 30000. */
+  readonly awayMs: number;
+  /** A number from 0 up to 1. Default `Math.random`. */
+  readonly random: () => number;
 }
 
 /** Pauses between tries. */
-export const BACKOFF_DEFAULTS: BackoffOptions = { firstMs: 1000, longestMs: 30_000 };
+export const BACKOFF_DEFAULTS: BackoffOptions = {
+  firstMs: 1000,
+  longestMs: 30_000,
+  awayMs: 30_000,
+  random: Math.random,
+};
 
-/** While nothing is there to answer, what asks spares nobody by waiting, and is late once it is back. */
-const AWAY_PAUSE_MS = 500;
+/**
+ * Between tries to upload WAL, which begin with one listing: short, since the replica is behind by as much once the
+ * store is back. While nothing is there, what asks spares nobody by waiting.
+ */
+export const UPLOAD_BACKOFF: Partial<BackoffOptions> = { longestMs: 5000, awayMs: 500 };
+
+/** Between tries of snapshots, each of which holds the live WAL for a moment. */
+export const SNAPSHOT_BACKOFF: Partial<BackoffOptions> = { awayMs: 5000 };
 
 /** Counts failures in a row; says each kind of failure once, and when it is over. */
 export class Backoff {
@@ -43,9 +58,10 @@ export class Backoff {
     const text = describeError(error);
     if (text !== this.#lastMessage) this.#logger.error(message, { error: text });
     this.#lastMessage = text;
-    const { firstMs, longestMs } = this.#options;
-    const pauseMs = Math.min(longestMs, firstMs * 2 ** Math.min(this.#count++, 20));
-    return isAway(error) ? Math.min(AWAY_PAUSE_MS, pauseMs) : pauseMs;
+    const { firstMs, longestMs, awayMs, random } = this.#options;
+    const boundMs = isAway(error) ? Math.min(awayMs, longestMs) : longestMs;
+    const pauseMs = Math.min(boundMs, firstMs * 2 ** Math.min(this.#count++, 20));
+    return pauseMs * (1 - random() / 2);
   }
 
   /** It works again. */

@@ -17,7 +17,7 @@ export interface DrillOptions extends Omit<ValidatorOptions, "look"> {
 }
 
 /** Unless told otherwise. */
-const BACKOFF: BackoffOptions = { firstMs: 60_000, longestMs: 3_600_000 };
+const BACKOFF: Partial<BackoffOptions> = { firstMs: 60_000, longestMs: 3_600_000, awayMs: 60_000 };
 
 /** Unix seconds up to which the replica is proven to restore what was committed. */
 const GAUGE = "walbrook_last_proven_restorable_seconds";

@@ -2,7 +2,7 @@
  * Keeps one replica of one database up to date: finds out where it stands, uploads segments in order, and takes a
  * snapshot where there is none. Replicas don't wait for one another.
  */
-import { Backoff } from "./backoff.ts";
+import { Backoff, UPLOAD_BACKOFF } from "./backoff.ts";
 import { FirstSnapshot } from "./first_snapshot.ts";
 import { removeLeftovers } from "./leftovers.ts";
 import { newestMomentOf } from "./newest_moment.ts";
@@ -23,6 +23,7 @@ import { type Logger, silentLogger } from "../logger.ts";
 import { type MetricLabels, type Metrics, silentMetrics } from "../metrics.ts";
 import { comparePositions, formatPosition, type Position } from "../position.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
+import { pause } from "../runtime/pause.ts";
 import type { ReplicaClient } from "../storage/replica_client.ts";
 import { equalPair } from "../wal/header.ts";
 
@@ -86,7 +87,7 @@ export class ReplicaLoop {
     const isReadable = cipher === undefined || cipher.canDecrypt;
     this.#memory = isReadable ? undefined : new UploadMemory(options.database.meta, name);
     this.#slots = options.snapshots ?? new Semaphore(1);
-    this.#backoff = new Backoff(this.#logger, options.backoff);
+    this.#backoff = new Backoff(this.#logger, { ...UPLOAD_BACKOFF, ...options.backoff });
     this.#firstSnapshot = new FirstSnapshot((generation) => this.#beginSnapshot(generation));
   }
 
@@ -228,7 +229,7 @@ export class ReplicaLoop {
       }
       this.progressed.notify();
       try {
-        if (pauseMs > 0) await sleep(pauseMs, { signal });
+        if (pauseMs > 0) await pause(pauseMs, { clock: this.#clock, signal });
         else await this.#waitForChange(token, signal);
       } catch {
         return; // stopping

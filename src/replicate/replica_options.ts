@@ -17,7 +17,7 @@ export interface ReplicaOptions {
   readonly segmentBytes?: number | undefined;
   /** Bounds the snapshots that run at once over all databases. Default: one for this replica alone. */
   readonly snapshots?: Semaphore | undefined;
-  /** Pauses after failures. Default: 1 s, doubling up to 30 s. */
+  /** Pauses after failures. Default: `UPLOAD_BACKOFF`, and for snapshots `SNAPSHOT_BACKOFF`. */
   readonly backoff?: Partial<BackoffOptions> | undefined;
   /** Called after each upload. */
   readonly onProgress?: (() => void) | undefined;

@@ -1,5 +1,5 @@
 /** The first snapshot of a generation in one replica, taken while its WAL goes on being uploaded. */
-import { Backoff, type BackoffOptions } from "./backoff.ts";
+import { Backoff, type BackoffOptions, SNAPSHOT_BACKOFF } from "./backoff.ts";
 import { type SnapshotParts, type StoredSnapshot, takeSnapshot } from "./take_snapshot.ts";
 import { orAbort, sleep } from "../async.ts";
 
@@ -29,7 +29,7 @@ export class SnapshotTask {
   constructor(parts: SnapshotTaskParts) {
     this.#parts = parts;
     this.generation = parts.generation;
-    this.#backoff = new Backoff(parts.logger, parts.backoff);
+    this.#backoff = new Backoff(parts.logger, { ...SNAPSHOT_BACKOFF, ...parts.backoff });
     this.ended = this.#run();
   }
 

@@ -1,5 +1,5 @@
 /** Takes a snapshot of one replica each interval, counted from the newest one that there is. */
-import { Backoff, type BackoffOptions } from "./backoff.ts";
+import { Backoff, type BackoffOptions, SNAPSHOT_BACKOFF } from "./backoff.ts";
 import type { DutyParts } from "./duty.ts";
 import { findLatestSnapshot, hasChangedSince } from "./latest_snapshot.ts";
 import type { StoredSnapshot } from "./take_snapshot.ts";
@@ -24,7 +24,7 @@ export class Snapshotter {
   constructor(parts: DutyParts, options: SnapshotterOptions) {
     this.#parts = parts;
     this.#options = options;
-    this.#backoff = new Backoff(parts.logger, options.backoff);
+    this.#backoff = new Backoff(parts.logger, { ...SNAPSHOT_BACKOFF, ...options.backoff });
   }
 
   /** Until the signal fires. */

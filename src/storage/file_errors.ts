@@ -1,3 +1,4 @@
+import { StoreError } from "../errors.ts";
 import { systemCode } from "../runtime/files.ts";
 
 /** What each system error means for a replica in a folder, and what helps. */
@@ -17,12 +18,20 @@ const REASONS: Readonly<Record<string, string>> = {
   ESTALE: "its network file system has lost it; mount it again",
 };
 
+/** What a system refuses at once, without any work: not a full disk, which is filled up again by each try. */
+const AWAY_CODES: ReadonlySet<string> = new Set([
+  ...["EACCES", "EPERM", "EROFS", "ENOENT", "ENOTDIR", "ELOOP", "ESTALE", "ENOTCONN", "EHOSTDOWN", "ENODEV"],
+]);
+
 /** `cannot <verb> <path>: <why; what to do>`, with the system's error as cause. */
 export function explainFileError(error: unknown, { verb, path }: { verb: string; path: string }): Error {
   const code = systemCode(error);
   const reason = code === undefined ? undefined : REASONS[code];
   const message = `cannot ${verb} ${path}`;
-  return new Error(reason === undefined ? message : `${message}: ${reason}`, { cause: error });
+  return new StoreError(reason === undefined ? message : `${message}: ${reason}`, {
+    isAway: code !== undefined && AWAY_CODES.has(code),
+    cause: error,
+  });
 }
 
 /** What `act` resolves to; its failure is explained as in `explainFileError`. */

@@ -8,7 +8,7 @@ import { encodeObjectBytes } from "../../src/codec/object.ts";
 import { concatBytes } from "../../src/bytes.ts";
 import { restore } from "../../src/restore/restore.ts";
 import { segmentKey } from "../../src/storage/keys.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { OffsetClock, SkippingClock } from "../doubles/moved_clock.ts";
 import { until } from "../doubles/until.ts";
 import { Bench } from "./bench_of_one.ts";
@@ -205,7 +205,7 @@ test("ReplicaLoop tries a failed upload again without a change, says so once, an
 
 test("ReplicaLoop pauses longer and longer while a replica is dead, and lives on after", async () => {
   await using bench = new Bench();
-  await bench.run({ backoff: { firstMs: 40, longestMs: 10_000 } });
+  await bench.run({ backoff: { firstMs: 40, longestMs: 10_000, random: () => 0 } });
   await bench.current();
   bench.store.rules.push({ method: "put", times: Infinity }, { method: "list", nth: 1, times: 0 });
   for (let round = 0; round < 50; round++) {
@@ -223,6 +223,25 @@ test("ReplicaLoop pauses longer and longer while a replica is dead, and lives on
   bench.store.mend();
   await bench.current();
   await bench.assertRestores();
+});
+
+test("ReplicaLoop never pauses for more than five seconds, however long a replica fails", async () => {
+  const asked: number[] = [];
+  const after: Clock["after"] = (ms, act) => {
+    // Other timers are those of duties.
+    if (ms < 1000 || ms > 60_000) return systemClock.after(ms, act);
+    asked.push(ms);
+    return systemClock.after(5, act);
+  };
+  await using bench = new Bench({ clock: { ...systemClock, after } });
+  await bench.run({ backoff: { random: () => 0 } });
+  await bench.current();
+  bench.store.rules.push({ method: "put", times: Infinity });
+  asked.length = 0;
+  bench.insert();
+  await bench.database.settle();
+  await until(() => bench.store.of("put").filter(({ failed }) => failed).length >= 8, "eight failures");
+  assert.deepEqual(asked.slice(0, 7), [1000, 2000, 4000, 5000, 5000, 5000, 5000]);
 });
 
 test("ReplicaLoop: a lost answer of a PUT makes neither a gap nor other bytes under its name", async () => {

@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { readAll } from "../../src/bytes.ts";
-import { describeError, NotFoundError, UsageError } from "../../src/errors.ts";
+import { describeError, isAway, NotFoundError, UsageError } from "../../src/errors.ts";
 import { type Files, systemFiles } from "../../src/runtime/files.ts";
 import { FileStore, type FileStoreOptions } from "../../src/storage/file_store.ts";
 import { segmentKey, snapshotKey } from "../../src/storage/keys.ts";
@@ -404,6 +404,18 @@ test("FileStore tells what each system error means and what to do", async () => 
     // It was one failure: the next try goes through.
     await store.put(KEY, pattern(10, 1));
     assert.deepEqual(await keysOf(store), [KEY]);
+  }
+});
+
+test("FileStore says which failures cost nothing to run into again: not a disk that each try fills", async () => {
+  const cases = { EACCES: true, EROFS: true, ESTALE: true, ENOSPC: false, EDQUOT: false, EIO: false };
+  for (const [code, expected] of Object.entries(cases)) {
+    using folder = temporaryFolder();
+    const { files } = failFiles(systemFiles, [{ kind: "open", code, nth: 1 }]);
+    const error = await storeIn(join(folder.path, "r"), { files }).put(KEY, pattern(10, 1)).catch((error) =>
+      error
+    );
+    assert.equal(isAway(new Error("monitor", { cause: error })), expected, code);
   }
 });
 

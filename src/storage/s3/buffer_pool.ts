@@ -1,4 +1,8 @@
 /** Buffers for parts of uploads, bounded for the whole process however many databases upload at once. */
+import { type Clock, systemClock } from "../../runtime/clock.ts";
+
+/** Whoever catches up sends one segment after the other: each would cost fresh memory if none were kept between. */
+const KEPT_MS = 2000;
 
 /** A buffer that is given back by disposing of it. */
 export interface PooledBuffer extends Disposable {
@@ -19,14 +23,17 @@ interface Waiting {
  */
 export class BufferPool {
   readonly #limit: number;
+  readonly #clock: Clock;
+  #forgetting: Disposable | undefined;
   #lentSize = 0;
   #largestLentSize = 0;
   #free: Uint8Array<ArrayBuffer>[] = [];
   #waiting: Waiting[] = [];
 
   /** @param options.limit bytes lent at once */
-  constructor({ limit }: { limit: number }) {
+  constructor({ limit, clock = systemClock }: { limit: number; clock?: Clock }) {
     this.#limit = limit;
+    this.#clock = clock;
   }
 
   /** The most bytes that were ever lent at once. */
@@ -57,6 +64,8 @@ export class BufferPool {
   }
 
   #take(size: number): void {
+    this.#forgetting?.[Symbol.dispose]();
+    this.#forgetting = undefined;
     this.#lentSize += size;
     this.#largestLentSize = Math.max(this.#largestLentSize, this.#lentSize);
   }
@@ -90,9 +99,17 @@ export class BufferPool {
     this.#free.push(bytes);
     this.#grantNext();
     // Kept while uploads run; an idle process holds none. Of other sizes none are kept beyond the bound.
-    if (this.#lentSize === 0) this.#free = [];
+    if (this.#lentSize === 0) this.#forgetLater();
     let keptSize = this.#lentSize + this.#free.reduce((sum, buffer) => sum + buffer.length, 0);
     while (keptSize > this.#limit && this.#free.length > 0) keptSize -= this.#free.shift()!.length;
+  }
+
+  #forgetLater(): void {
+    const timer = this.#forgetting = this.#clock.every(KEPT_MS, () => {
+      timer[Symbol.dispose]();
+      this.#forgetting = undefined;
+      this.#free = [];
+    });
   }
 
   #grantNext(): void {

@@ -28,6 +28,8 @@ export interface S3Context {
 export interface Learned {
   /** Whether parts may be secured by CRC-32 instead of MD5, which is forty times slower on Deno. */
   takesCrc32?: boolean;
+  /** The same of objects sent in one request, once that was tried; before that parts tell. */
+  takesCrc32InPut?: boolean;
   /** ETags of this server aren't MD5 sums. */
   hasOpaqueEtags?: boolean;
   /** The server has no DeleteObjects. */

@@ -5,7 +5,7 @@ import { RefusalInAnswer } from "./connection.ts";
 import { describePlace, type S3Context } from "./context.ts";
 import { isMissingObject } from "./failure.ts";
 import { headObject } from "./head.ts";
-import { creationHeaders, sentChecker, timeOf } from "./sending.ts";
+import { creationHeaders, refusesHeader, sentChecker, timeOf } from "./sending.ts";
 import { escapeXml } from "./xml.ts";
 
 /** An upload that takes parts. */
@@ -53,17 +53,13 @@ export async function createUpload(
       return { uploadId, kind, createdAt: timeOf(answer) };
     },
     // Some servers refuse the header that others pass over.
-    onRefusal: ({ status, code }) =>
-      wanted === "auto" && asked !== "md5" && (status === 501 || (status === 400 && HEADER_CODES.has(code)))
-        ? "without"
-        : undefined,
+    onRefusal: (refused) =>
+      wanted === "auto" && asked !== "md5" && refusesHeader(refused) ? "without" : undefined,
   });
   if (begun !== "without") return begun;
   learned.takesCrc32 = false;
   return await createUpload(context, { key, signal });
 }
-
-const HEADER_CODES: ReadonlySet<string> = new Set(["InvalidArgument", "InvalidRequest", "NotImplemented"]);
 
 /** Send one part. */
 export async function sendPart(

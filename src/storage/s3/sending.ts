@@ -1,5 +1,6 @@
 import { type BodyChecksum, compareChecksum } from "./checksums.ts";
 import type { S3Context } from "./context.ts";
+import type { RefusedRequest } from "./failure.ts";
 
 /**
  * Headers of what makes an object, in one request or at the start of an upload in parts. Object lock, encryption
@@ -10,6 +11,13 @@ export function creationHeaders({ storageClass }: S3Context): Record<string, str
     "content-type": "application/octet-stream",
     ...(storageClass === undefined ? {} : { "x-amz-storage-class": storageClass }),
   };
+}
+
+const HEADER_CODES: ReadonlySet<string> = new Set(["InvalidArgument", "InvalidRequest", "NotImplemented"]);
+
+/** Whether a server may have refused a header that it doesn't know, instead of passing over it. */
+export function refusesHeader({ status, code }: RefusedRequest): boolean {
+  return status === 501 || (status === 400 && HEADER_CODES.has(code));
 }
 
 /**

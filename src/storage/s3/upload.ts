@@ -1,11 +1,11 @@
 /** Storing an object: small ones in one request, others in parts that are sent while the next one fills. */
 import { describeError } from "../../errors.ts";
-import { checksumOf } from "./checksums.ts";
+import { checksumOf, compareChecksum } from "./checksums.ts";
 import { countOperation, describePlace, type S3Context } from "./context.ts";
 import { type Part, PartSource } from "./part_source.ts";
 import { MAX_PART_COUNT, partSizeAt } from "./part_size.ts";
 import { abortUpload, completeUpload, createUpload, sendPart, type SentPart } from "./multipart.ts";
-import { creationHeaders, sentChecker, timeOf } from "./sending.ts";
+import { creationHeaders, refusesHeader, sentChecker, timeOf } from "./sending.ts";
 
 /** What is known of an object that was stored. */
 export interface StoredObject {
@@ -51,23 +51,36 @@ async function putWhole(
   { key, signal }: { key: string; signal: AbortSignal },
 ): Promise<StoredObject> {
   const { checksum: wanted, learned } = context;
-  const usesMd5 = wanted === "auto" && (bytes.length <= MD5_LIMIT || learned.takesCrc32 !== true);
-  const checksum = checksumOf(bytes, { kind: usesMd5 ? "md5" : wanted === "auto" ? "crc32" : wanted });
+  const takesCrc32 = learned.takesCrc32InPut ?? learned.takesCrc32;
+  const isLarge = bytes.length > MD5_LIMIT;
+  const kind = wanted !== "auto" ? wanted : isLarge && takesCrc32 === true ? "crc32" : "md5";
+  const checksum = checksumOf(bytes, { kind });
+  // Sent with MD5 once: a server that passes over it, or refuses it, verifies as before.
+  const probe = wanted === "auto" && isLarge && takesCrc32 === undefined
+    ? checksumOf(bytes, { kind: "crc32" })
+    : undefined;
   const check = sentChecker(context, checksum);
-  const createdAt = await context.connection.send({
+  const createdAt = await context.connection.send<Date | "without">({
     doing: `write ${describePlace(context.bucket, key)}`,
     right: "s3:PutObject",
     method: "PUT",
     key,
-    headers: { ...creationHeaders(context), ...checksum.headers },
+    headers: { ...creationHeaders(context), ...checksum.headers, ...probe?.headers },
     body: bytes,
     signal,
     async read(exchange) {
-      check(exchange.response.headers);
+      const { headers } = exchange.response;
+      check(headers);
       await exchange.text();
-      return timeOf(exchange.response.headers);
+      if (probe !== undefined) learned.takesCrc32InPut = compareChecksum(probe, headers) === "same";
+      return timeOf(headers);
     },
+    onRefusal: (refused) => probe !== undefined && refusesHeader(refused) ? "without" : undefined,
   });
+  if (createdAt === "without") {
+    learned.takesCrc32InPut = false;
+    return await putWhole(context, bytes, { key, signal });
+  }
   countOperation(context, { operation: "PUT", size: bytes.length });
   return { size: bytes.length, createdAt };
 }

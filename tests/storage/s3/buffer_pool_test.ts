@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BufferPool } from "../../../src/storage/s3/buffer_pool.ts";
+import { StoppedClock } from "../../doubles/moved_clock.ts";
 import { MAX_PART_COUNT, MAX_PART_SIZE, partSizeAt } from "../../../src/storage/s3/part_size.ts";
 
 const MIB = 1024 * 1024;
@@ -39,6 +40,24 @@ test("BufferPool.lend() gives a buffer again while others are lent", async () =>
   const second = await pool.lend(50);
   assert.equal(second.bytes, bytes);
   for (const buffer of [kept, second]) buffer[Symbol.dispose]();
+});
+
+test("BufferPool.lend() gives a buffer again a moment after it came back, and lets it go after two seconds of rest", async () => {
+  const clock = new StoppedClock();
+  const pool = new BufferPool({ limit: 100, clock });
+  const bytesOfOne = async () => {
+    using buffer = await pool.lend(50);
+    return buffer.bytes;
+  };
+  const first = await bytesOfOne();
+  for (let round = 0; round < 3; round++) {
+    await clock.advance(1500);
+    assert.equal(await bytesOfOne(), first, "who catches up needs no fresh memory");
+  }
+  await clock.advance(2000);
+  assert.notEqual(await bytesOfOne(), first, "an idle process holds none");
+  await clock.advance(2000);
+  assert.equal(clock.nextMs, undefined, "nor does it wake for it");
 });
 
 test("BufferPool.lend() lets the next one by when a waiting one is called off", async () => {

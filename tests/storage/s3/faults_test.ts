@@ -6,7 +6,7 @@ import { segmentKey } from "../../../src/storage/keys.ts";
 import { pattern, reusingStream } from "../../contract/object_store.ts";
 import type { SeenRequest } from "../../servers/fault_proxy.ts";
 import { oncePerFile } from "../../servers/once.ts";
-import { startMinio } from "../../servers/s3_servers.ts";
+import { startMinio, startVersitygw } from "../../servers/s3_servers.ts";
 import {
   assertHolds,
   assertSame,
@@ -20,6 +20,7 @@ import {
 } from "./proxied_store.ts";
 
 const minio = oncePerFile(() => startMinio());
+const versitygw = oncePerFile(() => startVersitygw());
 
 const isGet = ({ method, path }: SeenRequest) => method === "GET" && !path.includes("list-type");
 const isPut = ({ method }: SeenRequest) => method === "PUT";
@@ -147,6 +148,42 @@ test("S3Store.put() secures parts by CRC-32 where the server echoes it, else by 
     ),
   );
   await assertHolds(deaf.store, KEY, pattern(6 * MIB, 7));
+});
+
+/** What secured each PUT that was seen. */
+const securedBy = (seen: readonly SeenRequest[]) =>
+  seen.filter(isPut).map(({ headers }) =>
+    [["md5", "content-md5"], ["crc32", "x-amz-checksum-crc32"]]
+      .flatMap(([kind, header]) => headers[header!] === undefined ? [] : [kind]).join("+")
+  );
+
+for (const [name, server] of [["MinIO", minio], ["versitygw", versitygw]] as const) {
+  test(`S3Store.put() finds out with one object of some size that ${name} verifies CRC-32, and spares MD5 from then on`, async () => {
+    await using opened = await proxied(await server());
+    const { store, proxy } = opened;
+    await store.put(KEY, pattern(1000, 1));
+    for (const seed of [2, 3, 4]) await store.put(KEY, pattern(2 * MIB, seed));
+    await store.put(KEY, pattern(1000, 5));
+    assert.deepEqual(securedBy(proxy.seen), ["md5", "md5+crc32", "crc32", "crc32", "md5"]);
+    proxy.fault = firstTimes(1, isPut, { act: "corrupt", which: "request" });
+    await store.put(KEY, pattern(2 * MIB, 6));
+    assert.equal(proxy.seen.length, 7, "what was damaged on its way is refused");
+    await assertHolds(store, KEY, pattern(2 * MIB, 6));
+  });
+}
+
+test("S3Store.put() stays with MD5 where a server passes over CRC-32, or refuses it", async () => {
+  await using deaf = await proxied(await minio());
+  deaf.proxy.fault = () => ({ act: "head", change: (headers) => delete headers["x-amz-checksum-crc32"] });
+  for (const seed of [1, 2]) await deaf.store.put(KEY, pattern(2 * MIB, seed));
+  assert.deepEqual(securedBy(deaf.proxy.seen), ["md5+crc32", "md5"]);
+  for (const [status, code] of [[501, "NotImplemented"], [400, "InvalidRequest"]] as const) {
+    await using strict = await proxied(await minio());
+    strict.proxy.fault = firstTimes(1, isPut, refusal(status, code));
+    for (const seed of [3, 4]) await strict.store.put(KEY, pattern(2 * MIB, seed));
+    assert.deepEqual(securedBy(strict.proxy.seen), ["md5+crc32", "md5", "md5"]);
+    await assertHolds(strict.store, KEY, pattern(2 * MIB, 4));
+  }
 });
 
 test("S3Store.put() sends again when the answer's ETag is that of other bytes", async () => {
