@@ -52,6 +52,7 @@ export class LockFile {
     if (stat === undefined) return undefined;
     const key = `${stat.device} ${options.owner}`;
     const known = shared.get(key);
+    if (known !== undefined && known.#takeBack(path)) return known;
     // Ours under this very name is busy below, as anybody else's.
     using own = LockFile.#open(path, files);
     if (own === undefined) return undefined;
@@ -71,17 +72,22 @@ export class LockFile {
     if (before === undefined) return undefined;
     const connection = lock(path, files);
     const lockFile = new LockFile(connection, before, files);
-    // The same number before and after is the same file, since the one that we hold open keeps its own.
-    if (lockFile.isAt(path)) return lockFile;
-    connection.close();
-    return undefined;
+    let isSame = false;
+    try {
+      // The same number before and after is the same file, since the one that we hold open keeps its own.
+      isSame = lockFile.isAt(path);
+    } finally {
+      if (!isSame) connection.close();
+    }
+    return isSame ? lockFile : undefined;
   }
 
   #keep(path: string, { key, options }: { key: string; options: LockFileOptions }): LockFile {
-    this.#names.add(path);
     options.adopt(path);
     const known = shared.get(key);
     if (known === undefined || known.#linkableName() === undefined) shared.set(key, this);
+    // Last, since what failed before lets go of it.
+    this.#names.add(path);
     return this;
   }
 
@@ -93,12 +99,21 @@ export class LockFile {
     try {
       this.#files.linkSync(name, temporary);
       // A link to a symbolic link need not lead to the same file from here.
-      if (this.isAt(temporary)) this.#files.renameSync(temporary, path);
+      if (this.isAt(temporary)) {
+        this.#files.renameSync(temporary, path);
+        this.#names.add(path);
+        return true;
+      }
     } catch {
       // No hard links here, or no more of them: the database keeps a file of its own.
     }
     this.#files.removeSync(temporary);
-    if (!this.isAt(path)) return false;
+    return false;
+  }
+
+  /** Whether `path`, which is no lock now, names this file: it could not be removed when it was let go of. */
+  #takeBack(path: string): boolean {
+    if (this.#names.has(path) || !this.isAt(path)) return false;
     this.#names.add(path);
     return true;
   }

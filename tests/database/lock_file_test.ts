@@ -9,7 +9,7 @@ import { InstanceLock } from "../../src/database/instance_lock.ts";
 import { MetaDirectory } from "../../src/database/meta_directory.ts";
 import { type Files, systemFiles } from "../../src/runtime/files.ts";
 import { currentRuntime } from "../figures.ts";
-import { failFiles } from "../doubles/failing_files.ts";
+import { failFiles, systemError } from "../doubles/failing_files.ts";
 import { hookFiles } from "../doubles/hooked_files.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 
@@ -26,10 +26,11 @@ function lockOf(
   return { lock: new InstanceLock({ meta, databasePath, files }), path: join(meta.path, "walbrook.lock") };
 }
 
-/** Whether another process could take the lock, as SQLite of Debian sees it. */
-function isFree(path: string): boolean {
-  const program = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN EXCLUSIVE')";
-  const { status, stderr } = spawnSync("python3", ["-c", program, path], { encoding: "utf8" });
+/** Whether another process could take the lock, or each of several, as SQLite of Debian sees it. */
+function isFree(path: string | readonly string[]): boolean {
+  const program = "import sqlite3, sys\n" +
+    "for path in sys.argv[1:]: sqlite3.connect(path, timeout=0).execute('BEGIN EXCLUSIVE')";
+  const { status, stderr } = spawnSync("python3", ["-c", program].concat(path), { encoding: "utf8" });
   if (status !== 0) assert.match(stderr, /database is locked/);
   return status === 0;
 }
@@ -167,4 +168,37 @@ test("InstanceLock tries again when another file is put there while it locks the
   assert.ok(!isArmed && made.lock.isThere);
   assert.equal(isFree(path), false);
   made.lock.release();
+});
+
+test("InstanceLock whose nth call of the file system fails is held by nobody then, and can be taken", () => {
+  let hasFailed = true;
+  let nth = 1;
+  for (; hasFailed; nth++) {
+    using folder = temporaryFolder();
+    hasFailed = false;
+    let count = 0;
+    const files = hookFiles(systemFiles, (call, act) => {
+      // A close never fails.
+      if (call.kind === "close" || ++count !== nth) return act();
+      hasFailed = true;
+      throw systemError("EIO", call);
+    });
+    const locks = ["a", "b"].map((name) => lockOf(folder.path, name, files));
+    const tryAll = (act: (lock: InstanceLock) => void) => {
+      for (const { lock } of locks) {
+        try {
+          act(lock);
+        } catch {
+          // Once, as planned.
+        }
+      }
+    };
+    tryAll((lock) => lock.take());
+    tryAll((lock) => lock.release());
+    count = Infinity;
+    for (const { lock } of locks) lock.take();
+    for (const { lock } of locks) lock.release();
+    assert.ok(isFree(locks.map(({ path }) => path)), `after a failure of call ${nth}`);
+  }
+  assert.ok(nth > 20, `${nth} calls`);
 });
