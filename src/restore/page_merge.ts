@@ -57,7 +57,8 @@ export class PageMerge {
     this.#solidCount = pageCount;
     const slotCount = Math.max(1, Math.floor(arenaSize / pageSize));
     this.#arena = new Uint8Array(slotCount * pageSize);
-    this.#freeSlots = Int32Array.from({ length: slotCount }, (_, nth) => slotCount - 1 - nth);
+    this.#freeSlots = new Int32Array(slotCount);
+    for (let nth = 0; nth < slotCount; nth++) this.#freeSlots[nth] = slotCount - 1 - nth;
     this.#freeCount = slotCount;
     this.#batch = new Uint8Array(Math.min(WRITE_SIZE, this.#arena.length));
   }
