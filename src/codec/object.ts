@@ -25,6 +25,11 @@ export interface EncodeOptions {
 export interface DecodeOptions {
   /** The replica's; default none, and an encrypted object fails. */
   readonly cipher?: Cipher | undefined;
+  /**
+   * Buffers of `acquireBuffer()` that blocks are decoded into in turn; they stay the caller's. With n of them a chunk
+   * holds until n more have been read, also at the end. Default: one of the pool.
+   */
+  readonly buffers?: readonly Uint8Array<ArrayBuffer>[] | undefined;
 }
 
 /** What stands in front of an object. */
@@ -73,15 +78,19 @@ export function encodeObjectBytes(raw: Uint8Array, { note }: EncodeOptions = {})
 class ObjectReader {
   readonly decoder = new FrameDecoder();
   readonly #reader: ByteReader;
+  readonly #lent: readonly Uint8Array<ArrayBuffer>[];
+  #blockCount = 0;
   #buffer: Uint8Array<ArrayBuffer> | undefined;
 
-  constructor(stored: ReadableStream<Uint8Array>) {
+  constructor(stored: ReadableStream<Uint8Array>, { buffers = [] }: Pick<DecodeOptions, "buffers"> = {}) {
     this.#reader = new ByteReader(stored);
+    this.#lent = buffers;
   }
 
-  /** The pooled buffer serves the gathering of a block and then its raw bytes: the first is over before the second. */
+  /** The buffer serves the gathering of a block and then its raw bytes: the first is over before the second. */
   #bufferFor(size: number): Uint8Array<ArrayBuffer> {
     if (size <= SMALL_LIMIT) return new Uint8Array(size);
+    if (this.#lent.length > 0) return this.#lent[this.#blockCount % this.#lent.length]!;
     this.#buffer ??= acquireBuffer();
     return this.#buffer;
   }
@@ -97,6 +106,7 @@ class ObjectReader {
     // Without a wait in between: another stream's call would overwrite the kernel's memory.
     const chunk = this.#bufferFor(raw.length).subarray(0, raw.length);
     chunk.set(raw);
+    this.#blockCount++;
     return chunk;
   }
 
@@ -138,9 +148,9 @@ class ObjectReader {
  */
 export async function decodeObject(
   stored: ReadableStream<Uint8Array>,
-  { cipher }: DecodeOptions = {},
+  { cipher, buffers }: DecodeOptions = {},
 ): Promise<DecodedStream> {
-  const object = new ObjectReader(unseal(stored, cipher));
+  const object = new ObjectReader(unseal(stored, cipher), { buffers });
   try {
     await object.readNotes();
   } catch (error) {
@@ -198,7 +208,7 @@ export function decodeObjectBytes(
 /** Read only the note of an object; the rest of the source is cancelled. */
 export async function readNote(
   stored: ReadableStream<Uint8Array>,
-  { cipher }: DecodeOptions = {},
+  { cipher }: Pick<DecodeOptions, "cipher"> = {},
 ): Promise<ObjectNote> {
   const object = new ObjectReader(unseal(stored, cipher));
   const { decoder } = object;

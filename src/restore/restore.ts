@@ -17,6 +17,9 @@ import { replaySegment } from "./replay_segment.ts";
 import { type RestoredSnapshot, writeSnapshot } from "./snapshot.ts";
 import { WalReplay } from "./wal_replay.ts";
 
+/** So many bytes of a snapshot are written between two syncs that go on beside it. */
+const SYNC_EVERY = 32 * 1024 * 1024;
+
 /** How far a restore is. */
 export interface RestoreProgress {
   /** Stored bytes, of all objects together. */
@@ -200,6 +203,7 @@ class RestoreRun {
     this.#snapshot = await writeSnapshot(fetched.stream(), {
       snapshot,
       file: output.file,
+      syncEvery: SYNC_EVERY,
       reserve: (bytes) => output.requireFree(bytes),
       signal,
     });

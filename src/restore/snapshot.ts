@@ -1,13 +1,14 @@
 /** The snapshot's pages to the file that becomes the database. */
 import { viewOf } from "../bytes.ts";
+import { acquireBuffer, releaseBuffer } from "../codec/buffer_pool.ts";
 import { decodeObject } from "../codec/object.ts";
 import type { SnapshotNote } from "../codec/note.ts";
 import { DamagedObjectError } from "../errors.ts";
-import type { OpenFile } from "../runtime/files.ts";
 import type { SnapshotInfo } from "../storage/replica_client.ts";
 import { isPageSize } from "../wal/header.ts";
 import { damagedBy } from "./damage.ts";
 import { checkNote } from "./wal_replay.ts";
+import { WriteBehind, type WriteBehindOptions } from "./write_behind.ts";
 
 /** What a snapshot turned out to be. */
 export interface RestoredSnapshot {
@@ -32,42 +33,49 @@ const HEADER_SIZE = 100;
  */
 export async function writeSnapshot(
   stored: ReadableStream<Uint8Array>,
-  { snapshot, file, reserve, signal }: {
+  { snapshot, file, syncEvery, reserve, signal }: WriteBehindOptions & {
     snapshot: SnapshotInfo;
-    file: Pick<OpenFile, "write">;
     reserve: (bytes: number) => Promise<void>;
     signal?: AbortSignal | undefined;
   },
 ): Promise<RestoredSnapshot> {
-  const { note, noteDamage, raw } = await damagedBy(snapshot, () => decodeObject(stored));
-  checkNote(snapshot, note);
-  const snapshotNote = note?.kind === "snapshot" ? note : undefined;
-  const reader = raw.getReader();
-  const header = new Uint8Array(HEADER_SIZE);
-  let size = 0;
-  let isReserved = false;
+  // One is written while the other is filled.
+  const buffers = [acquireBuffer(), acquireBuffer()];
   try {
-    while (true) {
-      const { done, value } = await damagedBy(snapshot, () => reader.read());
-      if (done) break;
-      signal?.throwIfAborted();
-      if (size < HEADER_SIZE) header.set(value.subarray(0, HEADER_SIZE - size), size);
-      if (!isReserved) await reserve(announcedSize(snapshotNote, header));
-      isReserved = true;
-      await file.write(value, size);
-      size += value.length;
+    const { note, noteDamage, raw } = await damagedBy(snapshot, () => decodeObject(stored, { buffers }));
+    const reader = raw.getReader();
+    const header = new Uint8Array(HEADER_SIZE);
+    try {
+      checkNote(snapshot, note);
+      const snapshotNote = note?.kind === "snapshot" ? note : undefined;
+      await using output = new WriteBehind({ file, syncEvery });
+      let isReserved = false;
+      while (true) {
+        const { done, value } = await damagedBy(snapshot, () => reader.read());
+        if (done) break;
+        signal?.throwIfAborted();
+        const { size } = output;
+        if (size < HEADER_SIZE) header.set(value.subarray(0, HEADER_SIZE - size), size);
+        if (!isReserved) await reserve(announcedSize(snapshotNote, header));
+        isReserved = true;
+        await output.write(value);
+      }
+      await output.finish();
+      const { size } = output;
+      const pageSize = checkPages(snapshot, { note: snapshotNote, header, size });
+      return {
+        note: snapshotNote,
+        noteDamage,
+        size,
+        pageSize,
+        pageCount: pageSize === 0 ? 0 : size / pageSize,
+      };
+    } finally {
+      await reader.cancel().catch(() => {});
     }
   } finally {
-    await reader.cancel().catch(() => {});
+    for (const buffer of buffers) releaseBuffer(buffer);
   }
-  const pageSize = checkPages(snapshot, { note: snapshotNote, header, size });
-  return {
-    note: snapshotNote,
-    noteDamage,
-    size,
-    pageSize,
-    pageCount: pageSize === 0 ? 0 : size / pageSize,
-  };
 }
 
 /** The page size, once size and header agree with each other and the note. */

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { concatBytes, equalBytes, fromHex, readAll, streamOf, toHex, viewOf } from "../../src/bytes.ts";
+import { acquireBuffer } from "../../src/codec/buffer_pool.ts";
 import { xxHash32 } from "../../src/codec/lz4_kernel.ts";
 import { encodeNote } from "../../src/codec/note.ts";
 import {
@@ -161,6 +162,24 @@ test("decodeObject() uses one buffer for all blocks of a stream", async () => {
   }
   assert.equal(count, 10);
   assert.equal(buffers.size, 1);
+});
+
+test("decodeObject() into two buffers lets a chunk hold until two more are read, and after the end", async () => {
+  const raw = text(22 * MIB, 1);
+  const buffers = [acquireBuffer(), acquireBuffer()];
+  const reader = (await decodeObject(pieces(encodeObjectBytes(raw), 100_000), { buffers })).raw.getReader();
+  let before: Uint8Array | undefined;
+  let at = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    const held = before ?? new Uint8Array(0);
+    assert.equal(Buffer.compare(held, raw.subarray(at - held.length, at)), 0, `before ${at}`);
+    if (done) break;
+    assert.ok(buffers.some((buffer) => buffer.buffer === value.buffer));
+    before = value;
+    at += value.length;
+  }
+  assert.equal(at, raw.length);
 });
 
 /** A stream that counts what is asked of it. */
