@@ -65,6 +65,8 @@ interface RunningPiece {
   readonly fetched: Promise<FetchedPiece>;
   /** What it takes of the parallelism. */
   readonly share: number;
+  /** Whether it is not the whole object. */
+  readonly isPart: boolean;
 }
 
 /** Fetches `objects` of a replica in order; ask for each with `next()`. */
@@ -77,6 +79,7 @@ export class Prefetcher implements AsyncDisposable {
   readonly #running: RunningPiece[] = [];
   /** Of the parallelism, how much is under way. */
   #share = 0;
+  readonly #isLocal: boolean;
   readonly #isFar: boolean;
   readonly #spare: Uint8Array<ArrayBuffer>[] = [];
   #shown: Uint8Array<ArrayBuffer> | undefined;
@@ -87,7 +90,8 @@ export class Prefetcher implements AsyncDisposable {
     this.#pieces = piecesOf(objects);
     this.#options = options;
     const { signal, parallelism } = options;
-    this.#isFar = client.store.type !== "file" && parallelism > 1;
+    this.#isLocal = client.store.type === "file";
+    this.#isFar = !this.#isLocal && parallelism > 1;
     this.#signal = signal === undefined ? this.#abort.signal : AbortSignal.any([signal, this.#abort.signal]);
   }
 
@@ -116,12 +120,13 @@ export class Prefetcher implements AsyncDisposable {
     if (this.#shown !== undefined) this.#release(this.#shown);
     this.#shown = undefined;
     this.#fill();
-    const { fetched, share } = this.#running.shift()!;
+    const { fetched, share, isPart } = this.#running.shift()!;
     const { bytes, storedSize, buffer } = await fetched.finally(() => this.#share -= share);
     this.#shown = buffer;
     this.#fill();
     this.#options.onBytes?.(storedSize);
-    this.#sinceRelease += bytes.length + COST_PER_PIECE;
+    // A part of a file is read into a buffer that is used again, and so are the blocks that it is decoded to.
+    this.#sinceRelease += COST_PER_PIECE + (isPart && this.#isLocal ? 0 : bytes.length);
     if (this.#sinceRelease >= RELEASE_EVERY) {
       this.#sinceRelease = 0;
       releaseUnusedMemory();
@@ -137,7 +142,8 @@ export class Prefetcher implements AsyncDisposable {
       const fetched = this.#fetch(next.value);
       // Its failure counts when its turn comes.
       fetched.catch(() => {});
-      this.#running.push({ object: next.value.object, fetched, share });
+      const isPart = next.value.range !== undefined;
+      this.#running.push({ object: next.value.object, fetched, share, isPart });
       this.#share += share;
     }
   }

@@ -11,7 +11,14 @@ import { putFile } from "./file_put.ts";
 import { streamFileRange } from "./file_range.ts";
 import { parentFolder } from "../runtime/paths.ts";
 import { type FilePermissions, FileRoot, PRIVATE_PERMISSIONS } from "./file_root.ts";
-import type { ByteRange, ObjectInfo, ObjectStore, StoreOptions } from "./object_store.ts";
+import type {
+  ByteRange,
+  ObjectInfo,
+  ObjectStore,
+  ReadOptions,
+  ReadPart,
+  StoreOptions,
+} from "./object_store.ts";
 
 /** How a folder is used as a store. */
 export interface FileStoreOptions {
@@ -121,6 +128,23 @@ export class FileStore implements ObjectStore {
     } catch (error) {
       file.close();
       throw error;
+    }
+  }
+
+  async read(key: string, { start = 0, size, memory, signal }: ReadOptions): Promise<ReadPart> {
+    checkKey(key);
+    signal?.throwIfAborted();
+    const path = this.#root.pathOf(key);
+    try {
+      using file = await this.#openStored(path);
+      const stat = file.statSync();
+      if (!stat.isFile) throw new NotFoundError(`open ${path}: not a file`);
+      const read = () => file.read(memory.subarray(0, size), start);
+      const count = await explained({ verb: "read", path }, read);
+      return { bytes: memory.subarray(0, count), objectSize: stat.size };
+    } finally {
+      // Nobody waits for it any longer, whatever became of it.
+      signal?.throwIfAborted();
     }
   }
 

@@ -6,7 +6,7 @@ import { decodeObjectBytes, encodeObjectBytes } from "../../src/codec/object.ts"
 import { EncryptionError, NoBackupsError } from "../../src/errors.ts";
 import { type Files, systemFiles } from "../../src/runtime/files.ts";
 import { FileStore } from "../../src/storage/file_store.ts";
-import type { StoreOptions } from "../../src/storage/object_store.ts";
+import type { ReadOptions, ReadPart, StoreOptions } from "../../src/storage/object_store.ts";
 import { ReplicaClient } from "../../src/storage/replica_client.ts";
 import type { GenerationReport } from "../../src/verify/report.ts";
 import { type VerifyOptions, verifyReplica } from "../../src/verify/verify.ts";
@@ -211,10 +211,19 @@ class RetainedStore extends FileStore {
   keys: readonly string[] = [];
 
   override async get(key: string, options: StoreOptions = {}): Promise<ReadableStream<Uint8Array>> {
+    await this.#retain();
+    return await super.get(key, options);
+  }
+
+  override async read(key: string, options: ReadOptions): Promise<ReadPart> {
+    await this.#retain();
+    return await super.read(key, options);
+  }
+
+  async #retain(): Promise<void> {
     const { keys } = this;
     this.keys = [];
     await this.delete(keys);
-    return await super.get(key, options);
   }
 }
 
