@@ -6,7 +6,7 @@ const READ_BYTES = 256 * 1024;
 
 /** What a snapshot is staged with. */
 export interface StageOptions {
-  /** A file there is replaced. */
+  /** Where no file is. */
   readonly path: string;
   readonly files: Files;
   readonly signal: AbortSignal;
@@ -36,7 +36,6 @@ export class StagedSnapshot implements AsyncDisposable {
   static async begin(source: ReadableStream<Uint8Array>, options: StageOptions): Promise<StagedSnapshot> {
     const { path, files } = options;
     try {
-      await files.remove(path);
       return new StagedSnapshot(source, await files.open(path, { access: "create-new" }), options);
     } catch (error) {
       await source.cancel(error).catch(() => {}); // Why it can't be staged is what counts.

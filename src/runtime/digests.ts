@@ -12,19 +12,9 @@ export function sha256(bytes: Uint8Array): Uint8Array {
   return createHash("sha256").update(bytes).digest();
 }
 
-/** SHA-256 in lowercase hex. */
-export function sha256Hex(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
-}
-
 /** HMAC of `text` with SHA-256, 32 bytes. */
 export function hmacSha256(key: Uint8Array, text: string): Uint8Array {
   return createHmac("sha256", key).update(text).digest();
-}
-
-/** HMAC of `text` with SHA-256 in lowercase hex. */
-export function hmacSha256Hex(key: Uint8Array, text: string): string {
-  return createHmac("sha256", key).update(text).digest("hex");
 }
 
 /** CRC-32 (the one of zip and Ethernet), 4 bytes, big-endian. */

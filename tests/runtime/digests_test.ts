@@ -2,15 +2,7 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { test } from "node:test";
 import { toHex } from "../../src/bytes.ts";
-import {
-  crc32,
-  hmacSha256,
-  hmacSha256Hex,
-  md5,
-  sha256,
-  sha256Hex,
-  toBase64,
-} from "../../src/runtime/digests.ts";
+import { crc32, hmacSha256, md5, sha256, toBase64 } from "../../src/runtime/digests.ts";
 
 const CHECK = new TextEncoder().encode("123456789");
 
@@ -60,17 +52,15 @@ const HMACS: [Uint8Array, string, string][] = [
 test("hmacSha256() gives the values of RFC 4231, and for keys around a block those of the runtime", () => {
   for (const [key, text, wanted] of HMACS) {
     assert.equal(toHex(hmacSha256(key, text)), wanted);
-    assert.equal(hmacSha256Hex(key, text), wanted);
   }
   for (const size of [0, 1, 63, 64, 65]) {
     const key = new Uint8Array(size).map((_, at) => at);
     assert.equal(
-      hmacSha256Hex(key, "text"),
+      toHex(hmacSha256(key, "text")),
       createHmac("sha256", key).update("text").digest("hex"),
       `${size}`,
     );
   }
-  assert.equal(sha256Hex(CHECK), toHex(sha256(CHECK)));
 });
 
 test("toBase64() pads", () => {

@@ -1,6 +1,7 @@
 /** Signature version 4, the only place that knows how requests are signed. */
 import { AwsV4Signer } from "aws4fetch";
-import { hmacSha256, hmacSha256Hex, sha256Hex } from "../../runtime/digests.ts";
+import { toHex } from "../../bytes.ts";
+import { hmacSha256, sha256 } from "../../runtime/digests.ts";
 import type { Credentials } from "./credentials/credentials.ts";
 
 /** What is signed. The body is not: its checksum is a signed header. */
@@ -80,11 +81,11 @@ class DirectSigner extends AwsV4Signer {
   override async signature(): Promise<string> {
     const { secretAccessKey, region, service } = this;
     const key = this.#keys.get({ secretAccessKey, date: this.datetime.slice(0, 8), region, service });
-    return hmacSha256Hex(key, await this.stringToSign());
+    return toHex(hmacSha256(key, await this.stringToSign()));
   }
 
   override async stringToSign(): Promise<string> {
     const canonical = new TextEncoder().encode(await this.canonicalString());
-    return ["AWS4-HMAC-SHA256", this.datetime, this.credentialString, sha256Hex(canonical)].join("\n");
+    return ["AWS4-HMAC-SHA256", this.datetime, this.credentialString, toHex(sha256(canonical))].join("\n");
   }
 }

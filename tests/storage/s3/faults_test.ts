@@ -17,6 +17,7 @@ import {
   MIB,
   proxied,
   refusal,
+  SPOILED_ANSWERS,
 } from "./proxied_store.ts";
 
 const minio = oncePerFile(() => startMinio());
@@ -214,13 +215,7 @@ test("S3Store.get() reads a small object again that was damaged, cut or stalled 
   const { store, proxy } = opened;
   const body = pattern(50_000, 10);
   await store.put(KEY, body);
-  for (
-    const fault of [
-      { act: "corrupt", which: "response" },
-      { act: "cut", after: 20_000, how: "close" },
-      { act: "cut", after: 20_000, how: "stall" },
-    ] as const
-  ) {
+  for (const fault of SPOILED_ANSWERS) {
     proxy.seen.length = 0;
     proxy.fault = firstTimes(1, isGet, fault);
     await assertHolds(store, KEY, body);

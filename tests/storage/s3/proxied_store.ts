@@ -67,6 +67,13 @@ function warningLogger(warnings: [string, LogFields | undefined][]): Logger {
   return logger;
 }
 
+/** What a larger answer can suffer on its way. */
+export const SPOILED_ANSWERS: readonly Fault[] = [
+  { act: "corrupt", which: "response" },
+  { act: "cut", after: 20_000, how: "close" },
+  { act: "cut", after: 20_000, how: "stall" },
+];
+
 /** `fault` for the first `count` requests that match. */
 export function firstTimes(
   count: number,

@@ -6,7 +6,16 @@ import { pattern } from "../../contract/object_store.ts";
 import type { Fault, SeenRequest } from "../../servers/fault_proxy.ts";
 import { oncePerFile } from "../../servers/once.ts";
 import { startMinio } from "../../servers/s3_servers.ts";
-import { assertSame, failureOf, firstTimes, KEY, MIB, proxied, refusal } from "./proxied_store.ts";
+import {
+  assertSame,
+  failureOf,
+  firstTimes,
+  KEY,
+  MIB,
+  proxied,
+  refusal,
+  SPOILED_ANSWERS,
+} from "./proxied_store.ts";
 
 const minio = oncePerFile(() => startMinio());
 
@@ -26,13 +35,7 @@ test("S3Store.read() reads again what was damaged, cut or stalled on its way", a
   for (const size of [50_000, 300_000]) {
     const body = pattern(size, 10);
     await store.put(KEY, body);
-    for (
-      const fault of [
-        { act: "corrupt", which: "response" },
-        { act: "cut", after: 20_000, how: "close" },
-        { act: "cut", after: 20_000, how: "stall" },
-      ] as const
-    ) {
+    for (const fault of SPOILED_ANSWERS) {
       proxy.seen.length = 0;
       proxy.fault = firstTimes(1, isGet, fault);
       assertSame(await readPiece(store, { size }), body);
