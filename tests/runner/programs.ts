@@ -22,6 +22,8 @@ const PROGRAMS: readonly Program[] = [
   { debianPackage: "systemd", probe: ["systemd-analyze", "--version"] },
   { debianPackage: "util-linux", probe: ["unshare", "--version"] },
   { debianPackage: "tini", probe: ["tini", "--version"] },
+  { debianPackage: "gcc", probe: ["gcc", "--version"] },
+  { debianPackage: "libc6-dev", probe: ["gcc", "-E", "-include", "stdio.h", "-x", "c", "/dev/null"] },
 ];
 
 function succeeds([program, ...args]: readonly [string, ...string[]]): boolean {

@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { UsageError } from "../../src/errors.ts";
 import { type S3Server, startMinio, startVersitygw } from "../servers/s3_servers.ts";
 import { Chance } from "./chance.ts";
 import { FAULTS } from "./faults/all.ts";
@@ -52,7 +53,7 @@ export async function playCampaign(options: CampaignOptions): Promise<{ tally: T
       return scenarios === undefined || scenarios.some((scenario) => name.startsWith(scenario));
     });
     if (faults.length === 0) {
-      throw new Error(`no such scenario; there are ${FAULTS.map(({ name }) => name).join(", ")}`);
+      throw new UsageError(`no such scenario; there are ${FAULTS.map(({ name }) => name).join(", ")}`);
     }
     const endMs = performance.now() + minutes * 60_000;
     for (let round = firstRound; round < firstRound + roundCount && performance.now() < endMs; round++) {

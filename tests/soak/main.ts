@@ -6,6 +6,7 @@
  * and round are printed. `--round` plays that round alone.
  */
 import process from "node:process";
+import { UsageError } from "../../src/errors.ts";
 import { ensureServers } from "../servers/install.ts";
 import { type CampaignOptions, playCampaign } from "./campaign.ts";
 
@@ -14,15 +15,15 @@ function parseArguments(args: readonly string[]): CampaignOptions {
   for (let at = 0; at < args.length; at += 2) {
     const name = args[at]!;
     if (!["--minutes", "--seed", "--round", "--scenario", "--rate"].includes(name)) {
-      throw new Error(`${name}: unknown option`);
+      throw new UsageError(`${name}: unknown option`);
     }
     const value = args[at + 1];
-    if (value === undefined) throw new Error(`${name} needs a value`);
+    if (value === undefined) throw new UsageError(`${name} needs a value`);
     values.set(name, value);
   }
   const number = (name: string, otherwise: number) => {
     const value = Number(values.get(name) ?? otherwise);
-    if (!Number.isFinite(value) || value < 0) throw new Error(`${name} takes a number`);
+    if (!Number.isFinite(value) || value < 0) throw new UsageError(`${name} takes a number`);
     return value;
   };
   const scenarios = values.get("--scenario")?.split(",");
@@ -45,16 +46,26 @@ function parseArguments(args: readonly string[]): CampaignOptions {
   };
 }
 
-const options = parseArguments(process.argv.slice(2));
-console.log(`seed ${options.seed}`);
+async function run(): Promise<boolean> {
+  const options = parseArguments(process.argv.slice(2));
+  console.log(`seed ${options.seed}`);
+  await ensureServers();
+  const startMs = performance.now();
+  const { tally, folder } = await playCampaign(options);
+  for (const line of tally.lines({ seed: options.seed, elapsedMs: performance.now() - startMs })) {
+    console.log(line);
+  }
+  for (const problem of tally.problems) console.log(`PROBLEM ${problem}`);
+  if (tally.problems.length > 0) console.log(`evidence: ${folder}`);
+  return tally.problems.length === 0;
+}
+
 // Whatever was started is killed on exit.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130));
-ensureServers();
-const startMs = performance.now();
-const { tally, folder } = await playCampaign(options);
-for (const line of tally.lines({ seed: options.seed, elapsedMs: performance.now() - startMs })) {
-  console.log(line);
+try {
+  process.exit(await run() ? 0 : 1);
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(error.message);
+  process.exit(1);
 }
-for (const problem of tally.problems) console.log(`PROBLEM ${problem}`);
-if (tally.problems.length > 0) console.log(`evidence: ${folder}`);
-process.exit(tally.problems.length > 0 ? 1 : 0);
