@@ -1,21 +1,21 @@
 /** A fixed piece of work whose time tells how fast the machine is at the moment. */
+import { createHash } from "node:crypto";
 import { median } from "./statistics.ts";
 
 /** A round in which the time moves by more than this share is dropped. */
 export const CALIBRATION_LIMIT = 0.15;
 
-const REPEATS = 7;
+/** Enough for a moment's hiccup not to count as a machine of another speed. */
+const REPEATS = 25;
 
-const memory = new Uint32Array(1 << 20);
+const input = new Uint8Array(4 << 20).map((_, at) => Math.imul(at, 2_654_435_761) >>> 24);
 
-/** Arithmetic and 4 MiB of memory, some 15 ms of one core. */
-function kernel(): number {
-  let state = 1;
-  for (let at = 0; at < 8 << 20; at++) {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    memory[state >>> 12]! ^= state;
-  }
-  return state;
+/**
+ * Native code, some 3 ms of one core: a loop of our own is compiled anew in the middle of a run, and was then five times
+ * as slow on the same machine (16 and 85 ms).
+ */
+function kernel(): void {
+  createHash("sha256").update(input).digest();
 }
 
 /** Milliseconds of the kernel, the median of a few. */
