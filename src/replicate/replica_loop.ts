@@ -10,17 +10,17 @@ import { type ReplicaOptions, SEGMENT_BYTES } from "./replica_options.ts";
 import { SnapshotTask } from "./snapshot_task.ts";
 import { Standing } from "./standing.ts";
 import { type SnapshotParts, type StoredSnapshot, takeSnapshot } from "./take_snapshot.ts";
-import { type Round, UploadPace } from "./upload_pace.ts";
-import { uploadSegment } from "./upload_segment.ts";
+import { UploadPace } from "./upload_pace.ts";
+import { sendUpTo } from "./upload_round.ts";
+import { SegmentUpload } from "./upload_segment.ts";
 import { Notice, orAbort, Semaphore, sleep } from "../async.ts";
 import type { LiveDatabase } from "../database/database.ts";
 import { ContinuityLostError } from "../database/follower.ts";
-import type { Segment } from "../database/segment.ts";
 import { formatGoDuration } from "../duration.ts";
 import { describeError, NotFoundError } from "../errors.ts";
 import { type Logger, silentLogger } from "../logger.ts";
 import { type MetricLabels, type Metrics, silentMetrics } from "../metrics.ts";
-import { comparePositions, formatPosition, type Position } from "../position.ts";
+import { formatPosition, type Position } from "../position.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { pause } from "../runtime/pause.ts";
 import type { ReplicaClient } from "../storage/replica_client.ts";
@@ -242,7 +242,12 @@ export class ReplicaLoop {
     const isCatchingUp = !this.#isLocated;
     const target = await this.#locate();
     if (target === undefined) return;
-    const round = await this.#uploadUpTo(target);
+    const round = await sendUpTo(target, {
+      from: this.position!,
+      uploadAt: (position) => this.#uploadAt(position),
+      send: (upload) => this.#send(upload),
+      clock: this.#clock,
+    });
     if (round === undefined) return;
     if (isCatchingUp) this.#pace.caughtUp(round);
     else this.#pace.sent(round);
@@ -279,34 +284,22 @@ export class ReplicaLoop {
     this.#logger.debug("replica sync: calc new pos", { position: formatPosition(position) });
   }
 
-  /** @returns `undefined` when there was nothing to upload */
-  async #uploadUpTo(target: Position): Promise<Round | undefined> {
-    let round: Round | undefined;
-    // A writer that never rests must not make an endless run of small uploads out of one.
-    while (round === undefined || comparePositions(this.position!, target) < 0) {
-      const position = this.position!;
-      const maxBytes = this.#standing.triedLengthAt(position) ?? this.#options.segmentBytes ?? SEGMENT_BYTES;
-      const segment = this.#database.segmentAfter(position, { maxBytes });
-      if (segment === undefined) break;
-      const startMs = this.#clock.monotonicMs();
-      await this.#upload(segment);
-      round = {
-        count: (round?.count ?? 0) + 1,
-        firstStartMs: round?.firstStartMs ?? startMs,
-        lastStartMs: startMs,
-      };
-    }
-    return round;
-  }
-
-  async #upload(segment: Segment): Promise<void> {
-    const startMs = this.#clock.monotonicMs();
-    this.#standing.trying(segment);
-    const stored = await uploadSegment(this.client, segment, {
+  /** The upload of what follows `position`; `undefined` when there is nothing yet. */
+  #uploadAt(position: Position): SegmentUpload | undefined {
+    const maxBytes = this.#standing.triedLengthAt(position) ?? this.#options.segmentBytes ?? SEGMENT_BYTES;
+    const segment = this.#database.segmentAfter(position, { maxBytes });
+    if (segment === undefined) return undefined;
+    return new SegmentUpload(this.client, segment, {
       pageSize: this.#database.pageSize,
       newestCommitAt: this.#standing.timeOf(segment),
-      signal: this.#aborting.signal,
     });
+  }
+
+  async #send(upload: SegmentUpload): Promise<void> {
+    const { segment } = upload;
+    const startMs = this.#clock.monotonicMs();
+    this.#standing.trying(segment);
+    const stored = await upload.put({ signal: this.#aborting.signal });
     this.#standing.stored(segment, stored);
     this.progress.uploaded();
     this.#metrics.count("litestream_replica_wal_bytes", this.#labels, segment.length);
