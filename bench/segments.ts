@@ -4,7 +4,7 @@ import { rmSync } from "node:fs";
 import { randomFrom } from "./random.ts";
 import { LiveDatabase } from "../src/database/database.ts";
 import { encodeSnapshot } from "../src/replicate/encode_snapshot.ts";
-import { uploadSegment } from "../src/replicate/upload_segment.ts";
+import { SegmentUpload } from "../src/replicate/upload_segment.ts";
 import type { Position } from "../src/position.ts";
 import { snapshotKey } from "../src/storage/keys.ts";
 import type { ObjectStore } from "../src/storage/object_store.ts";
@@ -44,10 +44,8 @@ export async function makeSegments(
     for (;;) {
       const segment = database.segmentAfter(position, { maxBytes: 64 << 20 });
       if (segment === undefined) return;
-      await uploadSegment(client, segment, {
-        newestCommitAt: segment.newestCommitAt,
-        pageSize: database.pageSize,
-      });
+      const { newestCommitAt } = segment;
+      await new SegmentUpload(client, segment, { pageSize: database.pageSize, newestCommitAt }).put();
       position = { ...position, index: segment.index, offset: segment.offset + segment.length };
     }
   };

@@ -23,6 +23,13 @@ export class Semaphore {
     this.#free = count;
   }
 
+  /** A place if one is free, without waiting; dispose of it to give it back. */
+  tryAcquire(): Disposable | undefined {
+    if (this.#free === 0) return undefined;
+    this.#free--;
+    return this.#place();
+  }
+
   /** Wait for a place; dispose of what is returned to give it back. Rejects with the signal's reason. */
   async acquire({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<Disposable> {
     signal?.throwIfAborted();
@@ -41,6 +48,10 @@ export class Semaphore {
         signal?.removeEventListener("abort", abort);
       }
     }
+    return this.#place();
+  }
+
+  #place(): Disposable {
     let held = true;
     return {
       [Symbol.dispose]: () => {

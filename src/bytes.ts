@@ -56,6 +56,26 @@ export async function readAll(
   return concatBytes(parts);
 }
 
+/**
+ * The bytes of `source`, of which the first chunk has been read. Chunks hold as long as the source's: until the next
+ * one is read.
+ *
+ * @throws {unknown} what reading the first chunk fails with
+ */
+export async function readAhead(source: ReadableStream<Uint8Array>): Promise<ReadableStream<Uint8Array>> {
+  const reader = source.getReader();
+  let first: ReadableStreamReadResult<Uint8Array> | undefined = await reader.read();
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const { done, value } = first ?? await reader.read();
+      first = undefined;
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    cancel: (reason) => reader.cancel(reason),
+  }, { highWaterMark: 0 });
+}
+
 /** A stream of the given chunks, one at a time as they are asked for. */
 export function streamOf(...chunks: Uint8Array[]): ReadableStream<Uint8Array> {
   let next = 0;

@@ -43,6 +43,17 @@ test("Semaphore.acquire() lets in as many as it has places", async () => {
   assert.equal(inside, 0);
 });
 
+test("Semaphore.tryAcquire() takes a place or doesn't wait, and gives it back once", async () => {
+  const semaphore = new Semaphore(1);
+  const place = semaphore.tryAcquire();
+  assert.notEqual(place, undefined);
+  assert.equal(semaphore.tryAcquire(), undefined);
+  place![Symbol.dispose]();
+  place![Symbol.dispose]();
+  using _ = await semaphore.acquire();
+  assert.equal(semaphore.tryAcquire(), undefined);
+});
+
 test("Semaphore.acquire() gives up at its signal and loses no place", async () => {
   const semaphore = new Semaphore(1);
   const held = await semaphore.acquire();

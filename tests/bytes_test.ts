@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { concatBytes, equalBytes, fromHex, readAll, streamOf, toHex, viewOf } from "../src/bytes.ts";
+import {
+  concatBytes,
+  equalBytes,
+  fromHex,
+  readAhead,
+  readAll,
+  streamOf,
+  toHex,
+  viewOf,
+} from "../src/bytes.ts";
 
 test("concatBytes() joins in order and copies", () => {
   assert.deepEqual(concatBytes([]), new Uint8Array(0));
@@ -35,6 +44,36 @@ test("viewOf() looks at the array's own part of its buffer", () => {
   const bytes = new Uint8Array([9, 9, 0x12, 0x34, 9]).subarray(2, 4);
   assert.equal(viewOf(bytes).byteLength, 2);
   assert.equal(viewOf(bytes).getUint16(0), 0x1234);
+});
+
+test("readAhead() has read one chunk, and no more before that is asked for", async () => {
+  let count = 0;
+  const source = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (count === 3) controller.close();
+      else controller.enqueue(Uint8Array.of(count++));
+    },
+  }, { highWaterMark: 0 });
+  const stream = await readAhead(source);
+  assert.equal(count, 1);
+  const reader = stream.getReader();
+  assert.deepEqual((await reader.read()).value, Uint8Array.of(0));
+  assert.equal(count, 1);
+  reader.releaseLock();
+  assert.deepEqual(await readAll(stream, { limit: 9 }), Uint8Array.of(1, 2));
+  assert.deepEqual(await readAll(await readAhead(streamOf()), { limit: 0 }), new Uint8Array(0));
+});
+
+test("readAhead() fails with what the first chunk fails with, and passes a cancel on", async () => {
+  const broken = new ReadableStream<Uint8Array>({ pull: () => Promise.reject(new Error("broken")) });
+  await assert.rejects(readAhead(broken), /broken/);
+  let reason: unknown;
+  const source = new ReadableStream<Uint8Array>({
+    pull: (controller) => controller.enqueue(Uint8Array.of(1)),
+    cancel: (why) => void (reason = why),
+  });
+  await (await readAhead(source)).cancel("enough");
+  assert.equal(reason, "enough");
 });
 
 test("readAll() copies chunks of a reused buffer", async () => {

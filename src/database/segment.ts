@@ -9,6 +9,13 @@ import { frameChecksumAt, type WalChain } from "../wal/frames.ts";
 /** Bytes that are read at once. */
 const READ_BYTES = 256 * 1024;
 
+/**
+ * Buffers of that size between two segments: whoever catches up reads one after the other, and a runtime may let
+ * buffers pile up to a multiple of what is in use.
+ */
+const KEPT_COUNT = 2;
+const kept: Uint8Array<ArrayBuffer>[] = [];
+
 /** A range of one index of the shadow WAL. */
 export interface Segment extends IndexOffset {
   readonly generation: string;
@@ -122,17 +129,26 @@ function readRange(
   file: OpenFile,
   { start, end }: { start: number; end: number },
 ): ReadableStream<Uint8Array> {
-  const buffer = new Uint8Array(Math.min(READ_BYTES, end - start));
+  const size = Math.min(READ_BYTES, end - start);
+  const buffer = (size === READ_BYTES ? kept.pop() : undefined) ?? new Uint8Array(size);
   let position = start;
+  let isReading = false;
+  const finish = () => {
+    file.close();
+    // One that a read may still write to belongs to nobody else.
+    if (size === READ_BYTES && kept.length < KEPT_COUNT && !isReading) kept.push(buffer);
+  };
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
       if (position === end) {
-        file.close();
+        finish();
         return controller.close();
       }
       const chunk = buffer.subarray(0, Math.min(buffer.length, end - position));
+      isReading = true;
       try {
         const count = await file.read(chunk, position);
+        isReading = false;
         if (count < chunk.length) throw new Error(`${file.path} became shorter while it was read`);
       } catch (error) {
         file.close();
@@ -141,7 +157,7 @@ function readRange(
       position += chunk.length;
       controller.enqueue(chunk);
     },
-    cancel: () => file.close(),
+    cancel: finish,
   }, { highWaterMark: 0 });
 }
 

@@ -4,7 +4,7 @@
  * points on either side of the damage stay what they are.
  */
 import type { DutyParts } from "./duty.ts";
-import { uploadSegment } from "./upload_segment.ts";
+import { SegmentUpload } from "./upload_segment.ts";
 import type { Proof } from "./validator.ts";
 import { ContinuityLostError } from "../database/follower.ts";
 import type { Segment } from "../database/segment.ts";
@@ -68,7 +68,7 @@ export class Repairer {
     if (segment === undefined || (end !== Infinity && segment.length !== end - at.offset)) return undefined;
     const newestCommitAt = await this.#timeOf(segment, stored, signal);
     const { pageSize } = database;
-    return (await uploadSegment(client, segment, { pageSize, newestCommitAt, signal })).key;
+    return (await new SegmentUpload(client, segment, { pageSize, newestCommitAt }).put({ signal })).key;
   }
 
   #bytesAt(

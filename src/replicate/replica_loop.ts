@@ -5,36 +5,28 @@
 import { Backoff, UPLOAD_BACKOFF } from "./backoff.ts";
 import { FirstSnapshot } from "./first_snapshot.ts";
 import { removeLeftovers } from "./leftovers.ts";
-import { newestMomentOf } from "./newest_moment.ts";
 import { ReplicaProgress } from "./progress.ts";
-import { type KnownSegment, readRemoteState } from "./remote_position.ts";
 import { type ReplicaOptions, SEGMENT_BYTES } from "./replica_options.ts";
 import { SnapshotTask } from "./snapshot_task.ts";
+import { Standing } from "./standing.ts";
 import { type SnapshotParts, type StoredSnapshot, takeSnapshot } from "./take_snapshot.ts";
-import { UploadMemory } from "./upload_memory.ts";
-import { uploadSegment } from "./upload_segment.ts";
+import { UploadPace } from "./upload_pace.ts";
+import { sendUpTo } from "./upload_round.ts";
+import { SegmentUpload } from "./upload_segment.ts";
 import { Notice, orAbort, Semaphore, sleep } from "../async.ts";
 import type { LiveDatabase } from "../database/database.ts";
 import { ContinuityLostError } from "../database/follower.ts";
-import type { Segment } from "../database/segment.ts";
 import { formatGoDuration } from "../duration.ts";
 import { describeError, NotFoundError } from "../errors.ts";
 import { type Logger, silentLogger } from "../logger.ts";
 import { type MetricLabels, type Metrics, silentMetrics } from "../metrics.ts";
-import { comparePositions, formatPosition, type Position } from "../position.ts";
+import { formatPosition, type Position } from "../position.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { pause } from "../runtime/pause.ts";
 import type { ReplicaClient } from "../storage/replica_client.ts";
-import { equalPair } from "../wal/header.ts";
 
 /** The first pause between the last tries before the end; it doubles. */
 const FINISH_PAUSE_MS = 100;
-
-/**
- * At the end of an index two segments are sent in one round, which then lasts two intervals: an upload in each on
- * average. Catching up isn't paid for.
- */
-const MOST_INTERVALS = 2;
 
 /** One replica, from `start` to `finish`. */
 export class ReplicaLoop {
@@ -52,18 +44,10 @@ export class ReplicaLoop {
   readonly progressed: Notice = new Notice();
   /** When it last got further. */
   readonly progress: ReplicaProgress;
-  #position: Position | undefined;
-  /** Whether `#position` is what the replica has, as far as we know; not so at first and after a failure. */
+  readonly #standing: Standing;
+  /** Whether `#standing` is what the replica has, as far as we know; not so at first and after a failure. */
   #isLocated = false;
-  #newest: KnownSegment | undefined;
-  /** Where the replica can't be read back. */
-  readonly #memory: UploadMemory | undefined;
-  /** A segment whose upload failed, or whose answer got lost. */
-  #tried: (Position & { readonly length: number }) | undefined;
-  #newestCommitAt = 0;
-  #lastUploadMs = -Infinity;
-  /** Segments of the last round of uploads. */
-  #roundCount = 0;
+  readonly #pace: UploadPace;
   #loop: Promise<void> | undefined;
   /** What an earlier run left half-written goes, once the replica answers. */
   #cleaning: Promise<void> | undefined;
@@ -83,9 +67,9 @@ export class ReplicaLoop {
       .with({ db: options.database.path, replica: options.client.name });
     this.#metrics = options.metrics ?? silentMetrics;
     this.#metrics.count("litestream_replica_wal_bytes", this.#labels, 0);
-    const { cipher, name } = options.client;
-    const isReadable = cipher === undefined || cipher.canDecrypt;
-    this.#memory = isReadable ? undefined : new UploadMemory(options.database.meta, name);
+    const [database, client, clock, logger] = [this.#database, this.client, this.#clock, this.#logger];
+    this.#standing = new Standing({ database, client, clock, logger });
+    this.#pace = new UploadPace({ intervalMs: this.syncIntervalMs, clock });
     this.#slots = options.snapshots ?? new Semaphore(1);
     this.#backoff = new Backoff(this.#logger, { ...UPLOAD_BACKOFF, ...options.backoff });
     this.#firstSnapshot = new FirstSnapshot((generation) => this.#beginSnapshot(generation));
@@ -102,7 +86,7 @@ export class ReplicaLoop {
 
   /** Where the replica stands; `undefined` until that is known. */
   get position(): Position | undefined {
-    return this.#position;
+    return this.#standing.position;
   }
 
   /** What keeps the replica behind; empty when nothing does. */
@@ -123,14 +107,14 @@ export class ReplicaLoop {
   /** Whether everything that the database has is in the replica, and can be restored from it. */
   get isCurrent(): boolean {
     const position = this.#database.position;
-    if (position === undefined || this.#position?.generation !== position.generation) return false;
-    return this.#isLocated && this.#firstSnapshot.isThere && isAtEnd(this.#database, this.#position);
+    if (position === undefined || this.position?.generation !== position.generation) return false;
+    return this.#isLocated && this.#firstSnapshot.isThere && isAtEnd(this.#database, this.position);
   }
 
   /** Whether the replica is known to restore what it has of the current generation. */
   get isRestorable(): boolean {
     return this.#isLocated && this.#firstSnapshot.isThere &&
-      this.#position?.generation === this.#database.position?.generation;
+      this.position?.generation === this.#database.position?.generation;
   }
 
   /**
@@ -180,9 +164,9 @@ export class ReplicaLoop {
       client: this.client,
       generation,
       slots: this.#slots,
-      position: () => this.#isLocated ? this.#position : undefined,
+      position: () => this.#isLocated ? this.position : undefined,
       progressed: this.progressed,
-      notBefore: this.#newestCommitAt,
+      notBefore: this.#standing.newestCommitAt,
       onProgress: this.#options.onSnapshotProgress,
       stagePath: this.#options.stagePath,
       clock: this.#clock,
@@ -203,7 +187,7 @@ export class ReplicaLoop {
 
   /** Begin; errors are retried until `finish`. */
   start(): void {
-    if (this.#memory !== undefined) {
+    if (this.#standing.isRemembered) {
       this.#logger.warn(
         "age recipients without identities: what is stored can't be read back, so after a crash a new generation " +
           "may start, and nothing here can validate or restore the replica; add age.identities",
@@ -219,7 +203,7 @@ export class ReplicaLoop {
       const token = this.#database.changed.token;
       let pauseMs = 0;
       try {
-        this.#roundCount = await this.#sync();
+        await this.#sync();
         this.progress.caughtUp();
         this.#backoff.succeed("replica works again");
       } catch (error) {
@@ -239,130 +223,93 @@ export class ReplicaLoop {
 
   async #waitForChange(token: Promise<void>, signal: AbortSignal): Promise<void> {
     await orAbort(token, signal);
-    const intervalMs = this.syncIntervalMs * Math.max(1, Math.min(this.#roundCount, MOST_INTERVALS));
-    const restMs = this.#lastUploadMs + intervalMs - this.#clock.monotonicMs();
-    if (restMs > 0) await sleep(restMs, { signal });
+    const { restMs } = this.#pace;
+    if (restMs > 0) await pause(restMs, { clock: this.#clock, signal });
   }
 
   /** @returns how long to wait before the next try */
   async #handle(error: unknown): Promise<number> {
     // The replica may have what we think it lacks, and lack what we think it has: look again.
     this.#isLocated = false;
-    if (error instanceof ContinuityLostError && this.#position !== undefined) {
-      await this.#database.restartGeneration(this.#position.generation, describeError(error));
+    if (error instanceof ContinuityLostError && this.position !== undefined) {
+      await this.#database.restartGeneration(this.position.generation, describeError(error));
     }
     return this.#backoff.fail("monitor error", error);
   }
 
-  /**
-   * Upload what the database has now and the replica lacks.
-   *
-   * @returns how many segments that were
-   */
-  async #sync(): Promise<number> {
-    const target = this.#database.position;
-    if (target === undefined) return 0;
-    if (!this.#isLocated || this.#position?.generation !== target.generation) await this.#locate(target);
-    for (let count = 0;; count++) {
-      const position = this.#position!;
-      const maxBytes = this.#triedLength(position) ?? this.#options.segmentBytes ?? SEGMENT_BYTES;
-      const segment = this.#database.segmentAfter(position, { maxBytes });
-      if (segment === undefined) return count;
-      await this.#upload(segment);
-      // A writer that never rests must not make an endless run of small uploads out of one.
-      if (comparePositions(this.#position!, target) >= 0) return count + 1;
-    }
+  /** Upload what the database has now and the replica lacks. */
+  async #sync(): Promise<void> {
+    const isCatchingUp = !this.#isLocated;
+    const target = await this.#locate();
+    if (target === undefined) return;
+    const round = await sendUpTo(target, {
+      from: this.position!,
+      uploadAt: (position) => this.#uploadAt(position),
+      send: (upload) => this.#send(upload),
+      clock: this.#clock,
+    });
+    if (round === undefined) return;
+    if (isCatchingUp) this.#pace.caughtUp(round);
+    else this.#pace.sent(round);
   }
 
-  /**
-   * A failed PUT may still arrive, late, and replace what was stored under its name meanwhile: the same bytes have to
-   * go there again, never more.
-   */
-  #triedLength({ generation, index, offset }: Position): number | undefined {
-    const tried = this.#tried;
-    const isHere = tried?.generation === generation && tried.index === index && tried.offset === offset;
-    return isHere ? tried.length : undefined;
+  /** @returns where the database is; `undefined` when that isn't the generation in which the replica's place is known */
+  async #locate(): Promise<Position | undefined> {
+    const before = this.#database.position;
+    if (before === undefined || (this.#isLocated && this.position?.generation === before.generation)) {
+      return before;
+    }
+    await this.#find(before);
+    // A store that doesn't answer at once may have kept us for long.
+    const { position } = this.#database;
+    return position?.generation === before.generation ? position : undefined;
   }
 
   /** Find out where the replica stands in the database's generation. */
-  async #locate(database: Position): Promise<void> {
+  async #find(database: Position): Promise<void> {
     const { generation } = database;
-    const remembered = this.#newest === undefined ? this.#memory?.read() : undefined;
-    const tried = this.#tried;
-    const remote = await readRemoteState(this.client, {
-      generation,
-      pageSize: this.#database.pageSize,
-      fromIndex: this.#database.meta.shadowFiles(generation)[0]?.index,
-      known: this.#newest ?? remembered,
-      tried: tried?.generation === generation ? tried : undefined,
-      signal: this.#aborting.signal,
-    });
-    if (remote.damaged !== undefined) {
-      this.#logger.warn("the newest segment can't be read, it is stored again", remote.damaged);
-    }
-    if (remote.missingKey !== undefined) {
-      this.#logger.error("the replica has a hole: a new snapshot is stored, and what is there is kept", {
-        key: remote.missingKey,
-      });
-    }
-    const position = remote.position ?? { generation, index: database.index, offset: 0 };
-    this.#position = position;
-    const checksum = remote.newest === remembered ? remembered?.checksum : remote.checksum;
-    const ours = this.#database.checksumBefore(position);
-    if (checksum !== undefined && ours !== undefined && !equalPair(ours, checksum)) {
-      throw new ContinuityLostError(
-        `the replica's ${formatPosition(position)} was written from another history`,
-      );
-    }
-    if (remote.unreadable !== undefined) throw new ContinuityLostError(remote.unreadable);
-    this.#newest = remote.newest;
+    const { signal } = this.#aborting;
+    const remote = await this.#standing.find(database, { signal });
+    const position = this.position!;
     this.progress.found(remote);
     this.#measure(position);
-    const noted = Math.max(remote.newestCommitAt, remembered?.newestCommitAt ?? 0);
-    const isOfOthers = noted === 0 && this.#newestCommitAt === 0;
-    if (isOfOthers) {
-      // Nothing may count as older than what the replica has of other generations, or a restore would prefer those.
-      this.#newestCommitAt = await newestMomentOf(this.client, {
-        clock: this.#clock,
-        logger: this.#logger,
-        signal: this.#aborting.signal,
-      });
-    }
-    // Later than other generations by a little at least, or nothing would tell which of them is the newest one.
-    if ((remote.position === undefined || isOfOthers) && this.#newestCommitAt > 0) this.#newestCommitAt++;
-    this.#newestCommitAt = Math.max(this.#newestCommitAt, noted);
     await this.#firstSnapshot.choose(generation, {
       isThere: remote.snapshotIndex !== undefined && remote.missingKey === undefined,
       isFresh: remote.position === undefined,
     });
     this.#isLocated = true;
     this.isAbandoned = false;
-    this.#cleaning ??= removeLeftovers(this.client, { logger: this.#logger, signal: this.#aborting.signal });
+    this.#cleaning ??= removeLeftovers(this.client, { logger: this.#logger, signal });
     this.progressed.notify();
     this.#logger.debug("replica sync: calc new pos", { position: formatPosition(position) });
   }
 
-  async #upload(segment: Segment): Promise<void> {
-    const { generation, index, offset, length } = segment;
-    const startMs = this.#clock.monotonicMs();
-    this.#tried = { generation, index, offset, length };
-    this.#newestCommitAt = Math.max(this.#newestCommitAt, segment.newestCommitAt.getTime());
-    const { key, size } = await uploadSegment(this.client, segment, {
+  /** The upload of what follows `position`; `undefined` when there is nothing yet. */
+  #uploadAt(position: Position): SegmentUpload | undefined {
+    const maxBytes = this.#standing.triedLengthAt(position) ?? this.#options.segmentBytes ?? SEGMENT_BYTES;
+    const segment = this.#database.segmentAfter(position, { maxBytes });
+    if (segment === undefined) return undefined;
+    return new SegmentUpload(this.client, segment, {
       pageSize: this.#database.pageSize,
-      newestCommitAt: new Date(this.#newestCommitAt),
-      signal: this.#aborting.signal,
+      newestCommitAt: this.#standing.timeOf(segment),
     });
-    this.#tried = undefined;
-    this.#newest = { key, size, index, offset, length };
-    this.#position = { generation, index, offset: offset + length };
-    const checksum = this.#memory && this.#database.checksumBefore(this.#position);
-    this.#memory?.write({ ...this.#newest, checksum, newestCommitAt: this.#newestCommitAt });
-    this.#lastUploadMs = startMs;
+  }
+
+  async #send(upload: SegmentUpload): Promise<void> {
+    const { segment } = upload;
+    const startMs = this.#clock.monotonicMs();
+    this.#standing.trying(segment);
+    const stored = await upload.put({ signal: this.#aborting.signal });
+    this.#standing.stored(segment, stored);
     this.progress.uploaded();
-    this.#metrics.count("litestream_replica_wal_bytes", this.#labels, length);
-    this.#measure(this.#position);
+    this.#metrics.count("litestream_replica_wal_bytes", this.#labels, segment.length);
+    this.#measure(this.position!);
     const elapsed = formatGoDuration(this.#clock.monotonicMs() - startMs);
-    this.#logger.debug("wal segment written", { position: formatPosition(segment), elapsed, sz: length });
+    this.#logger.debug("wal segment written", {
+      position: formatPosition(segment),
+      elapsed,
+      sz: segment.length,
+    });
     this.progressed.notify();
     this.#options.onProgress?.();
   }

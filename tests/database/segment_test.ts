@@ -12,6 +12,8 @@ import { WAL_HEADER_SIZE } from "../../src/position.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
 import { scanFrames } from "../../src/wal/frames.ts";
 import { failFiles, type FailRule } from "../doubles/failing_files.ts";
+import { hookFiles } from "../doubles/hooked_files.ts";
+import { until } from "../doubles/until.ts";
 
 const ALL = { maxBytes: 1 << 30 };
 
@@ -92,6 +94,43 @@ test("Segment.read() fails when the shadow file becomes shorter or can't be read
     readAll(segment.read(), { limit: segment.length }),
     /became shorter while it was read/,
   );
+});
+
+test("Segment.read() takes turns with its buffer, but for one that a read may still write to", async () => {
+  await using stage = new Stage();
+  stage.insert(1 << 20);
+  const used: ArrayBufferLike[] = [];
+  let gate: Promise<void> | undefined;
+  const files = hookFiles(systemFiles, (call, act) => {
+    const result = act();
+    if (call.kind !== "read" || call.size !== 256 * 1024) return result;
+    used.push(call.into!.buffer);
+    return (gate === undefined ? result : gate.then(() => result)) as typeof result;
+  });
+  using bare = bareFollower(stage, files);
+  const { follower } = bare;
+  await follower.startGeneration();
+  const segment = segmentAt(follower, { index: 0, offset: 0 }, ALL)!;
+  const buffersOfRead = async () => {
+    used.length = 0;
+    await readAll(segment.read(), { limit: segment.length });
+    return new Set(used);
+  };
+  const before = await buffersOfRead();
+  assert.equal(before.size, 1);
+  assert.deepEqual(await buffersOfRead(), before);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  gate = promise;
+  const reader = segment.read().getReader();
+  used.length = 0;
+  const reading = reader.read();
+  await until(() => used.length === 1, "the read");
+  await reader.cancel();
+  gate = undefined;
+  const after = await buffersOfRead();
+  assert.ok(after.isDisjointFrom(before));
+  resolve();
+  await reading;
 });
 
 test("CommitTimes grows coarser and never goes back", () => {

@@ -102,7 +102,7 @@ function hookFile(file: OpenFile, { hook, handle }: { hook: FileHook; handle: nu
       ),
     read: async (into, position) =>
       await hook(
-        { kind: "read", path, handle, position, size: into.length },
+        { kind: "read", path, handle, position, into, size: into.length },
         () => file.read(into, position),
       ),
     writeSync: (bytes, position) =>
