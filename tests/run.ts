@@ -9,7 +9,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { relative, resolve } from "node:path";
+import { dirname, relative, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { clearFigures, readFigures, type RuntimeName } from "./figures.ts";
@@ -186,6 +186,8 @@ async function run({ runtimes, isFull, paths }: Arguments): Promise<boolean> {
   runtimes.forEach(clearFigures);
   process.env[RUN_VARIABLE] = crypto.randomUUID();
   if (isFull) process.env[FULL_RUN_VARIABLE] = "1";
+  // Tests on Bun call `deno` too; by way of npx, which passes no signals on, they would wait for it forever.
+  process.env["PATH"] = `${dirname(process.execPath)}:${process.env["PATH"] ?? ""}`;
   const signal = abortOnSignals();
   const deadline = performance.now() + LIMIT_MS;
   const servers = files.some(needsServers) ? ensureServers({ full: isFull }) : Promise.resolve();
