@@ -29,6 +29,9 @@ const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 /** For the whole run; a healthy one takes less than ten minutes on two cores. */
 const LIMIT_MS = 40 * 60_000;
 
+/** For one runner: longer than any takes on a busy machine, but where each fault lasts a minute. */
+const RUNNER_LIMIT_MS = 10 * 60_000;
+
 /** Runners at once: they wait for processes, timers and servers about half of their time. */
 const LANES_PER_CORE = 2;
 
@@ -105,14 +108,15 @@ interface RunJob {
 
 /** What all jobs of a run share. */
 interface Frame {
-  readonly deadline: number;
+  /** Milliseconds that a runner may take which starts now. */
+  readonly limitMs: () => number;
   readonly servers: Promise<void>;
   readonly signal: AbortSignal;
 }
 
 async function runStage(
   { name, jobs, laneCount }: Stage,
-  { deadline, servers, signal }: Frame,
+  { limitMs, servers, signal }: Frame,
 ): Promise<RunJob[]> {
   const startedAt = performance.now();
   let count = 0;
@@ -126,7 +130,7 @@ async function runStage(
         root,
         name: `${name}-${++count}`,
         files: job.files,
-        limitMs: deadline - performance.now(),
+        limitMs: limitMs(),
         signal,
         isCollected: laneCount > 1 && jobs.length > 1,
       }),
@@ -139,7 +143,7 @@ async function runStage(
 /** The runs of a runtime, with another try for the few files that failed; tells those in `told`. */
 async function trySecondTime(
   given: readonly RunJob[],
-  { deadline, signal, told }: Pick<Frame, "deadline" | "signal"> & { told: string[] },
+  { limitMs, signal, told }: Pick<Frame, "limitMs" | "signal"> & { told: string[] },
 ): Promise<TimedRun[]> {
   const wanted = filesToTryAgain(given.map(({ job, run }) => ({ run, files: job.files })));
   const runs: TimedRun[] = [];
@@ -153,9 +157,15 @@ async function trySecondTime(
     const failed = results?.filter(({ outcome }) => outcome === "failed") ?? [];
     told.push(...failed.map(({ file, name }) => `${runtime}: ${file}: ${name}`));
     if (results === undefined) told.push(`${runtime}: no report of ${files.join(" ")}`);
-    const limitMs = deadline - performance.now();
     const name = `again-${at}`;
-    const second = await runTests(runtime, { root, name, files, limitMs, signal, isCollected: false });
+    const second = await runTests(runtime, {
+      root,
+      name,
+      files,
+      limitMs: limitMs(),
+      signal,
+      isCollected: false,
+    });
     runs.push(withSecondTry(run, { second, files }));
   }
   return runs;
@@ -190,22 +200,23 @@ async function run({ runtimes, isFull, paths }: Arguments): Promise<boolean> {
   process.env["PATH"] = `${dirname(process.execPath)}:${process.env["PATH"] ?? ""}`;
   const signal = abortOnSignals();
   const deadline = performance.now() + LIMIT_MS;
+  const limitMs = () => Math.min(deadline - performance.now(), isFull ? LIMIT_MS : RUNNER_LIMIT_MS);
   const servers = files.some(needsServers) ? ensureServers({ full: isFull }) : Promise.resolve();
   // It is waited for by those that need them; until then a failure is nobody's.
   servers.catch(() => {});
   const types = runtimes.includes("deno")
-    ? checkTypes({ root, files, limitMs: LIMIT_MS, signal })
+    ? checkTypes({ root, files, limitMs: limitMs(), signal })
     : Promise.resolve(undefined);
   const laneCount = LANES_PER_CORE * availableParallelism();
   const given: RunJob[] = [];
   for (const stage of planStages(files, { runtimes, needsServers, laneCount })) {
-    given.push(...await runStage(stage, { deadline, servers, signal }));
+    given.push(...await runStage(stage, { limitMs, servers, signal }));
   }
   const secondTries: string[] = [];
   const runs: TimedRun[] = [];
   for (const runtime of runtimes) {
     const ofRuntime = given.filter(({ job }) => job.runtime === runtime);
-    runs.push(joinRuns(runtime, await trySecondTime(ofRuntime, { deadline, signal, told: secondTries })));
+    runs.push(joinRuns(runtime, await trySecondTime(ofRuntime, { limitMs, signal, told: secondTries })));
   }
 
   const isWhole = runtimes.length === 2 && paths.length === 0;
