@@ -136,7 +136,7 @@ async function runStage(
       }),
     }),
   });
-  console.log(`\n${name}: ${jobs.length} runs in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
+  console.log(`\n${name}: ${runs.length} runs in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
   return runs;
 }
 
