@@ -4,7 +4,7 @@
  */
 import type { RuntimeRun } from "./verdict.ts";
 
-/** More failed files of a runtime than this are no accident. */
+/** More failed files of a runtime than this are no accident; a runner without a report is one. */
 const MOST_FILES = 8;
 
 /** A run and the files that it was given. */
@@ -26,7 +26,10 @@ export function filesToTryAgain(given: readonly GivenRun[]): readonly (readonly 
     // A suite that several files share is none that can be run: what failed in it stays failed.
     return [...failed].every((file) => files.includes(file)) ? [...failed] : [];
   });
-  const count = wanted.reduce((sum, files) => sum + files.length, 0);
+  const count = wanted.reduce(
+    (sum, { length }, at) => sum + (given[at]!.run.results === undefined ? 1 : length),
+    0,
+  );
   return count <= MOST_FILES ? wanted : given.map(() => []);
 }
 
