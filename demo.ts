@@ -120,12 +120,18 @@ async function demo(folder: string, withDamage: boolean): Promise<void> {
   const replicating = start("main.ts", "replicate", path, replica);
   const replicated = finish(replicating, "walbrook replicate");
   replicated.catch(() => {});
-  await untilThere(replica, replicating);
-  say(`writes     another process inserts ${ROWS} rows, one transaction each`);
-  const hash = await finish(start("demo.ts", "--writer", path, reference), "the writer");
-  say(`           SHA-256 of the final file ${hash}`);
-  // Not replicating.kill(): Deno then reports a signal for a process that ended well.
-  process.kill(replicating.pid!, "SIGTERM");
+  let hash: string;
+  try {
+    await untilThere(replica, replicating);
+    say(`writes     another process inserts ${ROWS} rows, one transaction each`);
+    hash = await finish(start("demo.ts", "--writer", path, reference), "the writer");
+    say(`           SHA-256 of the final file ${hash}`);
+  } finally {
+    // Not replicating.kill(): Deno then reports a signal for a process that ended well.
+    if (replicating.exitCode === null) process.kill(replicating.pid!, "SIGTERM");
+    // It still writes into the folder until then, which goes when something has failed.
+    await replicated.catch(() => {});
+  }
   await replicated;
   const objects = filesBelow(replica);
   const bytes = objects.reduce((sum, object) => sum + statSync(object).size, 0);

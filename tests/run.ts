@@ -3,20 +3,23 @@
  *
  * `deno task test [--only deno|bun] [--full] [PATH…]`: one runtime, or only some files or folders. Then the runtimes are
  * not compared and the smallest count doesn't apply. `--full` has each fault of a server last a minute and takes rclone
- * as another one. What runs at once is told in `runner/stages.ts`.
+ * as another one. What runs at once is told in `runner/stages.ts`; types are checked
+ * beside it.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { relative, resolve } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { dirname, relative, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { clearFigures, readFigures, type RuntimeName } from "./figures.ts";
 import { MINIMUM_TEST_COUNT } from "./minimum.ts";
-import { joinRuns, RUN_VARIABLE, runTests, type TimedRun } from "./runner/execute.ts";
+import { checkTypes, joinRuns, RUN_VARIABLE, runTests, type TimedRun } from "./runner/execute.ts";
 import { reaches } from "./runner/needs.ts";
+import { runPool } from "./runner/pool.ts";
 import { ensurePrograms } from "./runner/programs.ts";
 import { filesToTryAgain, withSecondTry } from "./runner/second_try.ts";
-import { planStages, type Stage } from "./runner/stages.ts";
+import { type Job, planStages, type Stage } from "./runner/stages.ts";
 import { judge } from "./runner/verdict.ts";
 import { FULL_RUN_VARIABLE } from "./servers/full_run.ts";
 import { ensureServers } from "./servers/install.ts";
@@ -25,6 +28,12 @@ const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 
 /** For the whole run; a healthy one takes less than ten minutes on two cores. */
 const LIMIT_MS = 40 * 60_000;
+
+/** For one runner: longer than any takes on a busy machine, but where each fault lasts a minute. */
+const RUNNER_LIMIT_MS = 10 * 60_000;
+
+/** Runners at once: they wait for processes, timers and servers about half of their time. */
+const LANES_PER_CORE = 2;
 
 interface Arguments {
   readonly runtimes: readonly RuntimeName[];
@@ -91,34 +100,86 @@ function needsServers(file: string): boolean {
   return reaches(`${root}/${file}`, `${root}/tests/servers`);
 }
 
-/** Every runtime's run of one stage. */
+/** A job that was run. */
+interface RunJob {
+  readonly job: Job;
+  readonly run: TimedRun;
+}
+
+/** What all jobs of a run share. */
+interface Frame {
+  /** Milliseconds that a runner may take which starts now. */
+  readonly limitMs: () => number;
+  readonly servers: Promise<void>;
+  readonly signal: AbortSignal;
+}
+
 async function runStage(
-  { name, files, isSideBySide }: Stage,
-  { runtimes, deadline }: { runtimes: readonly RuntimeName[]; deadline: number },
-): Promise<TimedRun[]> {
-  const prefixLines = isSideBySide && runtimes.length > 1;
-  const start = (runtime: RuntimeName) =>
-    runTests(runtime, { root, name, files, prefixLines, limitMs: deadline - performance.now() });
-  if (prefixLines) return await Promise.all(runtimes.map(start));
-  const runs: TimedRun[] = [];
-  for (const runtime of runtimes) runs.push(await start(runtime));
+  { name, jobs, laneCount }: Stage,
+  { limitMs, servers, signal }: Frame,
+): Promise<RunJob[]> {
+  const startedAt = performance.now();
+  let count = 0;
+  const runs = await runPool(jobs, {
+    laneCount,
+    held: { isHeld: ({ needsServers }) => needsServers, until: servers },
+    signal,
+    run: async (job) => ({
+      job,
+      run: await runTests(job.runtime, {
+        root,
+        name: `${name}-${++count}`,
+        files: job.files,
+        limitMs: limitMs(),
+        signal,
+        isCollected: laneCount > 1 && jobs.length > 1,
+      }),
+    }),
+  });
+  console.log(`\n${name}: ${runs.length} runs in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
   return runs;
 }
 
-/** The run with another try for the few files that failed; tells those in `told`. */
+/** The runs of a runtime, with another try for the few files that failed; tells those in `told`. */
 async function trySecondTime(
-  first: TimedRun,
-  { stage, deadline, told }: { stage: Stage; deadline: number; told: string[] },
-): Promise<TimedRun> {
-  const { runtime, results } = first;
-  const files = filesToTryAgain(first, stage.files);
-  if (files.length === 0) return first;
-  const failed = results?.filter(({ outcome }) => outcome === "failed") ?? [];
-  told.push(...failed.map(({ file, name }) => `${runtime}: ${file}: ${name}`));
-  if (results === undefined) told.push(`${runtime}: the runner left no report`);
-  const limitMs = deadline - performance.now();
-  const second = await runTests(runtime, { root, name: stage.name, files, prefixLines: false, limitMs });
-  return withSecondTry(first, { second, files });
+  given: readonly RunJob[],
+  { limitMs, signal, told }: Pick<Frame, "limitMs" | "signal"> & { told: string[] },
+): Promise<TimedRun[]> {
+  const wanted = filesToTryAgain(given.map(({ job, run }) => ({ run, files: job.files })));
+  const runs: TimedRun[] = [];
+  for (const [at, { run }] of given.entries()) {
+    const files = wanted[at]!;
+    if (files.length === 0 || signal.aborted) {
+      runs.push(run);
+      continue;
+    }
+    const { runtime, results } = run;
+    const failed = results?.filter(({ outcome }) => outcome === "failed") ?? [];
+    told.push(...failed.map(({ file, name }) => `${runtime}: ${file}: ${name}`));
+    if (results === undefined) told.push(`${runtime}: no report of ${files.join(" ")}`);
+    const name = `again-${at}`;
+    const second = await runTests(runtime, {
+      root,
+      name,
+      files,
+      limitMs: limitMs(),
+      signal,
+      isCollected: false,
+    });
+    runs.push(withSecondTry(run, { second, files }));
+  }
+  return runs;
+}
+
+/** Ends with what runs when somebody interrupts us. */
+function abortOnSignals(): AbortSignal {
+  const controller = new AbortController();
+  const onSignal = () => {
+    process.exitCode = 130;
+    controller.abort();
+  };
+  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
+  return controller.signal;
 }
 
 async function run({ runtimes, isFull, paths }: Arguments): Promise<boolean> {
@@ -129,39 +190,53 @@ async function run({ runtimes, isFull, paths }: Arguments): Promise<boolean> {
   ensurePrograms();
   ensurePackages();
   mkdirSync(`${root}/.cache`, { recursive: true });
+  for (const name of readdirSync(`${root}/.cache`)) {
+    if (/^report-.*\.xml$/.test(name)) rmSync(`${root}/.cache/${name}`);
+  }
   runtimes.forEach(clearFigures);
   process.env[RUN_VARIABLE] = crypto.randomUUID();
   if (isFull) process.env[FULL_RUN_VARIABLE] = "1";
+  // Tests on Bun call `deno` too; by way of npx, which passes no signals on, they would wait for it forever.
+  process.env["PATH"] = `${dirname(process.execPath)}:${process.env["PATH"] ?? ""}`;
+  const signal = abortOnSignals();
   const deadline = performance.now() + LIMIT_MS;
+  const limitMs = () => Math.min(deadline - performance.now(), isFull ? LIMIT_MS : RUNNER_LIMIT_MS);
   const servers = files.some(needsServers) ? ensureServers({ full: isFull }) : Promise.resolve();
-  // It is waited for below; until then a failure is nobody's.
+  // It is waited for by those that need them; until then a failure is nobody's.
   servers.catch(() => {});
-  const stageRuns: { readonly stage: Stage; readonly run: TimedRun }[] = [];
-  for (const stage of planStages(files, needsServers)) {
-    if (stage.name !== "side by side") await servers;
-    for (const run of await runStage(stage, { runtimes, deadline })) stageRuns.push({ stage, run });
+  const types = runtimes.includes("deno")
+    ? checkTypes({ root, files, limitMs: limitMs(), signal })
+    : Promise.resolve(undefined);
+  const laneCount = LANES_PER_CORE * availableParallelism();
+  const given: RunJob[] = [];
+  for (const stage of planStages(files, { runtimes, needsServers, laneCount })) {
+    given.push(...await runStage(stage, { limitMs, servers, signal }));
   }
   const secondTries: string[] = [];
-  const finalRuns: TimedRun[] = [];
-  for (const { stage, run } of stageRuns) {
-    finalRuns.push(await trySecondTime(run, { stage, deadline, told: secondTries }));
+  const runs: TimedRun[] = [];
+  for (const runtime of runtimes) {
+    const ofRuntime = given.filter(({ job }) => job.runtime === runtime);
+    runs.push(joinRuns(runtime, await trySecondTime(ofRuntime, { limitMs, signal, told: secondTries })));
   }
-  const runs = runtimes.map((name) => joinRuns(finalRuns.filter(({ runtime }) => runtime === name)));
 
   const isWhole = runtimes.length === 2 && paths.length === 0;
-  const { passedCount, problems } = judge(runs, {
+  const { passedCount, problems: ofTests } = judge(runs, {
     files,
     rules: isWhole ? { minimumCount: MINIMUM_TEST_COUNT } : undefined,
   });
+  const wrongTypes = await types;
+  const problems = wrongTypes === undefined ? ofTests : [wrongTypes, ...ofTests];
   console.log("");
   for (const problem of problems) console.log(`FAILED ${problem.replaceAll("\n", "\n    ")}`);
   for (const { runtime, results, elapsedMs } of runs) {
-    console.log(`${runtime}: ${results?.length ?? 0} tests in ${(elapsedMs / 1000).toFixed(1)} s`);
+    console.log(
+      `${runtime}: ${results?.length ?? 0} tests, ${(elapsedMs / 1000).toFixed(1)} s of its runners`,
+    );
   }
   printFigures(runtimes);
   for (const line of secondTries) console.log(`tried a second time: ${line}`);
   console.log(`${passedCount} passed, ${problems.length} failed`);
-  return problems.length === 0;
+  return problems.length === 0 && !signal.aborted;
 }
 
 try {

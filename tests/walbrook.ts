@@ -74,6 +74,8 @@ export class Walbrook implements AsyncDisposable {
     await until(
       () => this.lines(text).length >= count,
       () => `walbrook to say "${text}" ${count} times; it said:\n${this.#stderr}`,
+      // A hundred databases take longer than one, on a busy machine much longer.
+      { limitMs: 15_000 + 300 * (count - 1) },
     );
   }
 

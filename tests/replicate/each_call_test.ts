@@ -46,9 +46,15 @@ function codesOf(kind: FileCallKind): readonly string[] {
   return CODES[kind] ?? ["EIO"];
 }
 
+/** Our own frames above the place in src/, and that one: each more costs as much time as the call itself. */
+const FRAME_COUNT = 4;
+
 /** Which place in src/ makes the call. */
 function siteOf({ kind, path }: FileCall): string {
+  const usual = Error.stackTraceLimit;
+  Error.stackTraceLimit = FRAME_COUNT;
   const lines = (new Error().stack ?? "").split("\n");
+  Error.stackTraceLimit = usual;
   const place = lines.map((line) => /\bsrc\/[\w/]+\.ts:\d+/.exec(line)?.[0])
     .find((found) => found !== undefined);
   const name = path.replace(/^.*?\/(?=\.app|app|replica)/, "").replace(/[0-9a-f]{8,}/g, "…");

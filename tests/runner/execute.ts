@@ -1,5 +1,5 @@
 /** Running one runtime's test runner. */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { readFileSync, rmSync } from "node:fs";
 import process from "node:process";
 import type { RuntimeName } from "../figures.ts";
@@ -21,38 +21,62 @@ export interface TimedRun extends RuntimeRun {
 export interface RunOptions {
   /** The folder of the repository. */
   readonly root: string;
-  /** Of this run, for its report. */
+  /** Of this run, for its report: no other one has it. */
   readonly name: string;
   /** Relative to `root`. */
   readonly files: readonly string[];
   /** The runner and all that it started are killed after this time. */
   readonly limitMs: number;
-  /** Begin each line with the runtime's name; for two that run at once. */
-  readonly prefixLines: boolean;
+  /** The runner and all that it started are killed at once. */
+  readonly signal: AbortSignal;
+  /** Print what it says in one piece at its end; for runners that work at once. */
+  readonly isCollected: boolean;
+}
+
+let bunPath: string | undefined;
+
+/** Asked once: npx takes longer than many a test. */
+function bun(): string {
+  const words = ["-y", `bun@${BUN_VERSION}`, "-e", "console.log(process.execPath)"];
+  return bunPath ??= execFileSync("npx", words, { encoding: "utf8" }).trim();
 }
 
 function commandOf(runtime: RuntimeName, { files, report }: { files: readonly string[]; report: string }) {
   if (runtime === "deno") {
-    return [process.execPath, "test", "-A", `--junit-path=${report}`, ...files];
+    // Types are checked once for all runners, by `checkTypes()`.
+    return [process.execPath, "test", "-A", "--no-check", `--junit-path=${report}`, ...files];
   }
   // Without "./" Bun takes the words for patterns.
   return [
-    ...["npx", "-y", `bun@${BUN_VERSION}`, "test", "--timeout", "600000"],
+    ...[bun(), "test", "--timeout", "600000"],
     ...["--reporter=junit", `--reporter-outfile=${report}`, ...files.map((file) => `./${file}`)],
   ];
 }
 
-/** Run `files` on `runtime`, with its output going to ours as it comes. */
+/** Run `files` on `runtime`, with its output going to ours. */
 export async function runTests(runtime: RuntimeName, options: RunOptions): Promise<TimedRun> {
-  const report = `.cache/report-${runtime}-${options.name.replaceAll(" ", "-")}.xml`;
+  const report = `.cache/report-${runtime}-${options.name}.xml`;
   const reportPath = `${options.root}/${report}`;
   // A runner that breaks off writes nothing: the report of the run before must not speak for it.
   rmSync(reportPath, { force: true });
-  const [program, ...args] = commandOf(runtime, { files: options.files, report });
+  const command = commandOf(runtime, { files: options.files, report });
   const startedAt = performance.now();
-  const { exitCode, remark } = await runBounded([program!, ...args], options, runtime);
+  const { exitCode, remark, output } = await runBounded(command, options);
   const elapsedMs = performance.now() - startedAt;
+  if (options.isCollected) {
+    const seconds = (elapsedMs / 1000).toFixed(1);
+    process.stdout.write(`\n${runtime}, ${seconds} s: ${options.files.join(" ")}\n${output}`);
+  }
   return { runtime, results: readReport(reportPath), exitCode, remark, elapsedMs };
+}
+
+/** What is wrong with the types of `files` and all that they import; `undefined` when nothing is. */
+export async function checkTypes(
+  options: Omit<RunOptions, "name" | "isCollected">,
+): Promise<string | undefined> {
+  const command = [process.execPath, "check", ...options.files];
+  const { exitCode, remark, output } = await runBounded(command, { ...options, isCollected: true });
+  return exitCode === 0 ? undefined : `types: ${remark || `exit code ${exitCode}`}\n${output.trim()}`;
 }
 
 function readReport(path: string): RuntimeRun["results"] {
@@ -63,11 +87,11 @@ function readReport(path: string): RuntimeRun["results"] {
   }
 }
 
-/** One runtime's runs of several stages as one. */
-export function joinRuns(runs: readonly TimedRun[]): TimedRun {
+/** All runs of one runtime as one. */
+export function joinRuns(runtime: RuntimeName, runs: readonly TimedRun[]): TimedRun {
   const hasAllReports = runs.every(({ results }) => results !== undefined);
   return {
-    runtime: runs[0]!.runtime,
+    runtime,
     results: hasAllReports ? runs.flatMap(({ results }) => results ?? []) : undefined,
     exitCode: runs.find(({ exitCode }) => exitCode !== 0)?.exitCode ?? 0,
     remark: runs.map(({ remark }) => remark).filter((remark) => remark !== "").join(", "),
@@ -77,13 +101,13 @@ export function joinRuns(runs: readonly TimedRun[]): TimedRun {
 
 /** In a process group of its own, so that what hangs further down ends with it. */
 function runBounded(
-  [program, ...args]: [string, ...string[]],
-  { root, limitMs, prefixLines }: RunOptions,
-  runtime: RuntimeName,
-): Promise<{ exitCode: number; remark: string }> {
-  const output = prefixLines ? "pipe" : "inherit";
-  const child = spawn(program, args, { cwd: root, detached: true, stdio: ["ignore", output, output] });
-  let remark = "";
+  command: readonly string[],
+  { root, limitMs, signal, isCollected }: Omit<RunOptions, "name" | "files">,
+): Promise<{ exitCode: number; remark: string; output: string }> {
+  const [program, ...args] = command;
+  const stream = isCollected ? "pipe" : "inherit";
+  const child = spawn(program!, args, { cwd: root, detached: true, stdio: ["ignore", stream, stream] });
+  let [remark, output] = ["", ""];
   const kill = (why: string) => {
     remark = why;
     try {
@@ -92,31 +116,19 @@ function runBounded(
       // The group is gone already.
     }
   };
-  const onSignal = () => {
-    kill("interrupted");
-    process.exitCode = 130;
-  };
+  const onAbort = () => kill("interrupted");
   const timer = setTimeout(() => kill(`killed after ${Math.round(limitMs / 1000)} s`), limitMs);
-  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
-  child.stdout?.on("data", linePrefixer(runtime));
-  child.stderr?.on("data", linePrefixer(runtime));
+  signal.addEventListener("abort", onAbort);
+  for (const part of [child.stdout, child.stderr]) {
+    part?.setEncoding("utf8").on("data", (text) => output += text);
+  }
   return new Promise((resolve) => {
     const end = (exitCode: number, why: string) => {
       clearTimeout(timer);
-      process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
-      resolve({ exitCode, remark: remark || why });
+      signal.removeEventListener("abort", onAbort);
+      resolve({ exitCode, remark: remark || why, output });
     };
     child.on("error", (error) => end(1, error.message));
     child.on("close", (code, signal) => end(code ?? 1, signal === null ? "" : `ended by ${signal}`));
   });
-}
-
-function linePrefixer(runtime: RuntimeName): (chunk: Uint8Array) => void {
-  const decoder = new TextDecoder();
-  let rest = "";
-  return (chunk) => {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop()!;
-    for (const line of lines) process.stdout.write(`${runtime.padEnd(4)} | ${line}\n`);
-  };
 }

@@ -4,16 +4,33 @@
  */
 import type { RuntimeRun } from "./verdict.ts";
 
-/** More failed files than this are no accident. */
-const MOST_FILES = 4;
+/** More failed files of a runtime than this are no accident; a runner without a report is one. */
+const MOST_FILES = 8;
 
-/** Files that deserve a second try: those with a failed test, or all of a runner that left no report. */
-export function filesToTryAgain(run: RuntimeRun, files: readonly string[]): readonly string[] {
-  if (run.results === undefined) return files;
-  const failed = new Set(run.results.filter(({ outcome }) => outcome === "failed").map(({ file }) => file));
-  // A suite that several files share is none that can be run: what failed in it stays failed.
-  const isRunnable = [...failed].every((file) => files.includes(file));
-  return failed.size <= MOST_FILES && isRunnable ? [...failed] : [];
+/** A run and the files that it was given. */
+export interface GivenRun<Run extends RuntimeRun = RuntimeRun> {
+  readonly run: Run;
+  readonly files: readonly string[];
+}
+
+/**
+ * Files that deserve a second try: those with a failed test, or all of a runner that left no report.
+ *
+ * @param given all runs of one runtime
+ * @returns for each of them what of its files is to be run again
+ */
+export function filesToTryAgain(given: readonly GivenRun[]): readonly (readonly string[])[] {
+  const wanted = given.map(({ run, files }) => {
+    if (run.results === undefined) return files;
+    const failed = new Set(run.results.filter(({ outcome }) => outcome === "failed").map(({ file }) => file));
+    // A suite that several files share is none that can be run: what failed in it stays failed.
+    return [...failed].every((file) => files.includes(file)) ? [...failed] : [];
+  });
+  const count = wanted.reduce(
+    (sum, { length }, at) => sum + (given[at]!.run.results === undefined ? 1 : length),
+    0,
+  );
+  return count <= MOST_FILES ? wanted : given.map(() => []);
 }
 
 /** The first run with what the second one found for its files. */

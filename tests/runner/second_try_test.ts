@@ -13,14 +13,21 @@ function run(...results: TestResult[]): RuntimeRun {
 }
 
 test("filesToTryAgain() takes the few files that failed", () => {
-  assert.deepEqual(filesToTryAgain(run(result("a", "failed"), result("b", "passed")), ["a", "b"]), ["a"]);
-  assert.deepEqual(filesToTryAgain(run(result("a", "passed")), ["a"]), []);
+  const given = [
+    { run: run(result("a", "failed"), result("b", "passed")), files: ["a", "b"] },
+    { run: run(result("c", "passed")), files: ["c"] },
+  ];
+  assert.deepEqual(filesToTryAgain(given), [["a"], []]);
 });
 
-test("filesToTryAgain() takes nothing when much is broken, all when the runner left no report", () => {
-  const many = ["a", "b", "c", "d", "e"];
-  assert.deepEqual(filesToTryAgain(run(...many.map((file) => result(file, "failed"))), many), []);
-  assert.deepEqual(filesToTryAgain({ ...run(), results: undefined }, many), many);
+test("filesToTryAgain() takes nothing when much is broken, all of a runner that left no report", () => {
+  const many = ["a", "b", "c", "d", "e", "f", "g", "h"];
+  const broken = (files: string[]) => ({ run: run(...files.map((file) => result(file, "failed"))), files });
+  assert.deepEqual(filesToTryAgain([broken(many)]), [many]);
+  assert.deepEqual(filesToTryAgain([broken(many), broken(["i"])]), [[], []]);
+  const silent = { run: { ...run(), results: undefined }, files: ["j", "k"] };
+  assert.deepEqual(filesToTryAgain([silent, broken(many.slice(1))]), [["j", "k"], many.slice(1)]);
+  assert.deepEqual(filesToTryAgain([silent, broken(many)]), [[], []]);
 });
 
 test("withSecondTry() puts the second results in the place of the first, and keeps a second failure", () => {
@@ -44,5 +51,8 @@ test("a suite that several files share is reported once, and its failures stay",
     files: ["a"],
   });
   assert.deepEqual(better.results?.map(({ name }) => name), ["of another file", "test of a", "ours"]);
-  assert.deepEqual(filesToTryAgain(run({ ...shared, outcome: "failed" }, result("a", "failed")), ["a"]), []);
+  assert.deepEqual(
+    filesToTryAgain([{ run: run({ ...shared, outcome: "failed" }, result("a", "failed")), files: ["a"] }]),
+    [[]],
+  );
 });
