@@ -13,7 +13,7 @@ import { SnapshotTask } from "./snapshot_task.ts";
 import { type SnapshotParts, type StoredSnapshot, takeSnapshot } from "./take_snapshot.ts";
 import { UploadMemory } from "./upload_memory.ts";
 import { uploadSegment } from "./upload_segment.ts";
-import { Notice, orAbort, Semaphore, sleep } from "../async.ts";
+import { Notice, Semaphore, sleep } from "../async.ts";
 import type { LiveDatabase } from "../database/database.ts";
 import { ContinuityLostError } from "../database/follower.ts";
 import type { Segment } from "../database/segment.ts";
@@ -238,10 +238,11 @@ export class ReplicaLoop {
   }
 
   async #waitForChange(token: Promise<void>, signal: AbortSignal): Promise<void> {
-    await orAbort(token, signal);
     const intervalMs = this.syncIntervalMs * Math.max(1, Math.min(this.#roundCount, MOST_INTERVALS));
     const restMs = this.#lastUploadMs + intervalMs - this.#clock.monotonicMs();
     if (restMs > 0) await sleep(restMs, { signal });
+    // Only now: until an upload is due the database needn't be looked at closely.
+    await this.#database.changeAfter(token, { signal });
   }
 
   /** @returns how long to wait before the next try */
