@@ -108,7 +108,8 @@ const DATABASE: readonly KeyFact[] = [
   }),
   key("database", "min-checkpoint-page-count", "count", {
     default: 1000,
-    meaning: "Pages in the WAL from which on to checkpoint when the application lets us; more than 0",
+    meaning:
+      "Pages in the WAL from three quarters of which on to checkpoint when the application lets us; more than 0",
   }),
   key("database", "max-checkpoint-page-count", "count", {
     default: 10000,

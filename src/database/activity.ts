@@ -1,16 +1,22 @@
-/** When a database last did something, and whether a cheap look shows anything new. */
+/** When a database last did something, and what a cheap look says. */
 import type { Clock } from "../runtime/clock.ts";
+import { equalPair } from "../wal/header.ts";
 import type { WalIndex } from "../wal/wal_index.ts";
 
 /** After this long without a commit the spare connections are closed. */
 const IDLE_MS = 10_000;
+
+/** Nothing that is committed is left alone for longer than this, nor more of it than this. */
+const LONGEST_REST_MS = 1000;
+const REST_BYTES = 1 << 20;
 
 /** What one database was seen to do. */
 export class Activity {
   readonly #clock: Clock;
   /** Or taken up. */
   #lastCopyMs = -Infinity;
-  #lastSeen = "";
+  #lastLookMs = -Infinity;
+  #lastSeen: WalIndex | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -18,8 +24,13 @@ export class Activity {
 
   /** The database was taken up. */
   begin(): void {
-    this.#lastSeen = "";
+    this.#lastSeen = undefined;
     this.noteCopy();
+  }
+
+  /** A real look begins. */
+  noteLook(): void {
+    this.#lastLookMs = this.#clock.monotonicMs();
   }
 
   /** Something was copied. */
@@ -39,9 +50,18 @@ export class Activity {
 
   /** Whether the wal-index differs from what was seen the last time. */
   isNew(index: WalIndex): boolean {
-    const seen = `${index.change} ${index.mxFrame} ${index.backfilledCount} ${index.salts}`;
-    const isNew = seen !== this.#lastSeen;
-    this.#lastSeen = seen;
-    return isNew;
+    const seen = this.#lastSeen;
+    this.#lastSeen = index;
+    return seen === undefined || index.change !== seen.change || index.mxFrame !== seen.mxFrame ||
+      index.backfilledCount !== seen.backfilledCount || !equalPair(index.salts, seen.salts);
+  }
+
+  /**
+   * Whether a busy database calls for a real look although nobody waits for one. While it goes on committing none of
+   * its checkpoints waits for our reader: who waits has locked the writers out.
+   */
+  isRestOver(index: WalIndex, { uncopiedBytes }: { uncopiedBytes: number }): boolean {
+    return !this.isNew(index) || uncopiedBytes >= REST_BYTES ||
+      this.#clock.monotonicMs() - this.#lastLookMs >= LONGEST_REST_MS;
   }
 }

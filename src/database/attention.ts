@@ -1,12 +1,16 @@
 /**
  * When to look at a database. Quiet: woken by a change notice from the system, with a slow look as safety net. Busy:
- * looks in short turns, since a notice comes before the commit is published and a fast writer makes a flood of them.
+ * looks in short turns, since a notice comes before the commit is published and a fast writer makes a flood of them;
+ * in long ones while nobody would do anything yet with what they find.
  */
 import type { Clock } from "../runtime/clock.ts";
 import { type Watch, watchFile } from "../runtime/watch.ts";
 
-/** The longest turn while busy: others may wait for our reader to move. */
+/** The longest turn while busy and awaited. */
 const LONGEST_TURN_MS = 16;
+
+/** Between cheap looks while busy and not awaited: a checkpoint of others may wait for our reader twice that long. */
+const REST_MS = 50;
 
 /** Quiet for this long, we go back to the notices. */
 const QUIET_AFTER_MS = 400;
@@ -15,7 +19,7 @@ const QUIET_AFTER_MS = 400;
 const ARMED_AFTER_MS = 10;
 
 /** While our reader stands on a mark that others may come to wait for: a backfill makes no notice in the `-wal`. */
-const GUARD_MS = 16;
+const GUARD_MS = REST_MS;
 
 /** What attention is paid to. */
 export interface AttentionOptions {
@@ -26,6 +30,8 @@ export interface AttentionOptions {
   readonly peek: () => boolean;
   /** Whether a checkpoint of somebody else would wait for our reader. */
   readonly isInTheWay: () => boolean;
+  /** A cheap look while busy and not awaited: whether a real one is called for already. */
+  readonly isDue: () => boolean;
 }
 
 /** One database's alarm clock. */
@@ -36,6 +42,7 @@ export class Attention implements Disposable {
   #guard: Disposable | undefined;
   #wake: (() => void) | undefined;
   #isAwake = false;
+  #awaitingCount = 0;
   #turnMs = 1;
   #lastChangeMs = -Infinity;
 
@@ -58,6 +65,14 @@ export class Attention implements Disposable {
     if (this.#wake !== undefined && this.#turn === undefined && this.#options.peek()) this.poke();
   }
 
+  /** Somebody waits for the next change, until what is returned is disposed of: looks come soon. */
+  beAwaited(): Disposable {
+    this.#awaitingCount++;
+    // A rest is over.
+    if (this.#turn !== undefined) this.poke();
+    return { [Symbol.dispose]: () => void this.#awaitingCount-- };
+  }
+
   /** A look found something new; look again soon. */
   noteChange(): void {
     this.#lastChangeMs = this.#options.clock.monotonicMs();
@@ -72,10 +87,16 @@ export class Attention implements Disposable {
     }
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wake = resolve;
-    const { clock } = this.#options;
+    const { clock, isDue } = this.#options;
     if (clock.monotonicMs() - this.#lastChangeMs < QUIET_AFTER_MS) {
-      this.#turn = clock.after(this.#turnMs, () => this.poke());
-      this.#turnMs = Math.min(this.#turnMs * 2, LONGEST_TURN_MS);
+      if (this.#awaitingCount > 0) {
+        this.#turn = clock.after(this.#turnMs, () => this.poke());
+        this.#turnMs = Math.min(this.#turnMs * 2, LONGEST_TURN_MS);
+      } else {
+        this.#turn = clock.every(REST_MS, () => {
+          if (isDue()) this.poke();
+        });
+      }
     } else {
       if (this.#watch === undefined) this.#arm();
       if (this.#options.isInTheWay()) this.#guard ??= clock.every(GUARD_MS, () => this.tick());

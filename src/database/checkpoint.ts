@@ -147,6 +147,8 @@ export async function behindBarrier<T>(
     }
     try {
       while (follower.step().hasMore);
+      // Nobody can commit: a reader that stayed where it was moves now.
+      follower.step();
       return act();
     } finally {
       barrier.exec("ROLLBACK");

@@ -11,6 +11,7 @@ import {
   type CheckpointFacts,
   type CheckpointLimits,
   chooseCheckpoint,
+  crowdedFrom,
   isTimeToCheckpoint,
 } from "./decide.ts";
 import type { Logger } from "../logger.ts";
@@ -31,45 +32,58 @@ export class CheckpointSchedule {
   #lastTry!: {
     frameCount: number;
     backfilledCount: number;
-    wasBarrier: boolean;
     atMs: number;
   };
+  /** What an application did once it goes on doing. */
+  #areOthersSeen = false;
 
   constructor(options: CheckpointScheduleOptions) {
     this.#options = options;
     this.reset();
   }
 
+  /** Frames from which on it calls for a checkpoint, and from which on the reader had better stay. */
+  get crowdedFrom(): number {
+    return crowdedFrom(this.#options.limits);
+  }
+
   /** Count from now: another WAL has begun. */
   reset(): void {
     const atMs = this.#options.clock.monotonicMs();
-    this.#lastTry = { frameCount: 0, backfilledCount: 0, wasBarrier: false, atMs };
+    this.#lastTry = { frameCount: 0, backfilledCount: 0, atMs };
   }
 
   /** Whether time calls for a try; the other reasons come with commits, which are looked at anyway. */
   isTime(index: WalIndex, { quietMs }: { quietMs: number }): boolean {
-    return isTimeToCheckpoint(this.#facts(index, quietMs));
+    return isTimeToCheckpoint(this.#facts(index, { quietMs, isPause: true }));
   }
 
-  #facts(index: WalIndex, quietMs: number): CheckpointFacts {
+  #facts(
+    index: WalIndex,
+    now: Pick<CheckpointFacts, "quietMs" | "isPause">,
+  ): CheckpointFacts {
     return {
+      ...now,
       frameCount: index.mxFrame,
       backfilledCount: index.backfilledCount,
       triedFrameCount: this.#lastTry.frameCount,
       triedBackfilledCount: this.#lastTry.backfilledCount,
-      wasBarrier: this.#lastTry.wasBarrier,
+      areOthersSeen: this.#areOthersSeen,
       sinceLastTryMs: this.#options.clock.monotonicMs() - this.#lastTry.atMs,
-      quietMs,
       limits: this.#options.limits,
     };
   }
 
   /** Checkpoint if it is time to; returns whether it was. */
-  async run(parts: CheckpointParts, { quietMs }: { quietMs: number }): Promise<boolean> {
+  async run(
+    parts: CheckpointParts,
+    now: Pick<CheckpointFacts, "quietMs" | "isPause">,
+  ): Promise<boolean> {
     const index = parts.follower.live.look();
     if (index === undefined) return false;
     if (index.mxFrame < this.#lastTry.frameCount) this.reset();
-    const choice = chooseCheckpoint(this.#facts(index, quietMs));
+    if (index.backfilledCount > this.#lastTry.backfilledCount) this.#areOthersSeen = true;
+    const choice = chooseCheckpoint(this.#facts(index, now));
     if (choice === "none") return false;
     try {
       await this.#checkpoint(choice, parts);
@@ -78,7 +92,6 @@ export class CheckpointSchedule {
       this.#lastTry = {
         frameCount: index.mxFrame,
         backfilledCount: parts.follower.live.look()?.backfilledCount ?? 0,
-        wasBarrier: choice === "barrier",
         atMs: this.#options.clock.monotonicMs(),
       };
     }

@@ -2,15 +2,15 @@
  * One live database: watched, copied into its shadow WAL, checkpointed, and offered to replicas as segments and
  * snapshots. Nothing else opens the database's files.
  */
-import { Activity } from "./activity.ts";
 import { Attention } from "./attention.ts";
-import { behindBarrier, Writers } from "./checkpoint.ts";
+import { behindBarrier, checkpointPolitely, Writers } from "./checkpoint.ts";
 import { CheckpointSchedule } from "./checkpoint_schedule.ts";
 import type { DatabaseOptions, DatabaseState, Following } from "./database_options.ts";
-import { CHECKPOINT_DEFAULTS, shouldMove } from "./decide.ts";
+import { CHECKPOINT_DEFAULTS } from "./decide.ts";
 import { ContinuityLostError, type Follower, ForeignWriterError } from "./follower.ts";
 import { InstanceLock } from "./instance_lock.ts";
 import { IdentityError } from "./live_files.ts";
+import { Lookout } from "./lookout.ts";
 import { DatabaseMeter } from "./measure.ts";
 import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
 import { checkMetaPath, explainMetaError, openFollower, openLiveFiles, WaitError } from "./open.ts";
@@ -20,9 +20,9 @@ import { type Backlog, ShadowSource } from "./shadow_source.ts";
 import { OpenSnapshots } from "./open_snapshots.ts";
 import { openSnapshot, type SnapshotSource } from "./snapshot.ts";
 import { StateHolder } from "./state_holder.ts";
-import { LOOK_AROUND_MS, Surroundings } from "./surroundings.ts";
+import { LOOK_AROUND_MS } from "./surroundings.ts";
 import { Troubles } from "./troubles.ts";
-import { Mutex, Notice } from "../async.ts";
+import { Mutex, Notice, orAbort } from "../async.ts";
 import { describeError } from "../errors.ts";
 import { type Logger, silentLogger } from "../logger.ts";
 import { silentMetrics } from "../metrics.ts";
@@ -60,8 +60,7 @@ export class LiveDatabase implements AsyncDisposable {
   #loop: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #reasonToRestart: string | undefined;
-  readonly #surroundings: Surroundings;
-  readonly #activity: Activity;
+  readonly #lookout: Lookout;
   /** False while a new generation begins, which nobody may see before it is written down. */
   #hasGeneration = false;
   readonly #snapshots = new OpenSnapshots();
@@ -74,8 +73,6 @@ export class LiveDatabase implements AsyncDisposable {
     this.path = options.path;
     this.#files = options.files ?? systemFiles;
     this.#clock = options.clock ?? systemClock;
-    this.#activity = new Activity(this.#clock);
-    this.#surroundings = new Surroundings(this.#clock);
     this.#logger = (options.logger ?? silentLogger).with({ db: options.path });
     this.#holder = new StateHolder({ changed: this.changed, clock: this.#clock, logger: this.#logger });
     this.#meter = new DatabaseMeter(options.metrics ?? silentMetrics, options.path);
@@ -85,13 +82,16 @@ export class LiveDatabase implements AsyncDisposable {
       clock: this.#clock,
       logger: this.#logger,
     });
+    const parts = { clock: this.#clock, schedule: this.#schedule, troubles: this.#troubles };
+    this.#lookout = new Lookout({ ...parts, opened: () => this.#opened });
     this.meta = new MetaDirectory(options.metaPath ?? defaultMetaPath(options.path), this.#files);
     this.#lock = new InstanceLock({ meta: this.meta, databasePath: this.path, files: this.#files });
     this.#attention = new Attention({
       walPath: `${this.path}-wal`,
       clock: this.#clock,
-      peek: () => this.#peek(),
+      peek: () => this.#lookout.peek(),
       isInTheWay: () => this.#opened?.follower.isInTheWay ?? false,
+      isDue: () => this.#lookout.isDue(),
     });
   }
 
@@ -166,6 +166,19 @@ export class LiveDatabase implements AsyncDisposable {
     return this.#turn();
   }
 
+  /**
+   * Resolves at the first change after `token` was taken from `changed`, with all copied that is committed by then.
+   * Changes come soon after their commits only while somebody waits here.
+   *
+   * @throws the signal's reason
+   */
+  async changeAfter(token: Promise<void>, { signal }: { signal: AbortSignal }): Promise<void> {
+    if (this.state.kind === "live") await this.#turn();
+    if (token !== this.changed.token) return;
+    using _ = this.#attention.beAwaited();
+    await orAbort(token, signal);
+  }
+
   async #open(): Promise<void> {
     const { meta } = this;
     const live = openLiveFiles(this.path, this.#files);
@@ -173,7 +186,8 @@ export class LiveDatabase implements AsyncDisposable {
     try {
       // Nothing is made beside a database that isn't there.
       if (!this.#lock.isHeld) this.#lock.take();
-      const follower = openFollower({ live, meta, clock: this.#clock });
+      const stayFromPages = this.#schedule.crowdedFrom;
+      const follower = openFollower({ live, meta, clock: this.#clock, stayFromPages });
       this.#source.forget();
       const { busyTimeoutMs } = this.#options;
       const writers = new Writers(live, { busyTimeoutMs, meter: this.#meter });
@@ -188,7 +202,7 @@ export class LiveDatabase implements AsyncDisposable {
       this.#reasonToRestart ??= reason;
       throw error;
     }
-    this.#activity.begin();
+    this.#lookout.activity.begin();
     this.#holder.set({ kind: "live" });
     this.#attention.noteChange();
   }
@@ -219,25 +233,24 @@ export class LiveDatabase implements AsyncDisposable {
   }
 
   async #sync(startMs: number): Promise<void> {
-    const { follower } = this.#opened!;
-    this.#surroundings.look(this.#opened!);
+    const [{ follower }, { activity }] = [this.#opened!, this.#lookout];
+    this.#lookout.begin(this.#opened!);
     const copiedBefore = follower.copiedBytes;
     await follower.catchUp();
     this.#noteCopied(follower.copiedBytes > copiedBefore);
     const copiedFirst = follower.copiedBytes;
-    if (this.#snapshots.isEmpty && await this.#schedule.run(this.#opened!, this.#activity)) {
-      this.changed.notify();
-    }
+    const now = { quietMs: activity.quietMs, isPause: copiedFirst === copiedBefore };
+    if (this.#snapshots.isEmpty && await this.#schedule.run(this.#opened!, now)) this.changed.notify();
     // A checkpoint copies too, and what it finds is activity like any other.
     this.#noteCopied(follower.copiedBytes > copiedFirst);
-    if (this.#activity.isIdle) closeSpare(this.#opened!);
+    if (activity.isIdle) closeSpare(this.#opened!);
     const copiedBytes = follower.copiedBytes - copiedBefore;
     this.#meter.sync({ follower, elapsedMs: this.#clock.monotonicMs() - startMs, copiedBytes });
   }
 
   #noteCopied(hasCopied: boolean): void {
     if (!hasCopied) return;
-    this.#activity.noteCopy();
+    this.#lookout.activity.noteCopy();
     this.#attention.noteChange();
     this.changed.notify();
   }
@@ -247,19 +260,9 @@ export class LiveDatabase implements AsyncDisposable {
     return this.#opened?.live.pageSize() ?? this.#source.retiredPageSize ?? 0;
   }
 
-  /** Bytes of the database file; 0 while the database is not open. */
+  /** Those of the database file, likewise. */
   get fileBytes(): number {
     return this.#opened?.live.mainStat().size ?? 0;
-  }
-
-  /** The cheap look of a slow turn: anything new in the wal-index, or a check that is due? */
-  #peek(): boolean {
-    const index = this.#opened?.live.look();
-    if (index === undefined) return true;
-    const isNew = this.#activity.isNew(index);
-    return isNew || this.lastError !== "" || this.#schedule.isTime(index, this.#activity) ||
-      shouldMove(index, this.#opened!.follower.readers.standing!) ||
-      this.#surroundings.isOverdue;
   }
 
   async #handle(error: unknown): Promise<void> {
@@ -345,10 +348,9 @@ export class LiveDatabase implements AsyncDisposable {
   async openSnapshot(): Promise<SnapshotSource> {
     using _ = await this.#mutex.acquire();
     if (this.#opened === undefined || this.state.kind !== "live") throw new Error("no generation available");
-    const { follower, writers } = this.#opened;
-    await follower.catchUp();
-    if (this.#snapshots.isEmpty) writers.checkpoint("PASSIVE");
-    const inner = await openSnapshot(follower);
+    const opened = this.#opened;
+    if (this.#snapshots.isEmpty) await checkpointPolitely(opened);
+    const inner = await openSnapshot(opened.follower);
     this.changed.notify();
     return this.#snapshots.add(inner);
   }

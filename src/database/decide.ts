@@ -105,6 +105,19 @@ export function shouldMove(index: WalIndex, standing: Standing): boolean {
   return index.backfilledCount === index.mxFrame && !isOutOfTheWay(standing);
 }
 
+/**
+ * Whether the reader stays on its mark although more is copied: the WAL is so long that the application may checkpoint
+ * at each commit, and has something to do, with two syncs, only where our reader has moved. It moves with a
+ * checkpoint of ours then, or when nothing new is committed.
+ */
+export function shouldStay(
+  index: WalIndex,
+  standing: Standing,
+  { fromPages }: { fromPages: number },
+): boolean {
+  return index.mxFrame >= fromPages && isPinned(standing) && equalPair(index.salts, standing.after.salts);
+}
+
 /** When to checkpoint. */
 export interface CheckpointLimits {
   /** Frames in the WAL that call for a polite try. Default 1000. */
@@ -125,6 +138,14 @@ export const CHECKPOINT_DEFAULTS: CheckpointLimits = {
   intervalMs: 60_000,
 };
 
+/**
+ * Frames in the WAL from which on the application may soon checkpoint at each commit: what is backfilled just before
+ * that, in pauses most of all, is not left to a commit of its own.
+ */
+export function crowdedFrom({ minPages }: CheckpointLimits): number {
+  return Math.ceil(minPages * 3 / 4);
+}
+
 /** What a checkpoint depends on. */
 export interface CheckpointFacts {
   readonly frameCount: number;
@@ -136,8 +157,10 @@ export interface CheckpointFacts {
   readonly quietMs: number;
   /** Frames in the database file after the last try; 0 after a restart. */
   readonly triedBackfilledCount: number;
-  /** Whether the last try was behind a barrier; false after a restart. */
-  readonly wasBarrier: boolean;
+  /** Whether somebody else was seen to checkpoint. */
+  readonly areOthersSeen: boolean;
+  /** Whether nothing was committed since the last look. */
+  readonly isPause: boolean;
   readonly limits: CheckpointLimits;
 }
 
@@ -150,6 +173,12 @@ const RETRY_MS = 1000;
 /** After this long without a commit what is left is backfilled. */
 const QUIET_MS = 4000;
 
+/** With an application that checkpoints itself, times `minPages` that call for a barrier. */
+const OTHERS_FACTOR = 4;
+
+/** Who fills a new WAL up to `minPages` within this time writes as fast as it can. */
+const FAST_MS = 200;
+
 /**
  * Whether time alone calls for a polite try. At rest our reader then stands where nobody waits for it; until then that
  * takes some sixty looks a second.
@@ -157,25 +186,37 @@ const QUIET_MS = 4000;
 export function isTimeToCheckpoint(facts: CheckpointFacts): boolean {
   const { frameCount, backfilledCount, limits } = facts;
   if (limits.intervalMs <= 0 || frameCount <= backfilledCount) return false;
-  const wasInVain = facts.triedFrameCount === frameCount && facts.triedBackfilledCount === backfilledCount;
-  return facts.quietMs >= QUIET_MS && !wasInVain || facts.sinceLastTryMs >= limits.intervalMs;
+  return facts.quietMs >= QUIET_MS && !wasInVain(facts) || facts.sinceLastTryMs >= limits.intervalMs;
+}
+
+/** Whether nothing has changed since the last try. */
+function wasInVain(facts: CheckpointFacts): boolean {
+  return facts.triedFrameCount === facts.frameCount && facts.triedBackfilledCount === facts.backfilledCount;
 }
 
 /** Whether and how to checkpoint. Nothing to backfill never calls for one, so an idle database costs nothing. */
 export function chooseCheckpoint(facts: CheckpointFacts): CheckpointChoice {
   const { frameCount, backfilledCount, triedFrameCount, sinceLastTryMs, limits } = facts;
-  const backlog = frameCount - backfilledCount;
-  if (backlog <= 0) return "none";
-  if (limits.maxPages > 0 && frameCount >= limits.maxPages) {
-    const grown = frameCount - triedFrameCount >= limits.minPages;
-    return triedFrameCount < limits.maxPages || grown || sinceLastTryMs >= RETRY_MS ? "barrier" : "none";
+  const { minPages, maxPages } = limits;
+  if (frameCount <= backfilledCount) return "none";
+  if (maxPages > 0 && frameCount >= maxPages) {
+    const grown = frameCount - triedFrameCount >= minPages;
+    return triedFrameCount < maxPages || grown || sinceLastTryMs >= RETRY_MS ? "barrier" : "none";
   }
-  if (frameCount < limits.minPages) return isTimeToCheckpoint(facts) ? "polite" : "none";
-  const hasGrown = frameCount - triedFrameCount >= limits.minPages / 4;
-  // An application that checkpoints itself never gets past our reader, and pays for a try at each commit until the WAL
-  // is restarted: a barrier costs it less than that, unless readers of its own keep the WAL from being restarted.
-  const isOthersToo = limits.maxPages > 0 && backfilledCount > facts.triedBackfilledCount;
-  if (isOthersToo && (hasGrown || !facts.wasBarrier)) return "barrier";
-  if (hasGrown) return "polite";
+  const politePages = crowdedFrom(limits);
+  if (frameCount < politePages) return isTimeToCheckpoint(facts) ? "polite" : "none";
+  const hasGrown = frameCount - triedFrameCount >= politePages;
+  if (maxPages > 0 && hasGrown && isLongForOthers(facts)) return "barrier";
+  if (hasGrown || facts.isPause && !wasInVain(facts)) return "polite";
   return isTimeToCheckpoint(facts) ? "polite" : "none";
+}
+
+/**
+ * An application that checkpoints itself never gets past our reader, and pays for a try at each commit until the WAL is
+ * restarted. One that is as fast as it can feels each of them, others only the one commit that a barrier holds off.
+ */
+function isLongForOthers(facts: CheckpointFacts): boolean {
+  if (!facts.areOthersSeen) return false;
+  const isFast = facts.triedFrameCount === 0 && facts.sinceLastTryMs < FAST_MS;
+  return isFast || facts.frameCount >= OTHERS_FACTOR * facts.limits.minPages;
 }

@@ -6,7 +6,7 @@
  * @see docs/DESIGN.md, "The lossless checkpoint"
  */
 import { CommitTimes } from "./commit_times.ts";
-import { nextWalStep, reasonForNewGeneration, shouldMove, type WalStep } from "./decide.ts";
+import { nextWalStep, reasonForNewGeneration, shouldMove, shouldStay, type WalStep } from "./decide.ts";
 import type { LiveFiles } from "./live_files.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
 import { Readers } from "./readers.ts";
@@ -57,6 +57,8 @@ export interface FollowerOptions {
   readonly live: LiveFiles;
   readonly meta: MetaDirectory;
   readonly clock: Clock;
+  /** Frames in the WAL from which on the reader rather stays, see `shouldStay`. Default: it always moves. */
+  readonly stayFromPages?: number | undefined;
 }
 
 let sharedChunk: Uint8Array | undefined;
@@ -67,16 +69,18 @@ export class Follower implements Disposable {
   readonly readers: Readers;
   readonly #meta: MetaDirectory;
   readonly #clock: Clock;
+  readonly #stayFromPages: number;
   #shadow: ShadowWal | undefined;
   #times: CommitTimes;
   /** Total bytes copied since the start. */
   copiedBytes = 0;
 
   /** Begins to read at once; `live` is then attached. */
-  constructor({ live, meta, clock }: FollowerOptions) {
+  constructor({ live, meta, clock, stayFromPages = Infinity }: FollowerOptions) {
     this.live = live;
     this.#meta = meta;
     this.#clock = clock;
+    this.#stayFromPages = stayFromPages;
     this.#times = new CommitTimes(0);
     this.readers = new Readers(live);
     try {
@@ -268,6 +272,9 @@ export class Follower implements Disposable {
     }
     if (next.kind === "restarted") this.#beginIndex();
     const isComplete = this.#copyChunk(index);
+    if (shouldStay(index, this.readers.standing!, { fromPages: this.#stayFromPages })) {
+      return { hasCopied: true, hasMore: !isComplete };
+    }
     // Also on the way: a writer that is faster than us must not keep us, and the backfill, at an old mark.
     if (isComplete || this.#hasCopiedStanding()) this.readers.move();
     return { hasCopied: true, hasMore: !isComplete };
@@ -275,17 +282,26 @@ export class Follower implements Disposable {
 
   /** Bytes of frames that are committed in the live WAL and not copied yet; 0 where that can't be read. */
   get uncopiedBytes(): number {
-    let index: WalIndex | undefined;
     try {
-      index = this.live.look();
+      const index = this.live.look();
+      return index === undefined ? 0 : this.uncopiedOf(index);
     } catch {
       // The next copy fails for the same reason, and tells it.
+      return 0;
     }
+  }
+
+  /** Whether the WAL has grown to where the reader rather stays since it was copied from. */
+  isCrowding(index: WalIndex): boolean {
+    return index.mxFrame >= this.#stayFromPages && (this.#shadow?.frameCount ?? 0) < this.#stayFromPages;
+  }
+
+  /** Bytes of the frames of `index` that are not copied yet. */
+  uncopiedOf(index: WalIndex): number {
     const chain = this.#shadow?.chain;
-    if (index === undefined) return 0;
     const isSame = chain !== undefined && equalPair(index.salts, chain.salts);
     const count = index.mxFrame - (isSame ? this.shadow.frameCount : 0);
-    return Math.max(0, count) * frameSize(this.live.pageSize());
+    return Math.max(0, count) * frameSize(index.pageSize);
   }
 
   #beginIndex(): void {

@@ -13,7 +13,7 @@ import { type SnapshotParts, type StoredSnapshot, takeSnapshot } from "./take_sn
 import { UploadPace } from "./upload_pace.ts";
 import { sendUpTo } from "./upload_round.ts";
 import { SegmentUpload } from "./upload_segment.ts";
-import { Notice, orAbort, Semaphore, sleep } from "../async.ts";
+import { Notice, Semaphore, sleep } from "../async.ts";
 import type { LiveDatabase } from "../database/database.ts";
 import { ContinuityLostError } from "../database/follower.ts";
 import { formatGoDuration } from "../duration.ts";
@@ -222,9 +222,10 @@ export class ReplicaLoop {
   }
 
   async #waitForChange(token: Promise<void>, signal: AbortSignal): Promise<void> {
-    await orAbort(token, signal);
     const { restMs } = this.#pace;
     if (restMs > 0) await pause(restMs, { clock: this.#clock, signal });
+    // Only now: until an upload is due the database needn't be looked at closely.
+    await this.#database.changeAfter(token, { signal });
   }
 
   /** @returns how long to wait before the next try */

@@ -58,7 +58,13 @@ test("Attention looks once more after its watch stands, and then waits", async (
   const walPath = join(folder.path, "app.db-wal");
   writeFileSync(walPath, "");
   const clock = new StoppedClock();
-  using attention = new Attention({ walPath, clock, peek: () => false, isInTheWay: () => false });
+  using attention = new Attention({
+    walPath,
+    clock,
+    peek: () => false,
+    isInTheWay: () => false,
+    isDue: () => false,
+  });
   const first = attention.next();
   assert.ok(clock.nextMs! <= 20, "what changed before the watch stood would wait for the slow poll");
   await clock.advance(clock.nextMs!);
@@ -77,10 +83,16 @@ test("Attention guards closely while others may come to wait, else not at all", 
     peekCount++;
     return false;
   };
-  using attention = new Attention({ walPath, clock, peek, isInTheWay: () => isInTheWay });
+  using attention = new Attention({
+    walPath,
+    clock,
+    peek,
+    isInTheWay: () => isInTheWay,
+    isDue: () => false,
+  });
   const waiting = attention.next();
   await clock.advance(1000);
-  assert.ok(peekCount >= 1000 / 20, `${peekCount} looks in a second`);
+  assert.ok(peekCount >= 1000 / 60, `${peekCount} looks in a second`);
   attention.poke();
   await waiting;
   isInTheWay = false;
@@ -88,4 +100,46 @@ test("Attention guards closely while others may come to wait, else not at all", 
   peekCount = 0;
   await clock.advance(1000);
   assert.equal(peekCount, 0);
+});
+
+test("Attention only peeks while busy and not awaited, and looks soon for who waits", async () => {
+  using folder = temporaryFolder();
+  const clock = new StoppedClock();
+  let peekCount = 0;
+  let isOver = false;
+  const isDue = () => {
+    peekCount++;
+    return isOver;
+  };
+  const walPath = join(folder.path, "app.db-wal");
+  using attention = new Attention({ walPath, clock, peek: () => false, isInTheWay: () => false, isDue });
+  let lookCount = 0;
+  const look = async () => {
+    await attention.next();
+    lookCount++;
+    attention.noteChange();
+  };
+  attention.noteChange();
+  let looking = look();
+  await clock.advance(1000);
+  assert.equal(lookCount, 0);
+  assert.ok(peekCount >= 10 && peekCount <= 50, `${peekCount} cheap looks in a second`);
+  isOver = true;
+  await clock.advance(100);
+  await looking;
+  assert.equal(lookCount, 1);
+  looking = look();
+  {
+    using _ = attention.beAwaited();
+    // A rest is over at once.
+    await looking;
+    for (let count = 0; count < 3; count++) {
+      looking = look();
+      assert.ok(clock.nextMs! <= 1);
+      await clock.advance(1);
+      await looking;
+    }
+  }
+  void attention.next();
+  assert.ok(clock.nextMs! > 16);
 });

@@ -1,7 +1,7 @@
 /** A follower by itself, and a look at the wal-index from outside. */
 import { openSync, readSync } from "node:fs";
 import type { Stage } from "./stage.ts";
-import { Follower } from "../../src/database/follower.ts";
+import { Follower, type FollowerOptions } from "../../src/database/follower.ts";
 import { LiveFiles } from "../../src/database/live_files.ts";
 import { MetaDirectory } from "../../src/database/meta_directory.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
@@ -30,9 +30,10 @@ export interface BareFollower extends Disposable {
   readonly meta: MetaDirectory;
 }
 
-function followerOf(live: LiveFiles, meta: MetaDirectory): Follower {
+function followerOf(options: Omit<FollowerOptions, "clock">): Follower {
+  const { live } = options;
   try {
-    return new Follower({ live, meta, clock: systemClock });
+    return new Follower({ ...options, clock: systemClock });
   } catch (error) {
     live.close();
     throw error;
@@ -40,12 +41,16 @@ function followerOf(live: LiveFiles, meta: MetaDirectory): Follower {
 }
 
 /** A follower with which nothing happens but what the test asks for. */
-export function bareFollower(stage: Stage, files: Files = systemFiles): BareFollower {
+export function bareFollower(
+  stage: Stage,
+  files: Files = systemFiles,
+  options: Pick<FollowerOptions, "stayFromPages"> = {},
+): BareFollower {
   const live = new LiveFiles(stage.path, files);
   const meta = new MetaDirectory(`${stage.folder}/meta`, files);
   meta.adoptPermissions(stage.path);
   meta.create();
-  const follower = followerOf(live, meta);
+  const follower = followerOf({ live, meta, ...options });
   return {
     follower,
     live,

@@ -47,6 +47,9 @@ type Deed =
 /** More than is copied at once. */
 const OVER_A_CHUNK = 1_300_000;
 
+/** Some WALs of a run get longer than this, others don't. */
+const STAY_FROM_PAGES = 20;
+
 /** What we do, what is done most several times. */
 const OURS = [
   "step",
@@ -109,7 +112,12 @@ class Scene implements AsyncDisposable {
     const scene = new Scene();
     scene.#meta.adoptPermissions(scene.#stage.path);
     scene.#meta.create();
-    scene.#follower = new Follower({ live: scene.#live, meta: scene.#meta, clock: systemClock });
+    scene.#follower = new Follower({
+      live: scene.#live,
+      meta: scene.#meta,
+      clock: systemClock,
+      stayFromPages: STAY_FROM_PAGES,
+    });
     await scene.#follower.startGeneration();
     scene.#base = scene.#mainBytes();
     scene.#earlierCount = scene.#rebuild().commitCount;

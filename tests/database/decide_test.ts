@@ -8,6 +8,7 @@ import {
   nextWalStep,
   reasonForNewGeneration,
   shouldMove,
+  shouldStay,
   type StartFacts,
   type StepFacts,
 } from "../../src/database/decide.ts";
@@ -142,6 +143,19 @@ test("shouldMove() rests neither below the newest frame nor in the way", () => {
   for (const [what, index, given, expected] of cases) assert.equal(shouldMove(index, given), expected, what);
 });
 
+test("shouldStay() stays only on a mark that pins a long WAL", () => {
+  const cases: readonly (readonly [string, WalIndex, Standing, boolean])[] = [
+    ["a long WAL", at(A, 20, 5), standing(at(A, 10, 5)), true],
+    ["a short WAL", at(A, 19, 5), standing(at(A, 10, 5)), false],
+    ["another WAL", at(B, 20), standing(at(A, 30, 5)), false],
+    ["on mark 0", at(A, 20, 10), standing(at(A, 10, 10)), false],
+    ["maybe on mark 0", at(A, 20, 10), standing(at(A, 10, 10), at(A, 10, 5)), false],
+  ];
+  for (const [what, index, given, expected] of cases) {
+    assert.equal(shouldStay(index, given, { fromPages: 20 }), expected, what);
+  }
+});
+
 test("reasonForNewGeneration() goes on only where nothing can have been lost", () => {
   const fine: StartFacts = {
     liveHeader: "aa",
@@ -174,7 +188,8 @@ test("chooseCheckpoint() is polite first, then firm, and never busy for nothing 
     backfilledCount: 0,
     triedFrameCount: 0,
     triedBackfilledCount: 0,
-    wasBarrier: false,
+    areOthersSeen: false,
+    isPause: false,
     sinceLastTryMs: 0,
     quietMs: 0,
     limits: CHECKPOINT_DEFAULTS,
@@ -183,53 +198,46 @@ test("chooseCheckpoint() is polite first, then firm, and never busy for nothing 
   const cases: readonly (readonly [string, Partial<CheckpointFacts>, string])[] = [
     ["an empty WAL", { sinceLastTryMs: 1e9 }, "none"],
     ["all backfilled", { frameCount: 50_000, backfilledCount: 50_000, sinceLastTryMs: 1e9 }, "none"],
-    ["few frames", { frameCount: 999 }, "none"],
-    ["enough frames", { frameCount: 1000 }, "polite"],
-    [
-      "enough frames, most backfilled by the application",
-      { frameCount: 1500, backfilledCount: 1499 },
-      "barrier",
-    ],
-    ["tried just now", { frameCount: 1200, triedFrameCount: 1000 }, "none"],
-    ["grown by a quarter since", { frameCount: 1250, triedFrameCount: 1000 }, "polite"],
-    ["the application backfilled since, polite did not help", {
-      frameCount: 1001,
-      backfilledCount: 1001,
-      triedFrameCount: 1000,
-      triedBackfilledCount: 999,
+    ["few frames", { frameCount: 749 }, "none"],
+    ["few frames, in a pause", { frameCount: 749, isPause: true }, "none"],
+    ["before the application's own checkpoint", { frameCount: 750 }, "polite"],
+    ["tried just now", { frameCount: 1499, triedFrameCount: 750 }, "none"],
+    ["as many again since", { frameCount: 1500, triedFrameCount: 750 }, "polite"],
+    ["grown a little, in a pause", { frameCount: 751, triedFrameCount: 750, isPause: true }, "polite"],
+    ["tried in vain in this pause", {
+      frameCount: 800,
+      backfilledCount: 750,
+      triedFrameCount: 800,
+      triedBackfilledCount: 750,
+      isPause: true,
     }, "none"],
-    ["the application backfilled since, polite did not help, and more is written", {
-      frameCount: 1002,
-      backfilledCount: 1001,
-      triedFrameCount: 1000,
-      triedBackfilledCount: 999,
+    ["others checkpoint", { frameCount: 3999, triedFrameCount: 3000, areOthersSeen: true }, "polite"],
+    ["others checkpoint, for long", {
+      frameCount: 4000,
+      triedFrameCount: 3000,
+      areOthersSeen: true,
     }, "barrier"],
-    ["the application backfilled since, and a barrier did not help", {
-      frameCount: 1249,
-      backfilledCount: 1100,
-      triedFrameCount: 1000,
-      triedBackfilledCount: 999,
-      wasBarrier: true,
+    ["others checkpoint, for long, tried just now", {
+      frameCount: 4500,
+      triedFrameCount: 4000,
+      areOthersSeen: true,
     }, "none"],
-    ["grown since a barrier that did not help", {
-      frameCount: 1250,
-      backfilledCount: 1100,
-      triedFrameCount: 1000,
-      triedBackfilledCount: 999,
-      wasBarrier: true,
-    }, "barrier"],
-    ["the application backfilled, never a barrier", {
-      frameCount: 1249,
-      backfilledCount: 1100,
-      triedFrameCount: 1000,
-      triedBackfilledCount: 999,
+    ["others checkpoint, for long, never a barrier", {
+      frameCount: 4000,
+      triedFrameCount: 3000,
+      areOthersSeen: true,
       limits: { ...never, maxPages: 0 },
-    }, "none"],
-    ["nobody else backfilled since", {
-      frameCount: 1250,
-      backfilledCount: 999,
-      triedFrameCount: 1000,
-      triedBackfilledCount: 999,
+    }, "polite"],
+    ["nobody else checkpoints", { frameCount: 4000, triedFrameCount: 3000 }, "polite"],
+    ["others checkpoint, as fast as they can", {
+      frameCount: 750,
+      sinceLastTryMs: 199,
+      areOthersSeen: true,
+    }, "barrier"],
+    ["others checkpoint, not so fast", {
+      frameCount: 750,
+      sinceLastTryMs: 200,
+      areOthersSeen: true,
     }, "polite"],
     ["one frame, before the interval", { frameCount: 1, sinceLastTryMs: 59_999 }, "none"],
     ["one frame, after the interval", { frameCount: 1, sinceLastTryMs: 60_000 }, "polite"],

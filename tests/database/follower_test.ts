@@ -353,6 +353,7 @@ test("CheckpointSchedule leaves it at that when the wal-index is torn before, wi
     torn.count = 0;
     return new CheckpointSchedule({ limits, clock: systemClock, logger }).run({ follower, writers }, {
       quietMs: 0,
+      isPause: false,
     });
   };
   torn.isTorn = () => true;
@@ -390,7 +391,7 @@ test("CheckpointSchedule tells as SQLite does that a barrier could not be had", 
   const limits = { ...CHECKPOINT_DEFAULTS, minPages: 1, maxPages: 2 };
   const schedule = new CheckpointSchedule({ limits, clock: systemClock, logger });
   stage.application.exec("BEGIN IMMEDIATE");
-  assert.equal(await schedule.run({ follower, writers }, { quietMs: 0 }), true);
+  assert.equal(await schedule.run({ follower, writers }, { quietMs: 0, isPause: false }), true);
   stage.application.exec("ROLLBACK");
   assert.equal(records.at(-1)!.fields["result"], "1,-1,-1");
   assert.ok(readFileSync(follower.shadow.path(0)).length > 0);

@@ -97,8 +97,8 @@ test("LiveDatabase whose reader lets go before the next one stands is found out 
   const pause = new Int32Array(new SharedArrayBuffer(4));
   Readers.prototype.move = function () {
     this.close();
-    // The gap that the tool we replace has around each of its checkpoints.
-    Atomics.wait(pause, 0, 0, 10);
+    // The gap that the tool we replace has around each of its checkpoints; long, since ours moves seldom.
+    Atomics.wait(pause, 0, 0, 50);
     this.begin();
     return move.call(this);
   };
