@@ -75,12 +75,22 @@ export interface FolderEntry {
   readonly isFolder: boolean;
 }
 
+/** What a listing says of a file. */
+export type ListedFile = Pick<FileStat, "size" | "modifiedAt" | "isFile">;
+
 /** The file system. Paths are whole; a missing path is `undefined` where the type says so, else an error. */
 export interface Files {
   openSync(path: string, options: OpenOptions): OpenFile;
   open(path: string, options: OpenOptions): Promise<OpenFile>;
   statSync(path: string): FileStat | undefined;
   stat(path: string): Promise<FileStat | undefined>;
+  /**
+   * The same of several files of one folder, as far as a listing needs it. Only where that costs less than asking for
+   * one after the other.
+   */
+  readonly statAll?:
+    | ((folder: string, names: readonly string[]) => Promise<(ListedFile | undefined)[]>)
+    | undefined;
   /** The entries of a folder in no order; `undefined` when it isn't there. */
   listSync(path: string): FolderEntry[] | undefined;
   list(path: string): Promise<FolderEntry[] | undefined>;
