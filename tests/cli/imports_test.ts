@@ -55,3 +55,11 @@ test("restore and verify load nothing of what replicates", () => {
     assert.deepEqual(loaded.filter((path) => /^(?:database|replicate)\//.test(path)), [], name);
   }
 });
+
+test("replicate loads what restores, serves and starts programs only when it does that", () => {
+  const loaded = loadedWith("cli/main.ts", "cli/replicate.ts", "cli/run_replicate.ts");
+  assert.ok(loaded.includes("replicate/validator.ts"), "nothing was followed");
+  const lazy =
+    /^(?:serve\/|restore\/restore\.ts|runtime\/child\.ts|runtime\/http|storage\/s3\/)|^(?!node:)[^.]*$/;
+  assert.deepEqual(loaded.filter((path) => lazy.test(path)), []);
+});
