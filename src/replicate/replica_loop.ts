@@ -319,7 +319,8 @@ export class ReplicaLoop {
     this.progress.found(remote);
     this.#measure(position);
     const noted = Math.max(remote.newestCommitAt, remembered?.newestCommitAt ?? 0);
-    if (noted === 0 && this.#newestCommitAt === 0) {
+    const isOfOthers = noted === 0 && this.#newestCommitAt === 0;
+    if (isOfOthers) {
       // Nothing may count as older than what the replica has of other generations, or a restore would prefer those.
       this.#newestCommitAt = await newestMomentOf(this.client, {
         clock: this.#clock,
@@ -327,8 +328,8 @@ export class ReplicaLoop {
         signal: this.#aborting.signal,
       });
     }
-    // Later than the generation before by a little at least, or nothing would tell which of them is the newer one.
-    if (remote.position === undefined && this.#newestCommitAt > 0) this.#newestCommitAt++;
+    // Later than other generations by a little at least, or nothing would tell which of them is the newest one.
+    if ((remote.position === undefined || isOfOthers) && this.#newestCommitAt > 0) this.#newestCommitAt++;
     this.#newestCommitAt = Math.max(this.#newestCommitAt, noted);
     await this.#firstSnapshot.choose(generation, {
       isThere: remote.snapshotIndex !== undefined && remote.missingKey === undefined,

@@ -142,6 +142,35 @@ test("ReplicaLoop: after a clock that was hours ahead the newest commit is still
   await bench.assertRestores();
 });
 
+test("ReplicaLoop: a generation that another program began after a clock was ahead is what a restore takes", async () => {
+  const clock = new OffsetClock();
+  await using bench = new Bench({ clock });
+  clock.offsetMs = 3 * 3_600_000;
+  await bench.run();
+  bench.insert("from the future");
+  await bench.current();
+  await bench.stop();
+  clock.offsetMs = 0;
+  rmSync(join(bench.folder, ".app.db-litestream"), { recursive: true });
+  bench.application!.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  await bench.run();
+  bench.insert("of now");
+  await bench.current();
+  const { generation } = bench;
+  await bench.stop();
+  // What Litestream stores has no notes.
+  const { direct, files } = bench.replica;
+  const stored = [...await direct.snapshots(generation), ...await direct.segments(generation)];
+  for (const { key } of stored) {
+    await files.put(key, encodeObjectBytes((await bench.replica.object(key)).raw));
+  }
+  await bench.run();
+  bench.insert("later still");
+  await bench.current();
+  assert.equal((await direct.generations()).length, 2);
+  await bench.assertRestores();
+});
+
 test("ReplicaLoop makes no request while nothing changes (case 55)", async () => {
   await using bench = new Bench();
   await bench.run();
