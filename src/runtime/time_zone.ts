@@ -8,13 +8,15 @@ let known: boolean | undefined;
 
 /**
  * Whether local time is plainly UTC, as on most servers: then nobody has to ask for local time, which costs 9 ms on Bun at
- * the first time. `false` also where that can't be told cheaply.
+ * the first time. `false` also where that can't be told cheaply, and on Deno, where local time costs nothing and looking at
+ * the zone's file needs a permission.
  */
 export function isLocalTimeUtc(): boolean {
   return known ??= looksLikeUtc();
 }
 
 function looksLikeUtc(): boolean {
+  if (process.versions["bun"] === undefined) return false;
   const name = process.env["TZ"];
   if (name !== undefined) return UTC_NAMES.includes(name);
   if (process.platform !== "linux") return false;
