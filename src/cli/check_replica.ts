@@ -1,5 +1,5 @@
 /** Whether a replica can be worked with: each kind of request once. */
-import { openReplica } from "./assemble.ts";
+import { openReplica } from "./open_replica.ts";
 import type { CheckRow } from "./check.ts";
 import { readAll } from "../bytes.ts";
 import { readNote } from "../codec/object.ts";

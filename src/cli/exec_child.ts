@@ -2,7 +2,7 @@
 import type { EndSignals } from "./end_signals.ts";
 import { describeError, UsageError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { type Child, type ChildEnd, startChild } from "../runtime/child.ts";
+import type { Child, ChildEnd } from "../runtime/child.ts";
 import {
   type EndSignal,
   environmentVariable,
@@ -43,6 +43,7 @@ export function execWords(command: string, logger: Logger): readonly string[] {
 export async function startExec(words: readonly string[]): Promise<Child> {
   for (const [name, value] of credentialCopies(environmentVariable)) setEnvironmentVariable(name, value);
   try {
+    const { startChild } = await import("../runtime/child.ts");
     return await startChild(words);
   } catch (error) {
     throw new UsageError(`cannot start exec command: ${describeError(error)}`);

@@ -1,5 +1,5 @@
 /** What the commands that list a replica's objects have in common. */
-import { openReplica } from "./assemble.ts";
+import { openReplica } from "./open_replica.ts";
 import type { Output } from "./command.ts";
 import type { ListingRequest } from "./listing_request.ts";
 import { findSource } from "./source.ts";

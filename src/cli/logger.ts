@@ -2,6 +2,7 @@
 import { describeError } from "../errors.ts";
 import { formatGoDuration, toNanoseconds } from "../duration.ts";
 import type { LogFields, Logger, LogLevel } from "../logger.ts";
+import { isLocalTimeUtc } from "../runtime/time_zone.ts";
 
 /** A field value that is a time span. */
 export interface DurationField {
@@ -51,12 +52,14 @@ export function createLogger(options: LoggerOptions): Logger {
 }
 
 function formatText({ at, level, message, fields }: LogRecord): string {
-  const time = `${localDay(at, "-")}T${localTime(at)}.${milliseconds(at)}${zone(at)}`;
-  return `time=${time} level=${level.toUpperCase()} msg=${quoteIfNeeded(message)}${textFields(fields)}`;
+  return `time=${localText(at)} level=${level.toUpperCase()} msg=${quoteIfNeeded(message)}${
+    textFields(fields)
+  }`;
 }
 
 function formatDefault({ at, level, message, fields }: LogRecord): string {
-  return `${localDay(at, "/")} ${localTime(at)} ${level.toUpperCase()} ${message}${textFields(fields)}`;
+  const time = localText(at).slice(0, 19).replaceAll("-", "/").replace("T", " ");
+  return `${time} ${level.toUpperCase()} ${message}${textFields(fields)}`;
 }
 
 function formatJson({ at, level, message, fields }: LogRecord): string {
@@ -85,7 +88,7 @@ function isDuration(value: unknown): value is DurationField {
 function textValue(value: unknown): string {
   if (value === null) return "<nil>";
   if (value instanceof Date) {
-    return `${localDay(value, "-")}T${localTime(value)}.${milliseconds(value)}${zone(value)}`;
+    return localText(value);
   }
   if (isDuration(value)) return formatGoDuration(value.durationMs);
   if (value instanceof Error) return quoteIfNeeded(describeError(value));
@@ -94,8 +97,9 @@ function textValue(value: unknown): string {
 
 function jsonValue(value: unknown): string {
   if (value instanceof Date) {
-    const fraction = `.${milliseconds(value)}`.replace(/\.?0+$/, "");
-    return `"${localDay(value, "-")}T${localTime(value)}${fraction}${zone(value)}"`;
+    const text = localText(value);
+    const fraction = text.slice(19, 23).replace(/\.?0+$/, "");
+    return `"${text.slice(0, 19)}${fraction}${text.slice(23)}"`;
   }
   // A number of nanoseconds may be past what a double holds.
   if (isDuration(value)) {
@@ -111,17 +115,12 @@ function twoDigits(value: number): string {
   return String(value).padStart(2, "0");
 }
 
-function localDay(at: Date, separator: string): string {
-  const year = String(at.getFullYear()).padStart(4, "0");
-  return [year, twoDigits(at.getMonth() + 1), twoDigits(at.getDate())].join(separator);
-}
-
-function localTime(at: Date): string {
-  return [at.getHours(), at.getMinutes(), at.getSeconds()].map(twoDigits).join(":");
-}
-
-function milliseconds(at: Date): string {
-  return String(at.getMilliseconds()).padStart(3, "0");
+/** `2026-01-31T12:00:00.000+01:00`, by the clock on the wall. */
+function localText(at: Date): string {
+  if (isLocalTimeUtc() && Number.isFinite(at.getTime())) return at.toISOString();
+  const day = [at.getFullYear(), at.getMonth() + 1, at.getDate()].map(twoDigits).join("-").padStart(10, "0");
+  const time = [at.getHours(), at.getMinutes(), at.getSeconds()].map(twoDigits).join(":");
+  return `${day}T${time}.${String(at.getMilliseconds()).padStart(3, "0")}${zone(at)}`;
 }
 
 function zone(at: Date): string {

@@ -1,5 +1,5 @@
 /** What `replicate -restore-if-db-not-exists` does before anything else. */
-import { openReplicas } from "./assemble.ts";
+import { openReplicas } from "./open_replica.ts";
 import type { DatabaseConfig } from "../config/configuration.ts";
 import { NoBackupsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";

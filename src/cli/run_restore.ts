@@ -1,5 +1,5 @@
 /** What `walbrook restore` does. */
-import { openReplicas } from "./assemble.ts";
+import { openReplicas } from "./open_replica.ts";
 import type { Output } from "./command.ts";
 import { type RestoreRequest, STANDARD_OUTPUT } from "./restore.ts";
 import { formatPlan, planJson, skippedJson, summaryJson } from "./restore_text.ts";

@@ -1,5 +1,5 @@
 /** What `walbrook verify` does. */
-import { openReplica } from "./assemble.ts";
+import { openReplica } from "./open_replica.ts";
 import type { Output } from "./command.ts";
 import { findSource } from "./source.ts";
 import { transferProgress } from "./transfer_progress.ts";

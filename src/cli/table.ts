@@ -21,5 +21,6 @@ export function formatJson(values: readonly unknown[]): string {
 
 /** RFC 3339 in UTC, to the second. */
 export function formatTime(at: Date): string {
-  return at.toISOString().replace(/\.\d+Z$/, "Z");
+  const text = at.toISOString();
+  return `${text.slice(0, text.lastIndexOf("."))}Z`;
 }

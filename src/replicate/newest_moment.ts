@@ -1,7 +1,7 @@
 /** The newest moment that a replica can be restored to, over all its generations. */
 import type { Logger } from "../logger.ts";
-import { boundsOf } from "../restore/choose.ts";
-import { listGeneration } from "../restore/inventory.ts";
+import { type Bounds, boundsOf, notedBounds } from "../restore/choose.ts";
+import { listGeneration, type MomentOf } from "../restore/inventory.ts";
 import { momentsOf } from "../restore/moments.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { StoreOptions } from "../storage/object_store.ts";
@@ -21,9 +21,10 @@ export async function newestMomentOf(
   const momentOf = momentsOf(client, options);
   let newest = 0;
   for (const generation of await client.generations(options)) {
-    const inventory = await listGeneration(client, generation, options);
-    if (inventory.snapshots.length === 0) continue;
-    newest = Math.max(newest, (await boundsOf(inventory, momentOf)).endAt.getTime());
+    const ends = await client.ends(generation, options);
+    const bounds = (ends && await notedBounds(ends, momentOf)) ??
+      await listedBounds(client, generation, { momentOf, ...options });
+    newest = Math.max(newest, bounds?.endAt.getTime() ?? 0);
   }
   if (newest - clock.now() > CLOCK_TOLERANCE_MS) {
     logger.warn("the replica has commits from the future, ours will count as later: check the clock", {
@@ -31,4 +32,14 @@ export async function newestMomentOf(
     });
   }
   return newest;
+}
+
+/** Where no note tells it, every object tells its time. */
+async function listedBounds(
+  client: ReplicaClient,
+  generation: string,
+  { momentOf, ...options }: StoreOptions & { readonly momentOf: MomentOf },
+): Promise<Bounds | undefined> {
+  const inventory = await listGeneration(client, generation, options);
+  return inventory.snapshots.length === 0 ? undefined : await boundsOf(inventory, momentOf);
 }

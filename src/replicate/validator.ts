@@ -14,7 +14,6 @@ import { orAbort, type Semaphore } from "../async.ts";
 import { type Crc64, crc64, formatCrc64 } from "../crc64.ts";
 import { BrokenHistoryError, DamagedObjectError, describeError, NotFoundError } from "../errors.ts";
 import { comparePositions, formatPosition, type Position } from "../position.ts";
-import { restore } from "../restore/restore.ts";
 import { type Files, systemFiles } from "../runtime/files.ts";
 import { segmentKey } from "../storage/keys.ts";
 import { join, temporaryFolderPath } from "../runtime/paths.ts";
@@ -208,6 +207,8 @@ export class Validator {
   /** @returns the fault of the replica that keeps it from being restored */
   async #restore(position: Position, outputPath: string, signal: AbortSignal): Promise<unknown> {
     const { generation, index, offset } = position;
+    // A start has nothing to restore, and needn't wait for what can.
+    const { restore } = await import("../restore/restore.ts");
     try {
       const { lastPosition } = await restore({
         clients: [this.#parts.client],

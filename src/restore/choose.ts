@@ -1,7 +1,7 @@
 /** Which replica and which generation to restore from. */
 import { NoBackupsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import type { ReplicaClient } from "../storage/replica_client.ts";
+import type { GenerationEnds, ReplicaClient } from "../storage/replica_client.ts";
 import type { StoreOptions } from "../storage/object_store.ts";
 import { type Inventory, listGeneration, type MomentOf } from "./inventory.ts";
 import { momentsOf } from "./moments.ts";
@@ -40,21 +40,43 @@ export function chooseBounds<T extends Bounds>(all: readonly T[], target: Restor
 
 /** From the first snapshot's time to that of the newest object; WAL before the first snapshot doesn't count. */
 export async function boundsOf(inventory: Inventory, momentOf: MomentOf): Promise<Bounds> {
-  const { snapshots } = inventory;
+  const { snapshots, segments } = inventory;
+  const ends = {
+    firstSnapshot: snapshots[0],
+    lastSnapshot: snapshots.at(-1),
+    lastSegment: segments.at(-1),
+  };
+  const noted = await notedBounds(ends, momentOf);
+  if (noted !== undefined) return noted;
+  // Times of the store don't have to rise.
   const first = snapshots[0]!;
-  const segments = inventory.segments.filter((segment) => segment.index >= first.index);
-  const start = await momentOf(first);
-  const ends = await Promise.all([segments.at(-1), snapshots.at(-1)].map((last) => last && momentOf(last)));
-  const known = ends.filter((end) => end !== undefined);
-  // Times of the store don't have to rise; those of notes do, and tell more.
-  const candidates = known.some((end) => end.isNoted)
-    ? known.map((end) => end.at)
-    : [...snapshots, ...segments].map((object) => object.createdAt);
-  // Nothing in a generation is earlier than its start, whatever a store whose clock differs says of what follows.
-  const endAt = new Date(
-    candidates.reduce((newest, at) => Math.max(newest, at.getTime()), start.at.getTime()),
-  );
-  return { startAt: start.at, endAt };
+  const useful = segments.filter((segment) => segment.index >= first.index);
+  const { at } = await momentOf(first);
+  return boundsFrom(at, [...snapshots, ...useful].map(({ createdAt }) => createdAt));
+}
+
+/**
+ * The same, from the notes of its ends alone, whose times rise and tell more than the store's: what is between them
+ * needn't be known.
+ *
+ * @returns `undefined` when no end has a note, or there is no snapshot
+ */
+export async function notedBounds(
+  { firstSnapshot, lastSnapshot, lastSegment }: GenerationEnds,
+  momentOf: MomentOf,
+): Promise<Bounds | undefined> {
+  if (firstSnapshot === undefined) return undefined;
+  const isUseful = lastSegment !== undefined && lastSegment.index >= firstSnapshot.index;
+  const lasts = [isUseful ? lastSegment : undefined, lastSnapshot].filter((last) => last !== undefined);
+  const [start, ...ends] = await Promise.all([firstSnapshot, ...lasts].map(momentOf));
+  if (!ends.some((end) => end.isNoted)) return undefined;
+  return boundsFrom(start!.at, ends.map((end) => end.at));
+}
+
+/** Nothing in a generation is earlier than its start, whatever a store whose clock differs says of what follows. */
+function boundsFrom(startAt: Date, others: readonly Date[]): Bounds {
+  const endAt = new Date(others.reduce((newest, at) => Math.max(newest, at.getTime()), startAt.getTime()));
+  return { startAt, endAt };
 }
 
 /**

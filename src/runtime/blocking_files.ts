@@ -2,7 +2,9 @@
  * The file system for a command that lists and ends. It blocks at each call, which costs a third of waiting for a
  * thread; never for a program that has something else to do, since a network disk can block for long.
  */
-import { type Files, type FileStat, type FolderEntry, systemCode, systemFiles } from "./files.ts";
+import * as fs from "node:fs";
+import { type Files, type FileStat, type FolderEntry, type ListedFile, systemFiles } from "./files.ts";
+import { systemCode } from "./system_code.ts";
 
 /** What we use of Deno's own interface: its answers take half as long as those of its `node:fs`. */
 interface DenoFiles {
@@ -23,10 +25,21 @@ interface DenoFiles {
 
 const deno = (globalThis as { Deno?: DenoFiles }).Deno;
 
+const statSync = (path: string): ListedFile | undefined =>
+  unlessMissing(() => {
+    if (deno !== undefined) {
+      const { size, mtime, isFile } = deno.statSync(path);
+      return { size, modifiedAt: mtime ?? new Date(0), isFile };
+    }
+    const stat = fs.statSync(path);
+    return { size: stat.size, modifiedAt: stat.mtime, isFile: stat.isFile() };
+  });
+
 /** As `systemFiles`, but that looking at paths and folders blocks. */
 export const blockingFiles: Files = {
   ...systemFiles,
   stat: (path) => settled(() => deno === undefined ? systemFiles.statSync(path) : denoStat(deno, path)),
+  statAll: (folder, names) => settled(() => names.map((name) => statSync(`${folder}/${name}`))),
   list: (path) => settled(() => deno === undefined ? systemFiles.listSync(path) : denoList(deno, path)),
 };
 

@@ -1,7 +1,7 @@
 /** A program that runs beside us: it has our environment and our outputs, and nothing to read. */
 import { spawn } from "node:child_process";
 import process from "node:process";
-import { systemCode } from "./files.ts";
+import { systemCode } from "./system_code.ts";
 import type { EndSignal } from "./process.ts";
 
 /** How a program ended: by itself, or by a signal such as `SIGKILL`. */

@@ -1,7 +1,7 @@
 /** A small HTTP server. */
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { systemCode } from "./files.ts";
+import { systemCode } from "./system_code.ts";
 
 /** What a server is asked for; bodies are not read. */
 export interface ServerRequest {

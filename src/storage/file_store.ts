@@ -4,7 +4,14 @@
  */
 import { Semaphore } from "../async.ts";
 import { assert, NotFoundError } from "../errors.ts";
-import { type Files, type FolderEntry, type OpenFile, systemCode, systemFiles } from "../runtime/files.ts";
+import {
+  type Files,
+  type FolderEntry,
+  type ListedFile,
+  type OpenFile,
+  systemCode,
+  systemFiles,
+} from "../runtime/files.ts";
 import { explained, explainFileError } from "./file_errors.ts";
 import { removeEmptiedGenerations } from "./file_leftovers.ts";
 import { putFile } from "./file_put.ts";
@@ -13,6 +20,7 @@ import { parentFolder } from "../runtime/paths.ts";
 import { type FilePermissions, FileRoot, PRIVATE_PERMISSIONS } from "./file_root.ts";
 import type {
   ByteRange,
+  ListOptions,
   ObjectInfo,
   ObjectStore,
   ReadOptions,
@@ -53,11 +61,43 @@ export class FileStore implements ObjectStore {
     this.place = this.#root.path;
   }
 
-  async *list(prefix: string, { signal }: StoreOptions = {}): AsyncGenerator<ObjectInfo> {
+  async *list(prefix: string, { after = "", signal }: ListOptions = {}): AsyncGenerator<ObjectInfo> {
     checkPrefix(prefix);
     signal?.throwIfAborted();
     await this.#root.check();
-    yield* this.#walk(prefix, signal);
+    const prefixes = [prefix];
+    for (let at = 0; at < prefixes.length; at++) {
+      const { names, folders } = await this.#contentOf(prefixes[at]!, signal);
+      prefixes.push(...folders);
+      const wanted = names.filter((name) => prefixes[at] + name > after);
+      for (let from = 0; from < wanted.length; from += PARALLEL) {
+        signal?.throwIfAborted();
+        const part = wanted.slice(from, from + PARALLEL);
+        for (const object of await this.#objectsIn(prefixes[at]!, part)) {
+          if (object !== undefined) yield object;
+        }
+      }
+    }
+  }
+
+  async listKeys(prefix: string, { signal }: StoreOptions = {}): Promise<string[]> {
+    checkPrefix(prefix);
+    signal?.throwIfAborted();
+    await this.#root.check();
+    const found: string[] = [];
+    const prefixes = [prefix];
+    for (let at = 0; at < prefixes.length; at++) {
+      const { names, folders } = await this.#contentOf(prefixes[at]!, signal);
+      prefixes.push(...folders);
+      for (const name of names) found.push(prefixes[at] + name);
+    }
+    return found;
+  }
+
+  look(key: string, { signal }: StoreOptions = {}): Promise<ObjectInfo | undefined> {
+    checkKey(key);
+    signal?.throwIfAborted();
+    return this.#objectAt(key);
   }
 
   async listFolders(prefix: string, { signal }: StoreOptions = {}): Promise<string[]> {
@@ -91,7 +131,7 @@ export class FileStore implements ObjectStore {
   ): Promise<ObjectInfo> {
     try {
       checkKey(key);
-      if (key.endsWith(".tmp")) throw notAKey(key);
+      if (!isObjectName(key)) throw notAKey(key);
       signal?.throwIfAborted();
       const path = this.#root.pathOf(key);
       const temporaryPath = this.#takeTemporaryPath(path);
@@ -226,31 +266,49 @@ export class FileStore implements ObjectStore {
     return await explained({ verb: "list", path }, () => this.#files.list(path)) ?? [];
   }
 
-  async *#walk(prefix: string, signal: AbortSignal | undefined): AsyncGenerator<ObjectInfo> {
-    const entries = await this.#entries(prefix);
-    const names = entries.filter((entry) => !entry.isFolder && !entry.name.endsWith(".tmp"));
-    for (let at = 0; at < names.length; at += PARALLEL) {
-      signal?.throwIfAborted();
-      const part = names.slice(at, at + PARALLEL).map(({ name }) => this.#objectAt(`${prefix}${name}`));
-      for (const object of await Promise.all(part)) if (object !== undefined) yield object;
+  /** The names of objects right in a folder, and the prefixes of the folders in it. */
+  async #contentOf(prefix: string, signal: AbortSignal | undefined) {
+    signal?.throwIfAborted();
+    const names: string[] = [];
+    const folders: string[] = [];
+    for (const { name, isFolder } of await this.#entries(prefix)) {
+      if (isFolder) folders.push(`${prefix}${name}/`);
+      else if (isObjectName(name)) names.push(name);
     }
-    for (const { name, isFolder } of entries) {
-      signal?.throwIfAborted();
-      if (isFolder) yield* this.#walk(`${prefix}${name}/`, signal);
-    }
+    return { names, folders };
+  }
+
+  async #objectsIn(prefix: string, names: readonly string[]): Promise<(ObjectInfo | undefined)[]> {
+    const { statAll } = this.#files;
+    if (statAll === undefined) return await Promise.all(names.map((name) => this.#objectAt(prefix + name)));
+    const path = this.#root.pathOf(prefix.slice(0, -1));
+    const stats = await explained({ verb: "read", path }, () => statAll(path, names));
+    return stats.map((stat, at) => objectOf(prefix + names[at], stat));
   }
 
   /** `undefined` when it went away since its folder was read, or is no file. */
   async #objectAt(key: string): Promise<ObjectInfo | undefined> {
     const path = this.#root.pathOf(key);
     const stat = await explained({ verb: "read", path }, () => this.#files.stat(path));
-    return stat?.isFile ? { key, size: stat.size, createdAt: stat.modifiedAt } : undefined;
+    return objectOf(key, stat);
   }
 
   async #holdsObjects(prefix: string, signal: AbortSignal | undefined): Promise<boolean> {
-    for await (const _ of this.#walk(prefix, signal)) return true;
+    const { names, folders } = await this.#contentOf(prefix, signal);
+    for (const name of names) if (await this.#objectAt(prefix + name) !== undefined) return true;
+    // By name: a generation has a snapshot, and the folder of its WAL may take long to read.
+    for (const folder of folders.sort()) if (await this.#holdsObjects(folder, signal)) return true;
     return false;
   }
+}
+
+function objectOf(key: string, stat: ListedFile | undefined): ObjectInfo | undefined {
+  return stat?.isFile ? { key, size: stat.size, createdAt: stat.modifiedAt } : undefined;
+}
+
+/** What a put has not ended with is no object. */
+function isObjectName(name: string): boolean {
+  return !name.endsWith(".tmp");
 }
 
 /** A key comes from our layout or from a listing; one that leaves the root must never get to the disk. */

@@ -64,6 +64,15 @@ export interface ObjectStore extends AsyncDisposable {
    */
   list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo>;
 
+  /**
+   * The keys of `list()`, and perhaps of what it passes over. Only stores have it which must look at each object for the
+   * rest; they have `look()` too.
+   */
+  readonly listKeys?: ((prefix: string, options?: StoreOptions) => Promise<string[]>) | undefined;
+
+  /** One of them as `list()` has it; `undefined` when that passes it over. */
+  readonly look?: ((key: string, options?: StoreOptions) => Promise<ObjectInfo | undefined>) | undefined;
+
   /** Names of the folders directly under `prefix`, without slashes, in no order. */
   listFolders(prefix: string, options?: StoreOptions): Promise<string[]>;
 

@@ -82,6 +82,14 @@ export class PacedStore implements ObjectStore {
     return this.#inner.read?.bind(this.#inner);
   }
 
+  get listKeys(): ObjectStore["listKeys"] {
+    return this.#inner.listKeys?.bind(this.#inner);
+  }
+
+  get look(): ObjectStore["look"] {
+    return this.#inner.look?.bind(this.#inner);
+  }
+
   get listUnfinished(): ObjectStore["listUnfinished"] {
     return this.#inner.listUnfinished?.bind(this.#inner);
   }

@@ -1,6 +1,6 @@
 /** A replica in the layout of 0.3 on any object store: lists and keys; what the bytes mean is the codec's. */
 import type { Cipher } from "../cipher.ts";
-import { comparePositions, formatIndex, isGeneration } from "../position.ts";
+import { comparePositions, formatIndex, isGeneration, type Position } from "../position.ts";
 import {
   generationPrefix,
   GENERATIONS_PREFIX,
@@ -34,6 +34,13 @@ export interface NewestObjects {
   readonly segments: readonly SegmentInfo[];
   /** Whether `segments` are all that there are. */
   readonly isWhole: boolean;
+}
+
+/** What tells from when to when a generation reaches. */
+export interface GenerationEnds {
+  readonly firstSnapshot: SnapshotInfo | undefined;
+  readonly lastSnapshot: SnapshotInfo | undefined;
+  readonly lastSegment: SegmentInfo | undefined;
 }
 
 /** One destination of one database. */
@@ -91,9 +98,42 @@ export class ReplicaClient {
     const after = fromIndex === 0 ? {} : { after: `${prefix}${formatIndex(fromIndex)}` };
     for await (const object of this.store.list(prefix, { ...options, ...after })) {
       const at = parseSegmentName(object.key.slice(prefix.length));
-      if (at !== undefined && at.index >= fromIndex) found.push({ ...object, generation, ...at });
+      if (at === undefined || at.index < fromIndex) continue;
+      // Field by field: three times as fast as copying them, of which there may be many.
+      const { key, size, createdAt } = object;
+      found.push({ key, size, createdAt, generation, index: at.index, offset: at.offset });
     }
     return found.sort(comparePositions);
+  }
+
+  /**
+   * The ends of a generation without a look at what lies between, which is nearly everything.
+   *
+   * @returns `undefined` where the store has all for the price of its keys, and when what was an end is gone: list it then
+   */
+  async ends(generation: string, options: StoreOptions = {}): Promise<GenerationEnds | undefined> {
+    const { store } = this;
+    if (store.listKeys === undefined || store.look === undefined) return undefined;
+    const snapshots = (await store.listKeys(snapshotsPrefix(generation), options))
+      .flatMap((key) => snapshotAt({ key }, generation) ?? [])
+      .sort((left, right) => left.index - right.index);
+    let segment: (Position & { readonly key: string }) | undefined;
+    for (const key of await store.listKeys(segmentsPrefix(generation), options)) {
+      const next = segmentAt({ key }, generation);
+      if (next !== undefined && (segment === undefined || comparePositions(next, segment) > 0)) {
+        segment = next;
+      }
+    }
+    let isGone = false;
+    const look = async <T extends { readonly key: string }>(end: T | undefined) => {
+      if (end === undefined) return undefined;
+      const object = await store.look!(end.key, options);
+      isGone ||= object === undefined;
+      return object && { ...end, ...object };
+    };
+    const [firstSnapshot, lastSnapshot] = [await look(snapshots[0]), await look(snapshots.at(-1))];
+    const lastSegment = await look(segment);
+    return isGone ? undefined : { firstSnapshot, lastSnapshot, lastSegment };
   }
 
   /**
@@ -133,7 +173,7 @@ export class ReplicaClient {
   }
 }
 
-function snapshotAt(object: ObjectInfo, generation: string): SnapshotInfo | undefined {
+function snapshotAt<T extends { readonly key: string }>(object: T, generation: string) {
   const prefix = snapshotsPrefix(generation);
   const index = object.key.startsWith(prefix)
     ? parseSnapshotName(object.key.slice(prefix.length))
@@ -141,7 +181,7 @@ function snapshotAt(object: ObjectInfo, generation: string): SnapshotInfo | unde
   return index === undefined ? undefined : { ...object, generation, index };
 }
 
-function segmentAt(object: ObjectInfo, generation: string): SegmentInfo | undefined {
+function segmentAt<T extends { readonly key: string }>(object: T, generation: string) {
   const prefix = segmentsPrefix(generation);
   const at = object.key.startsWith(prefix) ? parseSegmentName(object.key.slice(prefix.length)) : undefined;
   return at === undefined ? undefined : { ...object, generation, ...at };

@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { concatBytes, readAll, streamOf } from "../../src/bytes.ts";
 import { NotFoundError } from "../../src/errors.ts";
 import { segmentKey, segmentsPrefix, snapshotKey } from "../../src/storage/keys.ts";
-import type { ObjectInfo, ObjectStore } from "../../src/storage/object_store.ts";
+import type { ListOptions, ObjectInfo, ObjectStore } from "../../src/storage/object_store.ts";
 
 /** A store to test, rooted at a place that is empty and its own. */
 export interface OpenedStore {
@@ -232,6 +232,29 @@ function listings(contractTest: ContractTest, { manyCount = 2500 }: ContractOpti
     assert.deepEqual(await listedKeys(store, segmentsPrefix(GENERATION)), [KEY]);
     assert.deepEqual(await listedKeys(store, segmentsPrefix(OTHER_GENERATION)), []);
   });
+  contractTest("listKeys() and look(), where the store has them, say what list() says", async (store) => {
+    assert.equal(store.listKeys === undefined, store.look === undefined);
+    if (store.listKeys === undefined || store.look === undefined) return;
+    const other = segmentKey({ generation: OTHER_GENERATION, index: 0, offset: 0 });
+    for (const key of [snapshotKey({ generation: GENERATION, index: 1 }), KEY, other]) {
+      await store.put(key, pattern(key.length, 21));
+    }
+    for (const prefix of ["", `generations/${GENERATION}/`, segmentsPrefix(GENERATION), "nowhere/"]) {
+      const objects = await listed(store, prefix);
+      assert.deepEqual((await store.listKeys(prefix)).sort(), objects.map(({ key }) => key).sort());
+      for (const object of objects) assert.deepEqual(await store.look(object.key), object);
+    }
+    await store.delete([KEY]);
+    assert.equal(await store.look(KEY), undefined);
+    assert.equal(await store.look("generations"), undefined);
+  });
+  contractTest("list() gives at least what comes after a key", async (store) => {
+    const keys = [0, 1, 2].map((index) => segmentKey({ generation: GENERATION, index, offset: 0 }));
+    for (const key of keys) await store.put(key, pattern(3, 22));
+    const objects = await listed(store, segmentsPrefix(GENERATION), { after: keys[0]! });
+    const wanted = objects.map(({ key }) => key).filter((key) => key !== keys[0]);
+    assert.deepEqual(wanted.sort(), keys.slice(1));
+  });
   contractTest("list() takes a prefix as whole parts of a key", async (store) => {
     const neighbour = `generations/${GENERATION}/wal2/00000000_00000000.wal.lz4`;
     await store.put(neighbour, pattern(3, 14));
@@ -441,7 +464,7 @@ async function assertHolds(store: ObjectStore, key: string, bytes: Uint8Array): 
 async function listed(
   store: ObjectStore,
   prefix: string,
-  options: { signal?: AbortSignal } = {},
+  options: ListOptions = {},
 ): Promise<ObjectInfo[]> {
   const objects: ObjectInfo[] = [];
   for await (const object of store.list(prefix, options)) objects.push(object);

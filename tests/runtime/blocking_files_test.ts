@@ -16,6 +16,13 @@ test("blockingFiles tells of paths and folders what systemFiles tells", async ()
     const path = join(folder.path, name);
     assert.deepEqual(await blockingFiles.stat(path), await systemFiles.stat(path), name);
   }
+  const names = ["file", "folder", "missing"];
+  const stats = await blockingFiles.statAll!(folder.path, names);
+  for (const [at, name] of names.entries()) {
+    const stat = await systemFiles.stat(join(folder.path, name));
+    const expected = stat && { size: stat.size, modifiedAt: stat.modifiedAt, isFile: stat.isFile };
+    assert.deepEqual(stats[at], expected, name);
+  }
   const byName = (left: { name: string }, right: { name: string }) => left.name < right.name ? -1 : 1;
   const listed = await blockingFiles.list(folder.path);
   assert.deepEqual(listed?.sort(byName), (await systemFiles.list(folder.path))?.sort(byName));
@@ -27,7 +34,8 @@ test("blockingFiles tells of paths and folders what systemFiles tells", async ()
 test("blockingFiles rejects with the system's code", async () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "x".repeat(300));
-  for (const act of [blockingFiles.stat(path), blockingFiles.list(path)]) {
+  const all = blockingFiles.statAll!(folder.path, ["x".repeat(300)]);
+  for (const act of [blockingFiles.stat(path), blockingFiles.list(path), all]) {
     await assert.rejects(act, (error) => systemCode(error) === "ENAMETOOLONG");
   }
 });

@@ -673,3 +673,30 @@ test("systemError() looks like the system's own", () => {
   assert.equal((error as { code?: string }).code, "ENOSPC");
   assert.equal(error.message, "ENOSPC: made to fail, write '/x'");
 });
+
+test("FileStore looks at no more files than it is asked about", async () => {
+  using folder = temporaryFolder();
+  const keys = Array.from(
+    { length: 100 },
+    (_, index) => segmentKey({ generation: GENERATION, index, offset: 0 }),
+  );
+  const snapshot = snapshotKey({ generation: GENERATION, index: 0 });
+  for (const key of [...keys, snapshot]) await storeIn(folder.path).put(key, pattern(1, 1));
+  const looksOf = async (act: (store: FileStore) => Promise<unknown>) => {
+    const { files, calls } = recordFiles(systemFiles, { kinds: ["stat", "list"] });
+    await act(storeIn(folder.path, { files }));
+    const paths = calls.map(({ path }) => path.slice(folder.path.length + 1));
+    return paths.filter((path) => path.startsWith(`generations/${GENERATION}/`));
+  };
+  const snapshots = `generations/${GENERATION}/snapshots`;
+  const wal = `generations/${GENERATION}/wal`;
+  assert.deepEqual(await looksOf((store) => store.listFolders("generations/")), [snapshots, snapshot]);
+  assert.deepEqual(await looksOf((store) => store.listKeys(`${wal}/`)), [wal]);
+  assert.deepEqual(
+    await looksOf((store) => Array.fromAsync(store.list(`${wal}/`, { after: keys[97]! }))),
+    [
+      wal,
+      ...(await looksOf((store) => Array.fromAsync(store.list(`${wal}/`)))).filter((key) => key > keys[97]!),
+    ],
+  );
+});

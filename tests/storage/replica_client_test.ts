@@ -7,7 +7,9 @@ import { NotFoundError } from "../../src/errors.ts";
 import { CountingStore } from "../doubles/counting_store.ts";
 import { FileStore } from "../../src/storage/file_store.ts";
 import type { ListOptions, ObjectInfo } from "../../src/storage/object_store.ts";
+import { systemFiles } from "../../src/runtime/files.ts";
 import { segmentKey, snapshotKey } from "../../src/storage/keys.ts";
+import { recordFiles } from "../doubles/recording_files.ts";
 import { ReplicaClient } from "../../src/storage/replica_client.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 
@@ -165,4 +167,38 @@ test("ReplicaClient.newest() takes one listing of a short history and two of a l
   assert.deepEqual(await look(2000), [5, 1005, 0, 3], "a replica that is farther behind than was hoped");
   store.isReversed = true;
   assert.deepEqual(await look(1005), [5, 1005, 0, 3], "a store that lists in another order");
+});
+
+test("ReplicaClient.ends() gives the first and the last objects as listed, looking at nothing else", async () => {
+  using folder = temporaryFolder();
+  const { files, calls } = recordFiles(systemFiles, { kinds: ["stat"] });
+  const client = new ReplicaClient(new FileStore({ root: folder.path, files }));
+  const segments = [[0, 0], [0, 0x123456789], [0, 0xfffffff0], [1, 32], [1, 0]] as const;
+  await fill(client, segments.map(([index, offset]) => segmentKey({ generation: A, index, offset })));
+  await fill(client, [2, 0, 1].map((index) => snapshotKey({ generation: A, index })));
+  await fill(client, [
+    `generations/${A}/wal/foreign`,
+    segmentKey({ generation: B, index: 0, offset: 0xfffffff0 }),
+  ]);
+  await fill(client, [segmentKey({ generation: B, index: 0, offset: 0x123456789 })]);
+  for (const generation of [A, B, C]) {
+    calls.length = 0;
+    const ends = await client.ends(generation);
+    assert.ok(calls.filter(({ path }) => path.endsWith(".lz4")).length <= 3);
+    const snapshots = await client.snapshots(generation);
+    assert.deepEqual(ends, {
+      firstSnapshot: snapshots[0],
+      lastSnapshot: snapshots.at(-1),
+      lastSegment: (await client.segments(generation)).at(-1),
+    });
+  }
+});
+
+test("ReplicaClient.ends() gives nothing where an end is gone, or the store has no keys alone", async () => {
+  using folder = temporaryFolder();
+  const client = new ReplicaClient(new FileStore({ root: folder.path }));
+  await fill(client, [snapshotKey({ generation: A, index: 0 })]);
+  fs.symlinkSync("nowhere", join(folder.path, snapshotKey({ generation: A, index: 1 })));
+  assert.equal(await client.ends(A), undefined);
+  assert.equal(await new ReplicaClient(new CountingStore(client.store)).ends(A), undefined);
 });

@@ -1,0 +1,104 @@
+/** Opens the stores of replicas; the only file that knows concrete ones. */
+import type { ReplicaConfig } from "../config/configuration.ts";
+import { UsageError } from "../errors.ts";
+import type { Logger } from "../logger.ts";
+import type { Metrics } from "../metrics.ts";
+import { type Files, type FileStat, systemFiles } from "../runtime/files.ts";
+import { parentFolder } from "../runtime/paths.ts";
+import { environment } from "../runtime/process.ts";
+import type { FilePermissions } from "../storage/file_root.ts";
+import { FileStore } from "../storage/file_store.ts";
+import type { ObjectStore } from "../storage/object_store.ts";
+import { ReplicaClient } from "../storage/replica_client.ts";
+
+/** What a replica takes beside its configuration. */
+export interface ReplicaParts {
+  /** Whose mode and owner new files take. */
+  readonly databasePath?: string | undefined;
+  readonly files?: Files;
+  readonly logger: Logger;
+  readonly metrics?: Metrics | undefined;
+}
+
+/**
+ * A client of the replica, with the keys that its objects are encrypted with. Nothing is sent yet.
+ *
+ * @throws {UsageError} for a type that is still to come, or settings that can't be used
+ */
+export async function openReplica(config: ReplicaConfig, parts: ReplicaParts): Promise<ReplicaClient> {
+  const { identities, recipients, name, uploadBandwidth } = config;
+  const bare = await openStore(config, parts);
+  const store = uploadBandwidth === undefined ? bare : await paced(bare, uploadBandwidth);
+  if (identities.length === 0 && recipients.length === 0) return new ReplicaClient(store, name);
+  const { createAgeCipher } = await import("../codec/age.ts");
+  return new ReplicaClient(store, name, { cipher: createAgeCipher({ identities, recipients }) });
+}
+
+async function paced(store: ObjectStore, bytesPerSecond: number): Promise<ObjectStore> {
+  const { PacedStore } = await import("../storage/paced_store.ts");
+  return new PacedStore(store, { bytesPerSecond });
+}
+
+/** Clients that are closed together. */
+export interface OpenReplicas extends AsyncDisposable {
+  readonly clients: readonly ReplicaClient[];
+}
+
+/**
+ * Clients of several replicas.
+ *
+ * @throws {UsageError} as `openReplica()`
+ */
+export async function openReplicas(
+  configs: readonly ReplicaConfig[],
+  parts: ReplicaParts,
+): Promise<OpenReplicas> {
+  await using opening = new AsyncDisposableStack();
+  const clients: ReplicaClient[] = [];
+  for (const config of configs) {
+    const client = await openReplica(config, parts);
+    opening.use(client.store);
+    clients.push(client);
+  }
+  const opened = opening.move();
+  return { clients, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+/** The store of a replica; credentials that the configuration lacks come from where AWS's own tools look for them. */
+async function openStore(
+  config: ReplicaConfig,
+  { databasePath, files = systemFiles, logger, metrics }: ReplicaParts,
+): Promise<ObjectStore> {
+  if (config.type === "s3") {
+    const { openS3Store } = await import("../storage/s3/open.ts");
+    return openS3Store(config, { env: environment(), files, logger, metrics });
+  }
+  if (config.type === "file") {
+    return new FileStore({
+      root: config.path,
+      files,
+      mustExist: config.mustExist,
+      permissions: databasePath === undefined ? () => undefined : () => permissionsOf(databasePath, files),
+    });
+  }
+  throw new UsageError(
+    `replica ${config.name}: type ${config.type} is not in this version yet: it replicates to folders and to S3`,
+  );
+}
+
+/** New objects are as readable as the database, new folders as the database's folder. */
+function permissionsOf(databasePath: string, files: Files): FilePermissions | undefined {
+  const file = files.statSync(databasePath);
+  const folder = files.statSync(parentFolder(databasePath));
+  if (file === undefined || folder === undefined) return undefined;
+  return {
+    fileMode: file.mode,
+    folderMode: folder.mode,
+    fileOwner: ownerOf(file),
+    folderOwner: ownerOf(folder),
+  };
+}
+
+function ownerOf({ uid, gid }: FileStat): { uid: number; gid: number } {
+  return { uid, gid };
+}
