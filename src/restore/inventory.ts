@@ -29,11 +29,7 @@ export async function listGeneration(
   generation: string,
   options: StoreOptions = {},
 ): Promise<Inventory> {
-  // In this order: a snapshot appears after the WAL up to it, so the WAL that a listed snapshot needs is listed too
-  // while replication goes on.
-  const snapshots = await client.snapshots(generation, options);
-  const segments = await client.segments(generation, options);
-  return sortInventory({ generation, snapshots, segments });
+  return sortInventory({ generation, ...await client.objects(generation, options) });
 }
 
 /** The same in the order that `Inventory` promises. */

@@ -22,6 +22,9 @@ const SMALL_FACTOR = 8;
 /** Buffers come in two sizes and are used again: for most objects of a busy history, and for a whole piece. */
 const BUFFER_SIZES = [64 * 1024, PIECE_SIZE] as const;
 
+/** Of an empty object. */
+const NOTHING: Memory = { bytes: new Uint8Array(0), isOwn: true };
+
 /** What is asked of a store at once. */
 interface Piece {
   readonly object: ObjectInfo;
@@ -36,8 +39,15 @@ interface FetchedPiece {
   readonly bytes: Uint8Array;
   /** As stored. */
   readonly storedSize: number;
-  /** What of `bytes` is a buffer to be used again. */
-  readonly buffer: Uint8Array<ArrayBuffer> | undefined;
+  /** The memory behind `bytes`; absent when nobody but them knows of it. */
+  readonly memory: Memory | undefined;
+}
+
+/** Memory whose bytes are not needed for good. */
+interface Memory {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Whether it was acquired here, and is used again. */
+  readonly isOwn: boolean;
 }
 
 /** A fetched object: its bytes, decrypted, one chunk at a time, each valid until the next is asked for. */
@@ -65,8 +75,6 @@ interface RunningPiece {
   readonly fetched: Promise<FetchedPiece>;
   /** What it takes of the parallelism. */
   readonly share: number;
-  /** Whether it is not the whole object. */
-  readonly isPart: boolean;
 }
 
 /** Fetches `objects` of a replica in order; ask for each with `next()`. */
@@ -82,7 +90,7 @@ export class Prefetcher implements AsyncDisposable {
   readonly #isLocal: boolean;
   readonly #isFar: boolean;
   readonly #spare: Uint8Array<ArrayBuffer>[] = [];
-  #shown: Uint8Array<ArrayBuffer> | undefined;
+  #shown: Memory | undefined;
   #sinceRelease = 0;
 
   constructor(client: ReplicaClient, objects: readonly ObjectInfo[], options: PrefetchOptions) {
@@ -120,13 +128,12 @@ export class Prefetcher implements AsyncDisposable {
     if (this.#shown !== undefined) this.#release(this.#shown);
     this.#shown = undefined;
     this.#fill();
-    const { fetched, share, isPart } = this.#running.shift()!;
-    const { bytes, storedSize, buffer } = await fetched.finally(() => this.#share -= share);
-    this.#shown = buffer;
+    const { fetched, share } = this.#running.shift()!;
+    const { bytes, storedSize, memory } = await fetched.finally(() => this.#share -= share);
+    this.#shown = memory;
     this.#fill();
     this.#options.onBytes?.(storedSize);
-    // A part of a file is read into a buffer that is used again, and so are the blocks that it is decoded to.
-    this.#sinceRelease += COST_PER_PIECE + (isPart && this.#isLocal ? 0 : bytes.length);
+    this.#sinceRelease += COST_PER_PIECE + (memory === undefined ? bytes.length : 0);
     if (this.#sinceRelease >= RELEASE_EVERY) {
       this.#sinceRelease = 0;
       releaseUnusedMemory();
@@ -142,20 +149,20 @@ export class Prefetcher implements AsyncDisposable {
       const fetched = this.#fetch(next.value);
       // Its failure counts when its turn comes.
       fetched.catch(() => {});
-      const isPart = next.value.range !== undefined;
-      this.#running.push({ object: next.value.object, fetched, share, isPart });
+      this.#running.push({ object: next.value.object, fetched, share });
       this.#share += share;
     }
   }
 
   async #fetch(piece: Piece): Promise<FetchedPiece> {
-    const stored = piece.size === 0 ? new Uint8Array(0) : await this.#get(piece);
+    const memory = piece.size === 0 ? NOTHING : await this.#get(piece);
+    const stored = memory.bytes;
     const storedSize = stored.length;
     // Here, where several objects are under way at once: each costs a key exchange, which other threads compute.
     const bytes = piece.range === undefined ? await this.#unseal(piece.object, stored) : stored;
-    if (bytes === stored) return { bytes, storedSize, buffer: stored };
-    this.#release(stored);
-    return { bytes, storedSize, buffer: undefined };
+    if (bytes === stored) return { bytes, storedSize, memory };
+    this.#release(memory);
+    return { bytes, storedSize, memory: undefined };
   }
 
   async #unseal(object: ObjectInfo, stored: Uint8Array): Promise<Uint8Array> {
@@ -166,20 +173,22 @@ export class Prefetcher implements AsyncDisposable {
     }
   }
 
-  async #get({ object, range, size }: Piece): Promise<Uint8Array<ArrayBuffer>> {
+  async #get({ object, range, size }: Piece): Promise<Memory> {
     const { store } = this.#client;
+    let acquired: Uint8Array<ArrayBuffer> | undefined;
+    const acquire = () => acquired ??= this.#acquire(size);
     try {
       if (store.read !== undefined) {
-        const options = { start: range?.start, size, memory: this.#acquire(size), signal: this.#signal };
+        const options = { start: range?.start, size, acquire, signal: this.#signal };
         const { bytes, objectSize } = await store.read(object.key, options);
         if (objectSize !== undefined && objectSize > object.size) throw isLonger(object);
-        return bytes;
+        return { bytes, isOwn: bytes.buffer === acquired?.buffer };
       }
       const stream = await store.get(object.key, {
         signal: this.#signal,
         ...(range === undefined ? {} : { range }),
       });
-      return await readExactly(stream, { object, buffer: this.#acquire(size), size });
+      return { bytes: await readExactly(stream, { object, buffer: acquire(), size }), isOwn: true };
     } catch (error) {
       if (error instanceof NotFoundError) throw vanished(object.key, error);
       this.#signal.throwIfAborted();
@@ -194,8 +203,11 @@ export class Prefetcher implements AsyncDisposable {
     return nth === -1 ? new Uint8Array(wanted) : this.#spare.splice(nth, 1)[0]!;
   }
 
-  #release(piece: Uint8Array<ArrayBuffer>): void {
-    if (piece.length > 0) this.#spare.push(new Uint8Array(piece.buffer));
+  #release({ bytes: { buffer }, isOwn }: Memory): void {
+    if (buffer.byteLength === 0) return;
+    if (isOwn) this.#spare.push(new Uint8Array(buffer));
+    // At once: collectors let such buffers pile up to a multiple of what is in use, or cost more than the restore.
+    else buffer.transfer(0);
   }
 
   /** Stop what runs. */

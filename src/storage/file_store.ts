@@ -171,7 +171,7 @@ export class FileStore implements ObjectStore {
     }
   }
 
-  async read(key: string, { start = 0, size, memory, signal }: ReadOptions): Promise<ReadPart> {
+  async read(key: string, { start = 0, size, acquire, signal }: ReadOptions): Promise<ReadPart> {
     checkKey(key);
     signal?.throwIfAborted();
     const path = this.#root.pathOf(key);
@@ -179,6 +179,7 @@ export class FileStore implements ObjectStore {
       using file = await this.#openStored(path);
       const stat = file.statSync();
       if (!stat.isFile) throw new NotFoundError(`open ${path}: not a file`);
+      const memory = acquire();
       const read = () => file.read(memory.subarray(0, size), start);
       const count = await explained({ verb: "read", path }, read);
       return { bytes: memory.subarray(0, count), objectSize: stat.size };

@@ -33,19 +33,19 @@ export interface ListOptions extends StoreOptions {
   readonly after?: string | undefined;
 }
 
-/** What to read into which memory. */
+/** What to read, and where memory for it is. */
 export interface ReadOptions extends StoreOptions {
   /** First byte, counted from 0. Default 0. */
   readonly start?: number | undefined;
-  /** Bytes from there, no more than `memory` has; fewer come when the object ends before. */
+  /** Bytes from there; fewer come when the object ends before. */
   readonly size: number;
-  /** Of its own buffer from the first byte on, and given away. */
-  readonly memory: Uint8Array<ArrayBuffer>;
+  /** Memory of `size` bytes or more, from the first byte of its buffer on. A store that has its own doesn't ask. */
+  acquire(): Uint8Array<ArrayBuffer>;
 }
 
 /** A part of an object in memory. */
 export interface ReadPart {
-  /** Begins at byte 0 of a buffer that is as large as the one that was given away. */
+  /** The caller's own, from byte 0 of a buffer that nothing else is in: what it acquired, or the store's. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Of the whole object, where the store says it. */
   readonly objectSize: number | undefined;

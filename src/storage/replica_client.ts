@@ -137,6 +137,34 @@ export class ReplicaClient {
   }
 
   /**
+   * All snapshots, then all segments of a generation: what a listed snapshot needs is listed too, since a snapshot
+   * appears after the WAL up to it. Stores that list by name, snapshots before WAL, are asked once.
+   */
+  async objects(
+    generation: string,
+    options: StoreOptions = {},
+  ): Promise<{ snapshots: SnapshotInfo[]; segments: SegmentInfo[] }> {
+    // Walking through folders, in whatever order, costs nothing to do in two parts.
+    if (this.store.type !== "file") {
+      const snapshots: SnapshotInfo[] = [];
+      const segments: SegmentInfo[] = [];
+      let isSorted = true;
+      let before = "";
+      for await (const object of this.store.list(generationPrefix(generation), options)) {
+        const snapshot = snapshotAt(object, generation);
+        const segment = segmentAt(object, generation);
+        if (snapshot !== undefined) snapshots.push(snapshot);
+        if (segment !== undefined) segments.push(segment);
+        isSorted &&= before < object.key;
+        before = object.key;
+      }
+      if (isSorted) return { snapshots, segments };
+    }
+    const snapshots = await this.snapshots(generation, options);
+    return { snapshots, segments: await this.segments(generation, options) };
+  }
+
+  /**
    * The newest snapshot and the newest segments of a generation, with the fewest requests: one for a short history,
    * two for a long one whose newest index is known.
    *

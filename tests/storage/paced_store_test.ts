@@ -36,7 +36,7 @@ test("PacedStore can what its inner store can", async () => {
   const part = { bytes: new Uint8Array(1), objectSize: 1 };
   const able = Object.assign(files, { read: () => Promise.resolve(part), cleanUp: () => Promise.resolve(7) });
   const other = new PacedStore(able, { bytesPerSecond: 1 });
-  assert.equal(await other.read?.(KEY, { size: 1, memory: new Uint8Array(1) }), part);
+  assert.equal(await other.read?.(KEY, { size: 1, acquire: () => new Uint8Array(1) }), part);
   assert.equal(await other.cleanUp?.(), 7);
 });
 

@@ -141,6 +141,12 @@ class ListingStore extends CountingStore {
   }
 }
 
+class FarListingStore extends ListingStore {
+  override get type(): string {
+    return "s3";
+  }
+}
+
 test("ReplicaClient.newest() takes one listing of a short history and two of a long one", async () => {
   using folder = temporaryFolder();
   const store = new ListingStore(new FileStore({ root: folder.path }));
@@ -201,4 +207,20 @@ test("ReplicaClient.ends() gives nothing where an end is gone, or the store has 
   fs.symlinkSync("nowhere", join(folder.path, snapshotKey({ generation: A, index: 1 })));
   assert.equal(await client.ends(A), undefined);
   assert.equal(await new ReplicaClient(new CountingStore(client.store)).ends(A), undefined);
+});
+
+test("ReplicaClient.objects() takes one listing where names come in order, and WAL after the snapshots elsewhere", async () => {
+  using folder = temporaryFolder();
+  const store = new FarListingStore(new FileStore({ root: folder.path }));
+  const client = new ReplicaClient(store);
+  await fill(client, [5, 3].map((index) => snapshotKey({ generation: A, index })));
+  await fill(client, [segmentKey({ generation: A, index: 5, offset: 32 }), `generations/${A}/wal/x`]);
+  for (const [isReversed, listCount] of [[false, 1], [true, 3]] as const) {
+    store.isReversed = isReversed;
+    store.afters.length = 0;
+    const { snapshots, segments } = await client.objects(A);
+    assert.deepEqual(snapshots.map(({ index }) => index), [3, 5]);
+    assert.deepEqual(segments.map(({ index, offset }) => [index, offset]), [[5, 32]]);
+    assert.equal(store.afters.length, listCount);
+  }
 });

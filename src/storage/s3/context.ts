@@ -32,6 +32,8 @@ export interface Learned {
   takesCrc32InPut?: boolean;
   /** ETags of this server aren't MD5 sums. */
   hasOpaqueEtags?: boolean;
+  /** A piece took longer than silence is borne: bodies are read in chunks, which show that something comes. */
+  isSlow?: boolean;
   /** The server has no DeleteObjects. */
   lacksBatchDelete?: boolean;
 }

@@ -1,4 +1,3 @@
-import { type BodyPart, BodyReader } from "../../runtime/body_reader.ts";
 import type { HttpResponse } from "../../runtime/http.ts";
 import { readText, StallError, within } from "./http_body.ts";
 
@@ -13,7 +12,6 @@ export class Exchange {
   readonly #abort = () => this.#controller.abort(this.#outer?.reason);
   #response: HttpResponse | undefined;
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
-  #bodyReader: BodyReader | undefined;
   /** Nothing of the body is left. */
   #isAtEnd = false;
 
@@ -59,8 +57,8 @@ export class Exchange {
     }
   }
 
-  /** The whole body, of which the head says that it is short: all of it has to come in the time that silence is borne. */
-  async whole(): Promise<Uint8Array> {
+  /** The whole body, in memory of its own: all of it has to come in the time that silence is borne. */
+  async whole(): Promise<Uint8Array<ArrayBuffer>> {
     const stallMs = this.#stallMs;
     const stalled = () => this.#controller.abort(new StallError(`no whole body in ${stallMs} ms`));
     const timer = setTimeout(stalled, stallMs);
@@ -89,29 +87,12 @@ export class Exchange {
     }
   }
 
-  /** The next bytes of the body into `memory` from its byte `at` on, see `BodyReader`. Not together with `read()`. */
-  async readInto(
-    memory: Uint8Array<ArrayBuffer>,
-    { at, keepsMemory }: { at: number; keepsMemory: boolean },
-  ): Promise<BodyPart> {
-    const body = this.response.body;
-    if (body === null) return { memory, count: 0 };
-    this.#bodyReader ??= new BodyReader(body, { keepsMemory });
-    try {
-      const part = await within(this.#bodyReader.readInto(memory, at), this.#watch);
-      this.#isAtEnd = part.count === 0;
-      return part;
-    } catch (error) {
-      throw this.#explain(error);
-    }
-  }
-
   /** The exchange is over: let go of the signal and of what is left of the answer. */
   finish(): void {
     this.#outer?.removeEventListener("abort", this.#abort);
     if (this.#isAtEnd) return;
     // Fails when the connection is gone, which is as well.
-    (this.#bodyReader ?? this.#reader ?? this.#response?.body)?.cancel().catch(() => {});
+    (this.#reader ?? this.#response?.body)?.cancel().catch(() => {});
   }
 
   get #watch(): { stallMs: number; abort(reason: Error): void } {

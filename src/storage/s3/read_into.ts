@@ -1,4 +1,4 @@
-/** A piece of an object into memory that the caller brings along: what a restore consists of. */
+/** A piece of an object in memory: what a restore consists of. */
 import { sleep } from "../../async.ts";
 import { readAll } from "../../bytes.ts";
 import type { ReadOptions, ReadPart } from "../object_store.ts";
@@ -6,6 +6,7 @@ import { countOperation, describePlace, type S3Context } from "./context.ts";
 import { checkWhole, download, missing, parseContentRange, SHORT_SIZE, strongEtag } from "./download.ts";
 import type { Exchange } from "./exchange.ts";
 import { isMissingObject } from "./failure.ts";
+import { StallError } from "./http_body.ts";
 import { waitBefore } from "./retry.ts";
 
 /** An answer whose body is what is wanted. */
@@ -24,8 +25,9 @@ interface PieceOptions extends ReadOptions {
 }
 
 /**
- * Read `size` bytes of an object from `start` on. A body that breaks off is gone on with at that byte, with If-Match, but
- * for the first time, when what came is lost with the memory; a whole object is checked against its ETag.
+ * Read `size` bytes of an object from `start` on. A body is first asked for at one go, which costs no copy of it and tells
+ * nothing of what came before it broke off; after that it is read chunk by chunk and gone on with at the byte where it
+ * breaks off, with If-Match. A whole object is checked against its ETag.
  *
  * @throws {NotFoundError} when there is no such object
  */
@@ -37,11 +39,10 @@ class PieceRead {
   readonly #context: S3Context;
   readonly #options: PieceOptions;
   readonly #start: number;
-  readonly #capacity: number;
-  #memory: Uint8Array<ArrayBuffer>;
+  #memory: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   #filled = 0;
   /** From the first failure on. */
-  #keepsMemory = false;
+  #isInChunks = false;
   /** Of what is in memory. */
   #etag: string | undefined;
   readonly #digests: string[] = [];
@@ -50,8 +51,6 @@ class PieceRead {
     this.#context = context;
     this.#options = options;
     this.#start = options.start ?? 0;
-    this.#memory = options.memory;
-    this.#capacity = options.memory.length;
   }
 
   async run(): Promise<ReadPart> {
@@ -70,7 +69,7 @@ class PieceRead {
         signal?.throwIfAborted();
         if (this.#filled > before) tries = 1;
         if (tries >= retry.tries) throw connection.explain(this.#words, { cause: error, tries });
-        this.#recover();
+        this.#isInChunks = true;
         await sleep(waitBefore(tries, { policy: retry }), { signal });
       } finally {
         opened.exchange.finish();
@@ -136,26 +135,41 @@ class PieceRead {
   async #fill({ exchange, end }: Opened): Promise<void> {
     const size = end - this.#start;
     const announced = Number(exchange.response.headers.get("content-length") ?? NaN);
-    if (this.#filled === 0 && announced === size && size <= SHORT_SIZE) {
-      const whole = await exchange.whole();
+    if (!this.#isInChunks && announced === size && this.#isQuick(size)) {
+      const whole = await this.#takeWhole(exchange, size);
       if (whole.length !== size) throw new Error(`the body ended after ${whole.length} of ${size} bytes`);
-      this.#memory.set(whole);
+      this.#memory = whole;
       this.#filled = size;
       return;
     }
-    const keepsMemory = this.#keepsMemory;
-    while (this.#filled < size) {
-      const at = this.#filled;
-      const part = await exchange.readInto(this.#memory.subarray(0, size), { at, keepsMemory });
-      this.#memory = new Uint8Array(part.memory.buffer);
-      if (part.count === 0) {
-        throw new Error(`the body ended at byte ${this.#start + at} instead of ${end}`);
+    if (this.#memory.length < size) this.#memory = this.#options.acquire();
+    for (;;) {
+      const chunk = await exchange.read();
+      if (chunk === undefined) break;
+      if (this.#filled + chunk.length > size) {
+        throw new Error("the server gives more bytes than it announced");
       }
-      this.#filled += part.count;
+      this.#memory.set(chunk, this.#filled);
+      this.#filled += chunk.length;
     }
-    // The end has to be seen for the connection to be used again.
-    const { count } = await exchange.readInto(new Uint8Array(1), { at: 0, keepsMemory });
-    if (count > 0) throw new Error("the server gives more bytes than it announced");
+    if (this.#filled < size) {
+      throw new Error(`the body ended at byte ${this.#start + this.#filled} instead of ${end}`);
+    }
+  }
+
+  /** Whether so many bytes can be expected in the time that silence is borne. */
+  #isQuick(size: number): boolean {
+    return size <= SHORT_SIZE || this.#context.learned.isSlow !== true;
+  }
+
+  async #takeWhole(exchange: Exchange, size: number): Promise<Uint8Array<ArrayBuffer>> {
+    try {
+      return await exchange.whole();
+    } catch (error) {
+      // A slow line looks like one on which nothing comes any more: chunks tell them apart.
+      if (error instanceof StallError && size > SHORT_SIZE) this.#context.learned.isSlow = true;
+      throw error;
+    }
   }
 
   #check({ exchange, total }: Opened): void {
@@ -169,25 +183,15 @@ class PieceRead {
     }
   }
 
-  /** Go on after a failure: reading into the memory directly may have lost it. */
-  #recover(): void {
-    if (!this.#keepsMemory) this.#filled = 0;
-    this.#keepsMemory = true;
-    if (this.#memory.length < this.#capacity) this.#memory = new Uint8Array(this.#capacity);
-  }
-
   async #readStream(): Promise<ReadPart> {
     const { key, size, signal } = this.#options;
     const [start, end] = [this.#start, this.#start + size];
     const stream = await download(this.#context, { key, range: { start, end }, signal });
     const bytes = await readAll(stream, { limit: size });
-    const memory = new Uint8Array(this.#capacity);
-    memory.set(bytes);
-    return { bytes: memory.subarray(0, bytes.length), objectSize: undefined };
+    return { bytes, objectSize: undefined };
   }
 
   #result(objectSize: number | undefined): ReadPart {
-    const memory = this.#memory.length < this.#capacity ? new Uint8Array(this.#capacity) : this.#memory;
-    return { bytes: memory.subarray(0, this.#filled), objectSize };
+    return { bytes: this.#memory.subarray(0, this.#filled), objectSize };
   }
 }

@@ -130,3 +130,20 @@ test("S3Store.get() reads a large object over four lines at once that are each s
   const [alone, together] = [await timeOf(one), await timeOf(four)];
   assert.ok(together < alone * 0.6, `${together} ms against ${alone} ms`);
 });
+
+test("S3Store.read() learns that a line is slow from one piece, and then loses nothing to its patience", async () => {
+  await using opened = await openToxic();
+  const { store, proxy } = opened;
+  const body = pattern(2 * MIB, 9);
+  await store.put(KEY, body);
+  // 700 ms for a piece, where 300 without a byte count as silence.
+  await proxy.add({ type: "bandwidth", attributes: { rate: 1500 } });
+  const read = async (start: number) => {
+    const startedAt = performance.now();
+    const { bytes } = await store.read(KEY, { start, size: MIB, acquire: () => new Uint8Array(MIB) });
+    assert.equal(Buffer.compare(bytes, body.subarray(start, start + MIB)), 0);
+    return performance.now() - startedAt;
+  };
+  const [first, second] = [await read(0), await read(MIB)];
+  assert.ok(second < first - 150, `${second} ms after ${first} ms`);
+});
