@@ -36,7 +36,9 @@ export class Readers implements Disposable {
   }
 
   #open(): SqliteConnection {
-    return openByPath(this.#live, "read-only");
+    const connection = openByPath(this.#live, "read-only");
+    connection.shrink();
+    return connection;
   }
 
   /** Where the reader stands. */
