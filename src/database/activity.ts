@@ -1,5 +1,6 @@
 /** When a database last did something, and whether a cheap look shows anything new. */
 import type { Clock } from "../runtime/clock.ts";
+import { equalPair } from "../wal/header.ts";
 import type { WalIndex } from "../wal/wal_index.ts";
 
 /** After this long without a commit the spare connections are closed. */
@@ -10,7 +11,7 @@ export class Activity {
   readonly #clock: Clock;
   /** Or taken up. */
   #lastCopyMs = -Infinity;
-  #lastSeen = "";
+  #lastSeen: WalIndex | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -18,7 +19,7 @@ export class Activity {
 
   /** The database was taken up. */
   begin(): void {
-    this.#lastSeen = "";
+    this.#lastSeen = undefined;
     this.noteCopy();
   }
 
@@ -39,9 +40,14 @@ export class Activity {
 
   /** Whether the wal-index differs from what was seen the last time. */
   isNew(index: WalIndex): boolean {
-    const seen = `${index.change} ${index.mxFrame} ${index.backfilledCount} ${index.salts}`;
-    const isNew = seen !== this.#lastSeen;
-    this.#lastSeen = seen;
-    return isNew;
+    const seen = this.#lastSeen;
+    this.#lastSeen = index;
+    // Which of SQLite's readers stand where is nothing new.
+    return seen !== index && (seen === undefined || !isSame(seen, index));
   }
+}
+
+function isSame(left: WalIndex, right: WalIndex): boolean {
+  return left.change === right.change && left.mxFrame === right.mxFrame &&
+    left.backfilledCount === right.backfilledCount && equalPair(left.salts, right.salts);
 }

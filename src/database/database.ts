@@ -7,7 +7,7 @@ import { Attention } from "./attention.ts";
 import { behindBarrier, Writers } from "./checkpoint.ts";
 import { CheckpointSchedule } from "./checkpoint_schedule.ts";
 import type { DatabaseOptions, DatabaseState, Following } from "./database_options.ts";
-import { CHECKPOINT_DEFAULTS, shouldMove } from "./decide.ts";
+import { CHECKPOINT_DEFAULTS } from "./decide.ts";
 import { ContinuityLostError, type Follower, ForeignWriterError } from "./follower.ts";
 import { InstanceLock } from "./instance_lock.ts";
 import { IdentityError } from "./live_files.ts";
@@ -15,6 +15,7 @@ import { DatabaseMeter } from "./measure.ts";
 import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
 import { checkMetaPath, explainMetaError, openFollower, openLiveFiles, WaitError } from "./open.ts";
 import { closeOpened, closeSpare, type Opened } from "./opened.ts";
+import { QuietLook } from "./quiet_look.ts";
 import type { Segment } from "./segment.ts";
 import { type Backlog, ShadowSource } from "./shadow_source.ts";
 import { OpenSnapshots } from "./open_snapshots.ts";
@@ -62,6 +63,7 @@ export class LiveDatabase implements AsyncDisposable {
   #reasonToRestart: string | undefined;
   readonly #surroundings: Surroundings;
   readonly #activity: Activity;
+  readonly #quietLook: QuietLook;
   /** False while a new generation begins, which nobody may see before it is written down. */
   #hasGeneration = false;
   readonly #snapshots = new OpenSnapshots();
@@ -85,12 +87,20 @@ export class LiveDatabase implements AsyncDisposable {
       clock: this.#clock,
       logger: this.#logger,
     });
+    this.#quietLook = new QuietLook({
+      activity: this.#activity,
+      schedule: this.#schedule,
+      surroundings: this.#surroundings,
+      troubles: this.#troubles,
+      meter: this.#meter,
+      clock: this.#clock,
+    });
     this.meta = new MetaDirectory(options.metaPath ?? defaultMetaPath(options.path), this.#files);
     this.#lock = new InstanceLock({ meta: this.meta, databasePath: this.path, files: this.#files });
     this.#attention = new Attention({
       walPath: `${this.path}-wal`,
       clock: this.#clock,
-      peek: () => this.#peek(),
+      peek: () => this.#opened === undefined || this.#quietLook.callsForTurn(this.#opened),
       isInTheWay: () => this.#opened?.follower.isInTheWay ?? false,
     });
   }
@@ -151,9 +161,11 @@ export class LiveDatabase implements AsyncDisposable {
     let startMs: number | undefined;
     try {
       if (this.state.kind === "stopped" || this.state.kind === "closed") return;
+      this.#quietLook.isSettled = false;
       if (this.#opened === undefined) await this.#open();
       startMs = this.#clock.monotonicMs();
       await this.#sync(startMs);
+      this.#quietLook.isSettled = true;
       this.#troubles.clear();
     } catch (error) {
       if (startMs !== undefined) this.#meter.syncFailed(this.#clock.monotonicMs() - startMs);
@@ -250,16 +262,6 @@ export class LiveDatabase implements AsyncDisposable {
   /** Bytes of the database file; 0 while the database is not open. */
   get fileBytes(): number {
     return this.#opened?.live.mainStat().size ?? 0;
-  }
-
-  /** The cheap look of a slow turn: anything new in the wal-index, or a check that is due? */
-  #peek(): boolean {
-    const index = this.#opened?.live.look();
-    if (index === undefined) return true;
-    const isNew = this.#activity.isNew(index);
-    return isNew || this.lastError !== "" || this.#schedule.isTime(index, this.#activity) ||
-      shouldMove(index, this.#opened!.follower.readers.standing!) ||
-      this.#surroundings.isOverdue;
   }
 
   async #handle(error: unknown): Promise<void> {

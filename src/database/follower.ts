@@ -230,6 +230,11 @@ export class Follower implements Disposable {
     }
   }
 
+  /** Whether nothing of what `index` says is committed remains to be copied. */
+  isAtEnd(index: WalIndex): boolean {
+    return index.mxFrame === 0 || this.#hasReached(index);
+  }
+
   #hasReached(goal: WalIndex): boolean {
     const chain = this.#shadow?.chain;
     return chain !== undefined && equalPair(chain.salts, goal.salts) &&
@@ -285,7 +290,7 @@ export class Follower implements Disposable {
     if (index === undefined) return 0;
     const isSame = chain !== undefined && equalPair(index.salts, chain.salts);
     const count = index.mxFrame - (isSame ? this.shadow.frameCount : 0);
-    return Math.max(0, count) * frameSize(this.live.pageSize());
+    return count <= 0 ? 0 : count * frameSize(this.live.pageSize());
   }
 
   #beginIndex(): void {

@@ -80,6 +80,11 @@ export class Readers implements Disposable {
     endReading(connection);
   }
 
+  /** Whether the connection that does not stand is open. */
+  get hasIdle(): boolean {
+    return this.#other !== undefined;
+  }
+
   /** Close the connection that does not stand; the next move opens it again. */
   closeIdle(): void {
     this.#other?.close();

@@ -24,6 +24,22 @@ export class Surroundings {
   }
 
   /**
+   * Look while there is nothing else to do, which costs a few calls of the system.
+   *
+   * @returns whether all is as it should be; otherwise `look` is to be called, and tells what is not
+   */
+  glance({ live, follower }: Opened): boolean {
+    try {
+      live.requireSame();
+      follower.checkUntouched();
+    } catch {
+      return false;
+    }
+    this.#lastMs = this.#clock.monotonicMs();
+    return true;
+  }
+
+  /**
    * Look, unless the last time is just over.
    *
    * @throws {IdentityError} when a path no longer names the file that we hold
