@@ -350,6 +350,11 @@ export class Follower implements Disposable {
     return index;
   }
 
+  /** Where `checkUntouched` looks: folders, and the newest shadow file, which alone can change without its folder. */
+  get ownPaths(): readonly string[] {
+    return [this.#meta.path, ...this.shadow.newestPaths];
+  }
+
   /**
    * @throws {ContinuityLostError} when the shadow WAL or the generation file is gone
    * @throws {ForeignWriterError} when somebody else writes there

@@ -6,6 +6,7 @@
  * Deno duplicates the descriptor and closes the copy. The `-wal` carries no locks.
  */
 import { type Files, type FileStat, type OpenFile } from "../runtime/files.ts";
+import { parentFolder } from "../runtime/paths.ts";
 import { WAL_HEADER_SIZE } from "../position.ts";
 import { parseWalIndex, WAL_INDEX_SIZE, type WalIndex } from "../wal/wal_index.ts";
 
@@ -85,6 +86,11 @@ export class LiveFiles implements Disposable {
 
   get walPath(): string {
     return `${this.path}-wal`;
+  }
+
+  /** Where all three lie. */
+  get folderPath(): string {
+    return parentFolder(this.path);
   }
 
   /** What the main file holds. */

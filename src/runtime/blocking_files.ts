@@ -9,6 +9,7 @@ interface DenoFiles {
   statSync(path: string): {
     readonly size: number;
     readonly mtime: Date | null;
+    readonly ctime: Date | null;
     readonly isFile: boolean;
     readonly isDirectory: boolean;
     readonly mode: number | null;
@@ -44,6 +45,7 @@ function denoStat({ statSync }: DenoFiles, path: string): FileStat | undefined {
     return {
       size: stat.size,
       modifiedAt: stat.mtime ?? new Date(0),
+      changedMs: stat.ctime?.getTime() ?? Number.NaN,
       isFile: stat.isFile,
       isFolder: stat.isDirectory,
       mode: (stat.mode ?? 0) & 0o777,

@@ -13,6 +13,8 @@ import { fileSystemTypeSync } from "./file_system_type.ts";
 export interface FileStat {
   readonly size: number;
   readonly modifiedAt: Date;
+  /** When content, name or attributes last changed, a time that nobody can set; milliseconds since 1970. */
+  readonly changedMs: number;
   readonly isFile: boolean;
   readonly isFolder: boolean;
   /** Permission bits, `0o777` at most. */
@@ -149,6 +151,7 @@ function statOf(stat: fs.Stats): FileStat {
   return {
     size: stat.size,
     modifiedAt: stat.mtime,
+    changedMs: stat.ctimeMs,
     isFile: stat.isFile(),
     isFolder: stat.isDirectory(),
     mode: stat.mode & 0o777,
