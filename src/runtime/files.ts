@@ -7,6 +7,7 @@
  */
 import * as fs from "node:fs";
 import { promisify } from "node:util";
+import { deno, denoStat } from "./deno_stat.ts";
 import { fileSystemTypeSync } from "./file_system_type.ts";
 
 /** What the file system knows of a path. Sizes are bytes. */
@@ -286,10 +287,8 @@ export const systemFiles: Files = {
     new SystemFile(path, fs.openSync(path, FLAGS[options.access], options.mode ?? 0o600)),
   open: async (path, options) =>
     new SystemFile(path, await fsOpen(path, FLAGS[options.access], options.mode ?? 0o600)),
-  statSync(path) {
-    const stat = unlessMissingSync(() => fs.statSync(path));
-    return stat === undefined ? undefined : statOf(stat);
-  },
+  statSync: (path) =>
+    unlessMissingSync(() => deno === undefined ? statOf(fs.statSync(path)) : denoStat(deno, path)),
   async stat(path) {
     const stat = await unlessMissing(fs.promises.stat(path));
     return stat === undefined ? undefined : statOf(stat);
