@@ -52,8 +52,8 @@ export class Activity {
   isNew(index: WalIndex): boolean {
     const seen = this.#lastSeen;
     this.#lastSeen = index;
-    return seen === undefined || index.change !== seen.change || index.mxFrame !== seen.mxFrame ||
-      index.backfilledCount !== seen.backfilledCount || !equalPair(index.salts, seen.salts);
+    // Which of SQLite's readers stand where is nothing new.
+    return seen !== index && (seen === undefined || !isSame(seen, index));
   }
 
   /**
@@ -64,4 +64,9 @@ export class Activity {
     return !this.isNew(index) || uncopiedBytes >= REST_BYTES ||
       this.#clock.monotonicMs() - this.#lastLookMs >= LONGEST_REST_MS;
   }
+}
+
+function isSame(left: WalIndex, right: WalIndex): boolean {
+  return left.change === right.change && left.mxFrame === right.mxFrame &&
+    left.backfilledCount === right.backfilledCount && equalPair(left.salts, right.salts);
 }

@@ -82,6 +82,11 @@ export class Writers implements Disposable {
     return connection;
   }
 
+  /** Whether either is open. */
+  get isOpen(): boolean {
+    return this.#checkpointer !== undefined || this.#barrier !== undefined;
+  }
+
   /** Close both; a later use opens them again. */
   close(): void {
     this.#checkpointer?.close();

@@ -54,8 +54,10 @@ export class CheckpointSchedule {
   }
 
   /** Whether time calls for a try; the other reasons come with commits, which are looked at anyway. */
-  isTime(index: WalIndex, { quietMs }: { quietMs: number }): boolean {
-    return isTimeToCheckpoint(this.#facts(index, { quietMs, isPause: true }));
+  isTime(index: WalIndex, activity: { readonly quietMs: number }): boolean {
+    // As at most looks, which should cost nothing: not even the time is asked for.
+    if (index.mxFrame <= index.backfilledCount) return false;
+    return isTimeToCheckpoint(this.#facts(index, { quietMs: activity.quietMs, isPause: true }));
   }
 
   #facts(

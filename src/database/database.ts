@@ -82,8 +82,13 @@ export class LiveDatabase implements AsyncDisposable {
       clock: this.#clock,
       logger: this.#logger,
     });
-    const parts = { clock: this.#clock, schedule: this.#schedule, troubles: this.#troubles };
-    this.#lookout = new Lookout({ ...parts, opened: () => this.#opened });
+    this.#lookout = new Lookout({
+      opened: () => this.#opened,
+      clock: this.#clock,
+      schedule: this.#schedule,
+      troubles: this.#troubles,
+      meter: this.#meter,
+    });
     this.meta = new MetaDirectory(options.metaPath ?? defaultMetaPath(options.path), this.#files);
     this.#lock = new InstanceLock({ meta: this.meta, databasePath: this.path, files: this.#files });
     this.#attention = new Attention({
@@ -151,9 +156,11 @@ export class LiveDatabase implements AsyncDisposable {
     let startMs: number | undefined;
     try {
       if (this.state.kind === "stopped" || this.state.kind === "closed") return;
+      this.#lookout.isSettled = false;
       if (this.#opened === undefined) await this.#open();
       startMs = this.#clock.monotonicMs();
       await this.#sync(startMs);
+      this.#lookout.isSettled = true;
       this.#troubles.clear();
     } catch (error) {
       if (startMs !== undefined) this.#meter.syncFailed(this.#clock.monotonicMs() - startMs);

@@ -234,6 +234,11 @@ export class Follower implements Disposable {
     }
   }
 
+  /** Whether nothing of what `index` says is committed remains to be copied. */
+  isAtEnd(index: WalIndex): boolean {
+    return index.mxFrame === 0 || this.#hasReached(index);
+  }
+
   #hasReached(goal: WalIndex): boolean {
     const chain = this.#shadow?.chain;
     return chain !== undefined && equalPair(chain.salts, goal.salts) &&
@@ -301,7 +306,7 @@ export class Follower implements Disposable {
     const chain = this.#shadow?.chain;
     const isSame = chain !== undefined && equalPair(index.salts, chain.salts);
     const count = index.mxFrame - (isSame ? this.shadow.frameCount : 0);
-    return Math.max(0, count) * frameSize(index.pageSize);
+    return count <= 0 ? 0 : count * frameSize(index.pageSize);
   }
 
   #beginIndex(): void {
@@ -359,6 +364,11 @@ export class Follower implements Disposable {
     const index = this.live.look();
     if (index === undefined) throw new Error("the wal-index is not consistent");
     return index;
+  }
+
+  /** Where `checkUntouched` looks: folders, and the newest shadow file, which alone can change without its folder. */
+  get ownPaths(): readonly string[] {
+    return [this.#meta.path, ...this.shadow.newestPaths];
   }
 
   /**

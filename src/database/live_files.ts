@@ -6,11 +6,16 @@
  * Deno duplicates the descriptor and closes the copy. The `-wal` carries no locks.
  */
 import { type Files, type FileStat, type OpenFile } from "../runtime/files.ts";
+import { parentFolder } from "../runtime/paths.ts";
 import { WAL_HEADER_SIZE } from "../position.ts";
 import { parseWalIndex, WAL_INDEX_SIZE, type WalIndex } from "../wal/wal_index.ts";
 
 /** A writer publishes within microseconds; after this many looks something else is wrong. */
 const LOOK_COUNT = 200;
+
+/** Where all of them read to; only those words are kept that differ from the last ones. */
+const lookBytes = new Uint8Array(WAL_INDEX_SIZE);
+const lookWords = new Uint32Array(lookBytes.buffer);
 
 const MAGIC = new TextEncoder().encode("SQLite format 3\0");
 
@@ -49,7 +54,9 @@ export class LiveFiles implements Disposable {
   #walStat: FileStat | undefined;
   #index: OpenFile | undefined;
   #indexStat: FileStat | undefined;
-  readonly #look = new Uint8Array(WAL_INDEX_SIZE);
+  /** What the last look found, and the bytes that said so. */
+  #found: WalIndex | undefined;
+  readonly #foundWords = new Uint32Array(WAL_INDEX_SIZE / 4);
 
   /**
    * Opens the main file; the others come with `attach`.
@@ -79,6 +86,11 @@ export class LiveFiles implements Disposable {
 
   get walPath(): string {
     return `${this.path}-wal`;
+  }
+
+  /** Where all three lie. */
+  get folderPath(): string {
+    return parentFolder(this.path);
   }
 
   /** What the main file holds. */
@@ -112,12 +124,19 @@ export class LiveFiles implements Disposable {
     this.#indexStat ??= this.#index.statSync();
   }
 
-  /** What is committed now; `undefined` when the wal-index stays inconsistent, which a new reader repairs. */
+  /**
+   * What is committed now; `undefined` when the wal-index stays inconsistent, which a new reader repairs.
+   *
+   * While the bytes stay the same so does the object, and it costs little more than the read.
+   */
   look(): WalIndex | undefined {
     for (let count = 0; count < LOOK_COUNT; count++) {
-      if (this.#index!.readSync(this.#look, 0) < WAL_INDEX_SIZE) return undefined;
-      const index = parseWalIndex(this.#look);
-      if (index !== undefined) return index;
+      if (this.#index!.readSync(lookBytes, 0) < WAL_INDEX_SIZE) return undefined;
+      if (this.#found !== undefined && equalWords(lookWords, this.#foundWords)) return this.#found;
+      const index = parseWalIndex(lookBytes);
+      if (index === undefined) continue;
+      this.#foundWords.set(lookWords);
+      return this.#found = index;
     }
     return undefined;
   }
@@ -186,6 +205,11 @@ export class LiveFiles implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function equalWords(left: Uint32Array, right: Uint32Array): boolean {
+  for (let at = 0; at < left.length; at++) if (left[at] !== right[at]) return false;
+  return true;
 }
 
 function nameOf({ device, inode }: FileStat): string {

@@ -2,10 +2,12 @@
 import { Activity } from "./activity.ts";
 import type { CheckpointSchedule } from "./checkpoint_schedule.ts";
 import { shouldMove } from "./decide.ts";
-import type { Opened } from "./opened.ts";
+import type { DatabaseMeter } from "./measure.ts";
+import { hasSpare, type Opened } from "./opened.ts";
 import { Surroundings } from "./surroundings.ts";
 import type { Troubles } from "./troubles.ts";
 import type { Clock } from "../runtime/clock.ts";
+import type { WalIndex } from "../wal/wal_index.ts";
 
 /** What they judge by. */
 export interface LookoutParts {
@@ -14,6 +16,8 @@ export interface LookoutParts {
   readonly clock: Clock;
   readonly schedule: CheckpointSchedule;
   readonly troubles: Troubles;
+  /** Told of a look that found all well. */
+  readonly meter: DatabaseMeter;
 }
 
 /** The cheap looks at one database, and what they remember. */
@@ -21,6 +25,8 @@ export class Lookout {
   readonly #parts: LookoutParts;
   readonly activity: Activity;
   readonly #surroundings: Surroundings;
+  /** Whether the last turn came to its end: only then is it known what another one would find. */
+  isSettled = false;
 
   constructor(parts: LookoutParts) {
     this.#parts = parts;
@@ -38,16 +44,28 @@ export class Lookout {
     this.#surroundings.look(opened);
   }
 
-  /** At a slow turn: anything new, or a check that is due? */
+  /** At a slow turn: is there anything new, a check that is due, or something wrong? */
   peek(): boolean {
     const { schedule, troubles } = this.#parts;
     const { activity } = this;
     const opened = this.#parts.opened();
     const index = opened?.live.look();
     if (opened === undefined || index === undefined) return true;
-    const isNew = activity.isNew(index);
-    return isNew || troubles.lastError !== "" || schedule.isTime(index, activity) ||
-      shouldMove(index, opened.follower.readers.standing!) || this.#surroundings.isOverdue;
+    return activity.isNew(index) || troubles.lastError !== "" || schedule.isTime(index, activity) ||
+      shouldMove(index, opened.follower.readers.standing!) ||
+      this.#surroundings.isOverdue && !this.#isAllWell(opened, index);
+  }
+
+  /** The look around of a quiet database, in place of a whole turn. */
+  #isAllWell(opened: Opened, index: WalIndex): boolean {
+    const { troubles, meter, clock } = this.#parts;
+    if (!this.isSettled || !opened.follower.isAtEnd(index)) return false;
+    if (this.activity.isIdle && hasSpare(opened)) return false;
+    const startMs = clock.monotonicMs();
+    if (!this.#surroundings.glance(opened)) return false;
+    troubles.clear();
+    meter.glance(clock.monotonicMs() - startMs);
+    return true;
   }
 
   /** While the database is busy and nobody waits for its next change. */

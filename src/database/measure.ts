@@ -43,6 +43,11 @@ export class DatabaseMeter {
     this.#metrics.gauge("litestream_shadow_wal_size", this.#labels, shadow.totalSize);
   }
 
+  /** A look at a database that nothing has happened to took `elapsedMs`. */
+  glance(elapsedMs: number): void {
+    this.#look(elapsedMs);
+  }
+
   /** A look at an open database failed after `elapsedMs`. */
   syncFailed(elapsedMs: number): void {
     this.#look(elapsedMs);

@@ -30,3 +30,8 @@ export function closeSpare({ follower, writers }: Opened): void {
   writers.close();
   follower.readers.closeIdle();
 }
+
+/** Whether there is anything that `closeSpare` would close. */
+export function hasSpare({ follower, writers }: Opened): boolean {
+  return writers.isOpen || follower.readers.hasIdle;
+}

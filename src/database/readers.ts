@@ -36,7 +36,9 @@ export class Readers implements Disposable {
   }
 
   #open(): SqliteConnection {
-    return openByPath(this.#live, "read-only");
+    const connection = openByPath(this.#live, "read-only");
+    connection.shrink();
+    return connection;
   }
 
   /** Where the reader stands. */
@@ -76,6 +78,11 @@ export class Readers implements Disposable {
     const connection = this.#other ??= this.#open();
     beginReading(connection);
     endReading(connection);
+  }
+
+  /** Whether the connection that does not stand is open. */
+  get hasIdle(): boolean {
+    return this.#other !== undefined;
   }
 
   /** Close the connection that does not stand; the next move opens it again. */

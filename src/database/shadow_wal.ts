@@ -173,6 +173,11 @@ export class ShadowWal implements Disposable {
     return this.#files.statSync(this.path(this.#index + 1)) === undefined ? "ours" : "foreign";
   }
 
+  /** The folder, and the newest file in it if there is one. */
+  get newestPaths(): readonly string[] {
+    return this.#tail?.isNamed ? [this.#folder, this.path(this.#index)] : [this.#folder];
+  }
+
   get #folder(): string {
     return parentFolder(this.path(0));
   }

@@ -16,8 +16,8 @@ export interface HealthMonitorOptions {
   readonly logger?: Logger | undefined;
 }
 
-/** Looks are no rarer than this. */
-const LONGEST_CHECK_MS = 5_000;
+/** Looks are no rarer than this: a twentieth of the default limit. */
+const LONGEST_CHECK_MS = 15_000;
 
 /** What is said of one thing. */
 interface Words {

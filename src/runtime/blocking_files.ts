@@ -3,27 +3,9 @@
  * thread; never for a program that has something else to do, since a network disk can block for long.
  */
 import * as fs from "node:fs";
-import { type Files, type FileStat, type FolderEntry, type ListedFile, systemFiles } from "./files.ts";
+import { deno, type DenoFiles } from "./deno_stat.ts";
+import { type Files, type FolderEntry, type ListedFile, systemFiles } from "./files.ts";
 import { systemCode } from "./system_code.ts";
-
-/** What we use of Deno's own interface: its answers take half as long as those of its `node:fs`. */
-interface DenoFiles {
-  statSync(path: string): {
-    readonly size: number;
-    readonly mtime: Date | null;
-    readonly isFile: boolean;
-    readonly isDirectory: boolean;
-    readonly mode: number | null;
-    readonly uid: number | null;
-    readonly gid: number | null;
-    readonly dev: number;
-    readonly ino: number | null;
-    readonly nlink: number | null;
-  };
-  readDirSync(path: string): Iterable<{ readonly name: string; readonly isDirectory: boolean }>;
-}
-
-const deno = (globalThis as { Deno?: DenoFiles }).Deno;
 
 const statSync = (path: string): ListedFile | undefined =>
   unlessMissing(() => {
@@ -38,7 +20,7 @@ const statSync = (path: string): ListedFile | undefined =>
 /** As `systemFiles`, but that looking at paths and folders blocks. */
 export const blockingFiles: Files = {
   ...systemFiles,
-  stat: (path) => settled(() => deno === undefined ? systemFiles.statSync(path) : denoStat(deno, path)),
+  stat: (path) => settled(() => systemFiles.statSync(path)),
   statAll: (folder, names) => settled(() => names.map((name) => statSync(`${folder}/${name}`))),
   list: (path) => settled(() => deno === undefined ? systemFiles.listSync(path) : denoList(deno, path)),
 };
@@ -49,24 +31,6 @@ function settled<T>(act: () => T): Promise<T> {
   } catch (error) {
     return Promise.reject(error);
   }
-}
-
-function denoStat({ statSync }: DenoFiles, path: string): FileStat | undefined {
-  return unlessMissing(() => {
-    const stat = statSync(path);
-    return {
-      size: stat.size,
-      modifiedAt: stat.mtime ?? new Date(0),
-      isFile: stat.isFile,
-      isFolder: stat.isDirectory,
-      mode: (stat.mode ?? 0) & 0o777,
-      uid: stat.uid ?? 0,
-      gid: stat.gid ?? 0,
-      device: stat.dev,
-      inode: stat.ino ?? 0,
-      linkCount: stat.nlink ?? 1,
-    };
-  });
 }
 
 function denoList({ readDirSync }: DenoFiles, path: string): FolderEntry[] | undefined {

@@ -6,6 +6,7 @@
  * closing any descriptor of a database drops the locks that SQLite holds on it.
  */
 import * as fs from "node:fs";
+import { deno, denoStat } from "./deno_stat.ts";
 import { fileSystemTypeSync } from "./file_system_type.ts";
 import { systemCode } from "./system_code.ts";
 
@@ -15,6 +16,8 @@ export { systemCode };
 export interface FileStat {
   readonly size: number;
   readonly modifiedAt: Date;
+  /** When content, name or attributes last changed, a time that nobody can set; milliseconds since 1970. */
+  readonly changedMs: number;
   readonly isFile: boolean;
   readonly isFolder: boolean;
   /** Permission bits, `0o777` at most. */
@@ -155,6 +158,7 @@ function statOf(stat: fs.Stats): FileStat {
   return {
     size: stat.size,
     modifiedAt: stat.mtime,
+    changedMs: stat.ctimeMs,
     isFile: stat.isFile(),
     isFolder: stat.isDirectory(),
     mode: stat.mode & 0o777,
@@ -289,10 +293,8 @@ export const systemFiles: Files = {
     new SystemFile(path, fs.openSync(path, FLAGS[options.access], options.mode ?? 0o600)),
   open: async (path, options) =>
     new SystemFile(path, await fsOpen(path, FLAGS[options.access], options.mode ?? 0o600)),
-  statSync(path) {
-    const stat = unlessMissingSync(() => fs.statSync(path));
-    return stat === undefined ? undefined : statOf(stat);
-  },
+  statSync: (path) =>
+    unlessMissingSync(() => deno === undefined ? statOf(fs.statSync(path)) : denoStat(deno, path)),
   async stat(path) {
     const stat = await unlessMissing(fs.promises.stat(path));
     return stat === undefined ? undefined : statOf(stat);

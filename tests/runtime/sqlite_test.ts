@@ -2,8 +2,9 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
-import { checkIntegrity, classifySqliteError } from "../../src/runtime/sqlite.ts";
+import { checkIntegrity, classifySqliteError, SqliteConnection } from "../../src/runtime/sqlite.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 
 function databaseIn(folder: string): string {
@@ -50,4 +51,40 @@ test("checkIntegrity() gives up when it is told to", async () => {
   abort.abort(new Error("enough"));
   await assert.rejects(checked, /^Error: enough$/);
   await assert.rejects(checkIntegrity(path, { signal: abort.signal }), /^Error: enough$/);
+});
+
+test("shrink() leaves a connection without room for pages that it doesn't read", () => {
+  using folder = temporaryFolder();
+  const path = databaseIn(folder.path);
+  const connections: SqliteConnection[] = [];
+  const open = () => {
+    const connection = new SqliteConnection(path, { access: "read-only" });
+    connections.push(connection);
+    connection.shrink();
+    connection.exec("BEGIN; PRAGMA user_version");
+  };
+  try {
+    open();
+    const before = process.memoryUsage().rss;
+    for (let count = 0; count < 300; count++) open();
+    // Room for twenty pages each would be 24 MiB more.
+    const grownKib = (process.memoryUsage().rss - before) / 1024 / 300;
+    assert.ok(grownKib < 110, `${grownKib} KiB`);
+    assert.equal(connections.at(-1)!.value("SELECT count(*) FROM t"), 100);
+  } finally {
+    for (const connection of connections) connection.close();
+  }
+});
+
+test("shrink() says nothing of what is wrong with a database", () => {
+  using folder = temporaryFolder();
+  const path = databaseIn(folder.path);
+  using application = new DatabaseSync(path);
+  application.exec("PRAGMA locking_mode = exclusive; BEGIN EXCLUSIVE");
+  using connection = new SqliteConnection(path, { access: "read-only" });
+  connection.shrink();
+  assert.throws(
+    () => connection.exec("PRAGMA user_version"),
+    (error) => classifySqliteError(error) === "busy",
+  );
 });
