@@ -10,7 +10,7 @@ import { type Watch, watchFile } from "../runtime/watch.ts";
 const LONGEST_TURN_MS = 16;
 
 /** Between cheap looks while busy and not awaited: a checkpoint of others may wait for our reader twice that long. */
-const REST_MS = 50;
+const REST_MS = 20;
 
 /** Quiet for this long, we go back to the notices. */
 const QUIET_AFTER_MS = 400;

@@ -151,26 +151,34 @@ export class LiveDatabase implements AsyncDisposable {
   }
 
   /** Look once and do what is to be done, whatever goes wrong. */
-  async #turn(): Promise<void> {
+  async #turn(): Promise<unknown> {
     using _ = await this.#mutex.acquire();
     let startMs: number | undefined;
     try {
-      if (this.state.kind === "stopped" || this.state.kind === "closed") return;
+      if (this.state.kind === "stopped" || this.state.kind === "closed") return undefined;
       this.#lookout.isSettled = false;
       if (this.#opened === undefined) await this.#open();
       startMs = this.#clock.monotonicMs();
       await this.#sync(startMs);
       this.#lookout.isSettled = true;
       this.#troubles.clear();
+      return undefined;
     } catch (error) {
       if (startMs !== undefined) this.#meter.syncFailed(this.#clock.monotonicMs() - startMs);
       await this.#handle(error);
+      return error;
     }
   }
 
-  /** Copy everything that is committed now. Used before the last uploads. */
-  settle(): Promise<void> {
-    return this.#turn();
+  /**
+   * Copy everything that is committed now. Used before the last uploads.
+   *
+   * @returns why that can't be; `undefined` when all is copied, there is nothing to copy, or `state` tells the reason
+   */
+  async settle(): Promise<unknown> {
+    this.#lookout.expire();
+    const error = await this.#turn();
+    return error instanceof WaitError && error.isNew ? undefined : error;
   }
 
   /**

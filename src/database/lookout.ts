@@ -44,6 +44,11 @@ export class Lookout {
     this.#surroundings.look(opened);
   }
 
+  /** The next real look takes nothing from the ones before. */
+  expire(): void {
+    this.#surroundings.expire();
+  }
+
   /** At a slow turn: is there anything new, a check that is due, or something wrong? */
   peek(): boolean {
     const { schedule, troubles } = this.#parts;

@@ -26,6 +26,12 @@ export class Surroundings {
     return this.#sinceMs >= 5 * LOOK_AROUND_MS;
   }
 
+  /** However short ago the last look was, the next one is a real one. */
+  expire(): void {
+    this.#lastMs = -Infinity;
+    this.#stamps = undefined;
+  }
+
   /**
    * Look while there is nothing else to do, which costs a few calls of the system.
    *

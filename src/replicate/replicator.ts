@@ -5,6 +5,7 @@ import { recoverMeta } from "./recover_meta.ts";
 import { ReplicaLoop } from "./replica_loop.ts";
 import type { ReplicaOptions } from "./replica_options.ts";
 import { chooseAbandoned, neededFrom } from "./shadow_bound.ts";
+import { sleep } from "../async.ts";
 import type { LiveDatabase } from "../database/database.ts";
 import { describeError } from "../errors.ts";
 import { type Logger, silentLogger } from "../logger.ts";
@@ -34,6 +35,10 @@ export interface ReplicatorOptions {
 
 /** A replica that does not answer must not keep a database from being followed. */
 const RECOVERY_MS = 5_000;
+
+/** At the end. */
+const SETTLE_TRIES = 5;
+const SETTLE_PAUSE_MS = 100;
 
 /** Kept for a dead replica unless told otherwise. */
 export const MAX_SHADOW_BYTES = 10 * 2 ** 30;
@@ -137,11 +142,11 @@ export class Replicator {
   /**
    * Copy and upload what is left, then let the database go; `signal` bounds the tries.
    *
-   * @throws {Error} that names each replica that stayed behind, and why
+   * @throws {Error} that names each replica that stayed behind, and why, or why the database itself could not be read
    */
   async finish({ signal }: { signal: AbortSignal }): Promise<void> {
     await Promise.all(this.duties.map((duties) => duties.stop()));
-    await this.database.settle();
+    const uncopied = await this.#settle(signal);
     const results = await Promise.allSettled(this.replicas.map((replica) => replica.finish({ signal })));
     await this.database.close();
     const failures = results.flatMap((result, at) =>
@@ -149,8 +154,23 @@ export class Replicator {
         ? [`${this.replicas[at]!.client.name}: ${describeError(result.reason)}`]
         : []
     );
+    if (uncopied !== undefined) {
+      throw new Error(
+        `${this.database.path}: the last commits could not be read: ${describeError(uncopied)}`,
+      );
+    }
     if (failures.length > 0) {
       throw new Error(`${this.database.path}: the last commits are not in ${failures.join("; ")}`);
+    }
+  }
+
+  /** @returns what keeps commits from being copied, also at a few more tries: files are replaced, and locks are short */
+  async #settle(signal: AbortSignal): Promise<unknown> {
+    for (let tries = 1;; tries++) {
+      const error = await this.database.settle();
+      if (error === undefined || tries === SETTLE_TRIES) return error;
+      await sleep(SETTLE_PAUSE_MS, { signal }).catch(() => {});
+      if (signal.aborted) return error;
     }
   }
 }

@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
@@ -646,6 +646,40 @@ test("Replicator.finish() names the replica that stays behind, and why", async (
     return true;
   });
   await bench.assertRestores(bench.replicas[0]!);
+});
+
+test("Replicator.finish() says that the last commits could not be read, and why", async () => {
+  await using bench = new Bench({ isEmpty: true });
+  bench.openApplication().exec("PRAGMA locking_mode = EXCLUSIVE; INSERT INTO t (body) VALUES ('unseen')");
+  await bench.run();
+  await assert.rejects(
+    bench.stop(),
+    /app\.db: the last commits could not be read: the database is locked: its application keeps everybody else out$/,
+  );
+});
+
+test("Replicator.finish() takes up the file that was put in the database's place just before", async () => {
+  await using bench = new Bench();
+  await bench.run();
+  bench.insert("of the first file");
+  await bench.current();
+  bench.application!.close();
+  bench.application = undefined;
+  const otherPath = `${bench.path}.other`;
+  using other = new DatabaseSync(otherPath);
+  other.exec("PRAGMA journal_mode = wal; CREATE TABLE t (id INTEGER PRIMARY KEY, body TEXT)");
+  other.exec("INSERT INTO t (body) VALUES ('of the other file')");
+  other.close();
+  for (const end of ["", "-wal", "-shm"]) rmSync(bench.path + end, { force: true });
+  renameSync(otherPath, bench.path);
+  await bench.stop();
+  const outputPath = `${bench.path}.restored`;
+  await restore({ clients: [bench.replica.direct], outputPath });
+  using restored = new DatabaseSync(outputPath);
+  assert.deepEqual(
+    restored.prepare("SELECT body FROM t").all().map(({ body }) => body),
+    ["of the other file"],
+  );
 });
 
 test("Replicator.finish() finishes the snapshot that has begun, with commits that still come", async () => {

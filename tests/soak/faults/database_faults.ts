@@ -11,15 +11,39 @@ async function withoutApplications(scene: Scene, act: () => Promise<void>): Prom
   await applications.stop({ isAbrupt: chance.happens(0.3) });
   const isDead = chance.happens(0.4);
   if (isDead) await follower.killAndHold();
-  await act();
-  if (isDead) follower.start();
-  applications.start();
+  try {
+    await act();
+  } finally {
+    if (isDead) follower.start();
+    applications.start();
+  }
   // Long enough for walbrook to notice, and for commits in what is new.
   await waitFor(scene, [1500, 3000]);
 }
 
 function removeWal(databasePath: string): void {
   for (const suffix of ["-wal", "-shm"]) rmSync(databasePath + suffix, { force: true });
+}
+
+/**
+ * Note what the database says last; without it no other may come.
+ *
+ * @returns `false` when a full disk keeps it from being read
+ */
+async function seeLast({ judge, ledger, databasePath }: Scene): Promise<boolean> {
+  try {
+    const { id } = await judge.live(databasePath);
+    ledger.read();
+    ledger.see(id);
+    return true;
+  } catch (error) {
+    if (!isFullDisk(error)) throw error;
+    return false;
+  }
+}
+
+function isFullDisk(error: unknown): boolean {
+  return /full|disk I\/O error/.test(String(error));
 }
 
 /** A copy of now, which becomes the database some commits later. */
@@ -30,13 +54,12 @@ async function putBack(scene: Scene, how: "rename" | "overwrite"): Promise<void>
     await judge.backup(databasePath, { to: copyPath });
   } catch (error) {
     // A full disk has no room for a copy; then there is none to put back.
-    if (!/full|disk I\/O error/.test(String(error))) throw error;
+    if (!isFullDisk(error)) throw error;
     return rmSync(copyPath, { force: true });
   }
   await waitFor(scene, [300, 1500]);
   await withoutApplications(scene, async () => {
-    scene.ledger.read();
-    scene.ledger.see((await judge.live(databasePath)).id);
+    if (!await seeLast(scene)) return rmSync(copyPath, { force: true });
     await applications.adopt(copyPath, { epoch: ++scene.epoch });
     removeWal(copyPath);
     removeWal(databasePath);
@@ -54,9 +77,8 @@ export const DATABASE_FAULTS: readonly Fault[] = [
     isExclusive: true,
     run: (scene) =>
       withoutApplications(scene, async () => {
-        const { databasePath, applications, chance, judge } = scene;
-        scene.ledger.read();
-        scene.ledger.see((await judge.live(databasePath)).id);
+        const { databasePath, applications, chance } = scene;
+        if (!await seeLast(scene)) return;
         removeWal(databasePath);
         rmSync(databasePath);
         if (chance.happens(0.5)) await waitFor(scene, [0, 1500]);
