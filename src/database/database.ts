@@ -251,8 +251,12 @@ export class LiveDatabase implements AsyncDisposable {
     const [{ follower }, { activity }] = [this.#opened!, this.#lookout];
     this.#lookout.begin(this.#opened!);
     const copiedBefore = follower.copiedBytes;
-    await follower.catchUp();
-    this.#noteCopied(follower.copiedBytes > copiedBefore);
+    try {
+      await follower.catchUp();
+    } finally {
+      // What was copied before it failed is to be sent, too.
+      this.#noteCopied(follower.copiedBytes > copiedBefore);
+    }
     const copiedFirst = follower.copiedBytes;
     const now = { quietMs: activity.quietMs, isPause: copiedFirst === copiedBefore };
     if (this.#snapshots.isEmpty && await this.#schedule.run(this.#opened!, now)) this.changed.notify();

@@ -51,6 +51,10 @@ export class Lookout {
 
   /** At a slow turn: is there anything new, a check that is due, or something wrong? */
   peek(): boolean {
+    return orTurn(() => this.#peek());
+  }
+
+  #peek(): boolean {
     const { schedule, troubles } = this.#parts;
     const { activity } = this;
     const opened = this.#parts.opened();
@@ -75,11 +79,24 @@ export class Lookout {
 
   /** While the database is busy and nobody waits for its next change. */
   isDue(): boolean {
+    return orTurn(() => this.#isDue());
+  }
+
+  #isDue(): boolean {
     const opened = this.#parts.opened();
     const index = opened?.live.look();
     if (opened === undefined || index === undefined) return true;
     const { follower } = opened;
     return follower.isCrowding(index) ||
       this.activity.isRestOver(index, { uncopiedBytes: follower.uncopiedOf(index) });
+  }
+}
+
+/** A look that fails calls for a turn, which tells why; nobody would catch it in a timer. */
+function orTurn(look: () => boolean): boolean {
+  try {
+    return look();
+  } catch {
+    return true;
   }
 }

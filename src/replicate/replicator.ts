@@ -168,7 +168,8 @@ export class Replicator {
   async #settle(signal: AbortSignal): Promise<unknown> {
     for (let tries = 1;; tries++) {
       const error = await this.database.settle();
-      if (error === undefined || tries === SETTLE_TRIES) return error;
+      const isStopped = this.database.state.kind === "stopped";
+      if (error === undefined || isStopped || tries === SETTLE_TRIES) return error;
       await sleep(SETTLE_PAUSE_MS, { signal }).catch(() => {});
       if (signal.aborted) return error;
     }

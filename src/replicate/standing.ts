@@ -126,12 +126,13 @@ export class Standing {
 
   /** The time for the note of the segment that comes next: times never go back along a generation. */
   timeOf({ newestCommitAt }: Segment): Date {
-    this.#newestCommitAt = Math.max(this.#newestCommitAt, newestCommitAt.getTime());
-    return new Date(this.#newestCommitAt);
+    return new Date(Math.max(this.#newestCommitAt, newestCommitAt.getTime()));
   }
 
   /** An upload begins, of the segment at `position`. */
-  trying({ generation, index, offset, length }: Segment): void {
+  trying({ generation, index, offset, length, newestCommitAt }: Segment): void {
+    // Not when it is prepared: the one before may have to be sent again, with the same note.
+    this.#newestCommitAt = Math.max(this.#newestCommitAt, newestCommitAt.getTime());
     this.#tried = { generation, index, offset, length };
   }
 
