@@ -1,12 +1,13 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { closeSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
 import { encodeObjectBytes } from "../../src/codec/object.ts";
 import { concatBytes } from "../../src/bytes.ts";
 import { restore } from "../../src/restore/restore.ts";
+import { formatIndex } from "../../src/position.ts";
 import { segmentKey } from "../../src/storage/keys.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { OffsetClock, SkippingClock } from "../doubles/moved_clock.ts";
@@ -119,9 +120,10 @@ test("ReplicaLoop lists once at the start of a generation and never again (case 
   assert.equal(bench.store.of("get").length, 0);
 });
 
-test("ReplicaLoop: after a clock that was hours ahead the newest commit is still what a restore takes", async () => {
+/** A bench with a generation of hours ahead, and one of now after it, which is being replicated. */
+async function afterTheFuture(): Promise<Bench> {
   const clock = new OffsetClock();
-  await using bench = new Bench({ clock });
+  const bench = new Bench({ clock });
   clock.offsetMs = 3 * 3_600_000;
   await bench.run();
   bench.insert("from the future");
@@ -134,6 +136,11 @@ test("ReplicaLoop: after a clock that was hours ahead the newest commit is still
   await bench.run();
   bench.insert("of now");
   await bench.current();
+  return bench;
+}
+
+test("ReplicaLoop: after a clock that was hours ahead the newest commit is still what a restore takes", async () => {
+  await using bench = await afterTheFuture();
   assert.equal(
     bench.logged("the replica has commits from the future, ours will count as later: check the clock"),
     1,
@@ -143,19 +150,7 @@ test("ReplicaLoop: after a clock that was hours ahead the newest commit is still
 });
 
 test("ReplicaLoop: a generation that another program began after a clock was ahead is what a restore takes", async () => {
-  const clock = new OffsetClock();
-  await using bench = new Bench({ clock });
-  clock.offsetMs = 3 * 3_600_000;
-  await bench.run();
-  bench.insert("from the future");
-  await bench.current();
-  await bench.stop();
-  clock.offsetMs = 0;
-  rmSync(join(bench.folder, ".app.db-litestream"), { recursive: true });
-  bench.application!.exec("PRAGMA wal_checkpoint(TRUNCATE)");
-  await bench.run();
-  bench.insert("of now");
-  await bench.current();
+  await using bench = await afterTheFuture();
   const { generation } = bench;
   await bench.stop();
   // What Litestream stores has no notes.
@@ -656,6 +651,17 @@ test("Replicator.finish() says that the last commits could not be read, and why"
     bench.stop(),
     /app\.db: the last commits could not be read: the database is locked: its application keeps everybody else out$/,
   );
+});
+
+test("Replicator.finish() says so when somebody else writes into the shadow WAL just before", async () => {
+  await using bench = new Bench();
+  await bench.run();
+  await bench.current();
+  const { generation, index } = bench.database.position!;
+  const shadow = join(bench.folder, ".app.db-litestream", "generations", generation, "wal");
+  writeFileSync(join(shadow, `${formatIndex(index + 1)}.wal`), "foreign");
+  bench.insert("unseen");
+  await assert.rejects(bench.stop(), /app\.db: the last commits could not be read: /);
 });
 
 test("Replicator.finish() takes up the file that was put in the database's place just before", async () => {
