@@ -41,11 +41,12 @@ interface Run extends Partial<Pick<Configuration, "addr" | "health">> {
  */
 export async function runReplicate(request: ReplicateRequest, output: Output): Promise<number> {
   requireSafeSqlite();
+  // Before the first record, at which somebody may already tell us to end.
+  using signals = new EndSignals();
   const run = await whatToReplicate(request, output);
   const { databases, logger, addr, health } = run;
   logger.info("walbrook", { version: VERSION });
   if (databases.length === 0) logger.error("no databases specified in configuration");
-  using signals = new EndSignals();
   // Timers of ours don't keep a process alive that only waits for its database.
   const keepAlive = setInterval(() => {}, 1 << 30);
   try {
