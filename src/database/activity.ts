@@ -57,16 +57,25 @@ export class Activity {
   }
 
   /**
-   * Whether a busy database calls for a real look although nobody waits for one. While it goes on committing none of
-   * its checkpoints waits for our reader: who waits has locked the writers out.
+   * Whether nothing was committed since the last cheap look. While it goes on committing none of its checkpoints
+   * waits for our reader: who waits has locked the writers out, whatever he has backfilled.
    */
-  isRestOver(index: WalIndex, { uncopiedBytes }: { uncopiedBytes: number }): boolean {
-    return !this.isNew(index) || uncopiedBytes >= REST_BYTES ||
-      this.#clock.monotonicMs() - this.#lastLookMs >= LONGEST_REST_MS;
+  isLull(index: WalIndex): boolean {
+    const seen = this.#lastSeen;
+    this.#lastSeen = index;
+    return seen === index || seen !== undefined && hasSameCommits(seen, index);
+  }
+
+  /** Whether a busy database calls for a real look although nobody waits for one. */
+  isRestOver({ uncopiedBytes }: { uncopiedBytes: number }): boolean {
+    return uncopiedBytes >= REST_BYTES || this.#clock.monotonicMs() - this.#lastLookMs >= LONGEST_REST_MS;
   }
 }
 
 function isSame(left: WalIndex, right: WalIndex): boolean {
-  return left.change === right.change && left.mxFrame === right.mxFrame &&
-    left.backfilledCount === right.backfilledCount && equalPair(left.salts, right.salts);
+  return left.backfilledCount === right.backfilledCount && hasSameCommits(left, right);
+}
+
+function hasSameCommits(left: WalIndex, right: WalIndex): boolean {
+  return left.change === right.change && left.mxFrame === right.mxFrame && equalPair(left.salts, right.salts);
 }

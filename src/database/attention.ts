@@ -9,7 +9,7 @@ import { type Watch, watchFile } from "../runtime/watch.ts";
 /** The longest turn while busy and awaited. */
 const LONGEST_TURN_MS = 16;
 
-/** Between cheap looks while busy and not awaited: a checkpoint of others may wait for our reader twice that long. */
+/** Between cheap looks while busy and not awaited: a checkpoint of others waits for our reader for two to four of them. */
 const REST_MS = 20;
 
 /** Quiet for this long, we go back to the notices. */

@@ -7,13 +7,14 @@ import { behindBarrier, checkpointPolitely, Writers } from "./checkpoint.ts";
 import { CheckpointSchedule } from "./checkpoint_schedule.ts";
 import type { DatabaseOptions, DatabaseState, Following } from "./database_options.ts";
 import { CHECKPOINT_DEFAULTS } from "./decide.ts";
-import { ContinuityLostError, type Follower, ForeignWriterError } from "./follower.ts";
+import { ContinuityLostError, ForeignWriterError } from "./follower.ts";
+import { Generations } from "./generations.ts";
 import { InstanceLock } from "./instance_lock.ts";
 import { IdentityError } from "./live_files.ts";
 import { Lookout } from "./lookout.ts";
 import { DatabaseMeter } from "./measure.ts";
 import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
-import { checkMetaPath, explainMetaError, openFollower, openLiveFiles, WaitError } from "./open.ts";
+import { checkMetaPath, openFollower, openLiveFiles, WaitError } from "./open.ts";
 import { closeOpened, closeSpare, type Opened } from "./opened.ts";
 import type { Segment } from "./segment.ts";
 import { type Backlog, ShadowSource } from "./shadow_source.ts";
@@ -59,13 +60,11 @@ export class LiveDatabase implements AsyncDisposable {
   #ticker: Disposable | undefined;
   #loop: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
-  #reasonToRestart: string | undefined;
+  readonly #generations: Generations;
   readonly #lookout: Lookout;
-  /** False while a new generation begins, which nobody may see before it is written down. */
-  #hasGeneration = false;
   readonly #snapshots = new OpenSnapshots();
   readonly #source = new ShadowSource(() =>
-    this.state.kind === "live" && this.#hasGeneration ? this.#opened?.follower : undefined
+    this.state.kind === "live" && this.#generations.isThere ? this.#opened?.follower : undefined
   );
 
   constructor(options: DatabaseOptions) {
@@ -90,6 +89,9 @@ export class LiveDatabase implements AsyncDisposable {
       meter: this.#meter,
     });
     this.meta = new MetaDirectory(options.metaPath ?? defaultMetaPath(options.path), this.#files);
+    const { meta, changed } = this;
+    const [schedule, logger] = [this.#schedule, this.#logger];
+    this.#generations = new Generations({ meta, schedule, changed, logger });
     this.#lock = new InstanceLock({ meta: this.meta, databasePath: this.path, files: this.#files });
     this.#attention = new Attention({
       walPath: `${this.path}-wal`,
@@ -178,7 +180,7 @@ export class LiveDatabase implements AsyncDisposable {
   async settle(): Promise<unknown> {
     this.#lookout.expire();
     const error = await this.#turn();
-    return error instanceof WaitError && error.isNew ? undefined : error;
+    return error instanceof WaitError && error.isNew ? this.#source.uncopied : error;
   }
 
   /**
@@ -197,7 +199,6 @@ export class LiveDatabase implements AsyncDisposable {
   async #open(): Promise<void> {
     const { meta } = this;
     const live = openLiveFiles(this.path, this.#files);
-    const reason = this.#reasonToRestart;
     try {
       // Nothing is made beside a database that isn't there.
       if (!this.#lock.isHeld) this.#lock.take();
@@ -207,14 +208,10 @@ export class LiveDatabase implements AsyncDisposable {
       const { busyTimeoutMs } = this.#options;
       const writers = new Writers(live, { busyTimeoutMs, meter: this.#meter });
       this.#opened = { live, follower, writers };
-      await this.#chooseGeneration(follower).catch((error) => {
-        throw explainMetaError(meta, error);
-      });
+      await this.#generations.choose(follower, this.recoverMeta);
     } catch (error) {
       this.#closeFiles();
       live.close();
-      // A generation that was to end must not go on only because the new one couldn't be written yet.
-      this.#reasonToRestart ??= reason;
       throw error;
     }
     this.#lookout.activity.begin();
@@ -222,37 +219,14 @@ export class LiveDatabase implements AsyncDisposable {
     this.#attention.noteChange();
   }
 
-  async #chooseGeneration(follower: Follower): Promise<void> {
-    if (this.#reasonToRestart === undefined && this.meta.readGeneration() === undefined) {
-      await this.recoverMeta?.();
-    }
-    const reason = this.#reasonToRestart ?? await follower.goOn();
-    this.#reasonToRestart = undefined;
-    if (reason === undefined) {
-      this.#hasGeneration = true;
-      return this.meta.removeOtherGenerations(follower.shadow.generation);
-    }
-    if (reason !== "no generation exists") {
-      this.#logger.warn("init: cannot determine last wal position, clearing generation", { error: reason });
-    }
-    await this.#startGeneration(reason);
-  }
-
-  async #startGeneration(reason: string): Promise<void> {
-    this.#hasGeneration = false;
-    const generation = await this.#opened!.follower.startGeneration();
-    this.#hasGeneration = true;
-    this.#logger.info("sync: new generation", { generation, reason });
-    this.#schedule.reset();
-    this.changed.notify();
-  }
-
   async #sync(startMs: number): Promise<void> {
     const [{ follower }, { activity }] = [this.#opened!, this.#lookout];
-    this.#lookout.begin(this.#opened!);
+    const isLull = this.#lookout.begin(this.#opened!);
     const copiedBefore = follower.copiedBytes;
     try {
       await follower.catchUp();
+      // Whoever waits for our reader commits nothing meanwhile.
+      if (isLull) follower.step();
     } finally {
       // What was copied before it failed is to be sent, too.
       this.#noteCopied(follower.copiedBytes > copiedBefore);
@@ -291,7 +265,7 @@ export class LiveDatabase implements AsyncDisposable {
     }
     if (error instanceof IdentityError) {
       await this.#retire();
-      this.#reasonToRestart = error.message;
+      this.#generations.restartBecause(error.message);
       return this.#holder.wait(error.advice);
     }
     if (error instanceof WaitError) {
@@ -311,8 +285,11 @@ export class LiveDatabase implements AsyncDisposable {
   async #retire(): Promise<void> {
     const follower = this.#opened?.follower;
     // We still hold the files that lost their names: what was committed last is in there.
-    await follower?.catchUp().catch((error) => this.#troubles.note(error));
-    if (this.#hasGeneration && follower !== undefined) this.#source.retire(follower);
+    const uncopied = await follower?.catchUp().then(() => undefined, (error: unknown) => {
+      this.#troubles.note(error);
+      return error;
+    });
+    if (this.#generations.isThere && follower !== undefined) this.#source.retire(follower, { uncopied });
     this.#closeFiles();
   }
 
@@ -320,11 +297,11 @@ export class LiveDatabase implements AsyncDisposable {
     try {
       // Whoever removed the meta directory has removed the lock with it.
       if (!this.#lock.isThere) this.#lock.take();
-      await this.#startGeneration(reason);
+      await this.#generations.start(this.#opened!.follower, reason);
       this.#attention.noteChange();
     } catch (error) {
       this.#troubles.note(error);
-      this.#reasonToRestart = reason;
+      this.#generations.restartBecause(reason);
       this.#closeFiles();
       this.#holder.wait(describeError(error));
     }
@@ -369,9 +346,12 @@ export class LiveDatabase implements AsyncDisposable {
     if (this.#opened === undefined || this.state.kind !== "live") throw new Error("no generation available");
     const opened = this.#opened;
     if (this.#snapshots.isEmpty) await checkpointPolitely(opened);
-    const inner = await openSnapshot(opened.follower);
-    this.changed.notify();
-    return this.#snapshots.add(inner);
+    try {
+      return this.#snapshots.add(await openSnapshot(opened.follower));
+    } finally {
+      // It copies what is committed, also where it fails later.
+      this.changed.notify();
+    }
   }
 
   /** Hold off every writer while `act` runs, with everything committed copied. For tests and validation. */

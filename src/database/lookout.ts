@@ -27,6 +27,8 @@ export class Lookout {
   readonly #surroundings: Surroundings;
   /** Whether the last turn came to its end: only then is it known what another one would find. */
   isSettled = false;
+  /** Whether the last peek at a busy database found nothing new. */
+  #isLull = false;
 
   constructor(parts: LookoutParts) {
     this.#parts = parts;
@@ -37,11 +39,15 @@ export class Lookout {
   /**
    * A real look begins.
    *
+   * @returns whether it was called for because a busy database has paused: somebody may be waiting for our reader
    * @throws what `Surroundings.look` throws
    */
-  begin(opened: Opened): void {
+  begin(opened: Opened): boolean {
+    const isLull = this.#isLull;
+    this.#isLull = false;
     this.activity.noteLook();
     this.#surroundings.look(opened);
+    return isLull;
   }
 
   /** The next real look takes nothing from the ones before. */
@@ -87,9 +93,15 @@ export class Lookout {
     const index = opened?.live.look();
     if (opened === undefined || index === undefined) return true;
     const { follower } = opened;
-    return follower.isCrowding(index) ||
-      this.activity.isRestOver(index, { uncopiedBytes: follower.uncopiedOf(index) });
+    this.#isLull = this.activity.isLull(index);
+    return this.#isLull || follower.isCrowding(index) || isWaitedFor(opened, index) ||
+      this.activity.isRestOver({ uncopiedBytes: follower.uncopiedOf(index) });
   }
+}
+
+/** Whether a checkpoint of somebody else may be waiting for our reader now: all is backfilled. */
+function isWaitedFor({ follower }: Opened, index: WalIndex): boolean {
+  return index.mxFrame > 0 && index.backfilledCount === index.mxFrame && follower.isInTheWay;
 }
 
 /** A look that fails calls for a turn, which tells why; nobody would catch it in a timer. */

@@ -16,6 +16,7 @@ export interface Backlog {
 export class ShadowSource {
   readonly #current: () => Follower | undefined;
   #retired: Follower | undefined;
+  #uncopied: unknown;
 
   /** @param current what follows the database; `undefined` while there is no generation to read */
   constructor(current: () => Follower | undefined) {
@@ -26,9 +27,19 @@ export class ShadowSource {
     return this.#retired ?? this.#current();
   }
 
-  /** Go on offering what `follower` has copied: its database went away, and replicas may lack the end of it. */
-  retire(follower: Follower): void {
+  /**
+   * Go on offering what `follower` has copied: its database went away, and replicas may lack the end of it.
+   *
+   * @param options.uncopied what kept its last commits from being copied, if anything did
+   */
+  retire(follower: Follower, { uncopied }: { uncopied?: unknown } = {}): void {
     this.#retired = follower;
+    this.#uncopied = uncopied;
+  }
+
+  /** What kept the last commits of the database that went away from being copied; `undefined` when all are. */
+  get uncopied(): unknown {
+    return this.#uncopied;
   }
 
   /** Whether `follower` is still read although its database went away. */
@@ -39,7 +50,7 @@ export class ShadowSource {
   /** The database is there again, or nobody reads any more. */
   forget(): void {
     this.#retired?.close();
-    this.#retired = undefined;
+    this.#retired = this.#uncopied = undefined;
   }
 
   /** Bytes of a page, of a database that went away. */

@@ -343,14 +343,29 @@ export class ReplicaLoop {
     }
   }
 
+  /** Whether the generation of the replica has ended, and there is none that it has been taken to. */
+  get #isLeftBehind(): boolean {
+    const { position, state } = this.#database;
+    return this.position !== undefined && state.kind !== "stopped" &&
+      this.position.generation !== position?.generation;
+  }
+
+  /** @throws {Error} why the one that was to follow could not begin, also now */
+  async #requireGeneration(): Promise<void> {
+    const error = await this.#database.settle();
+    if (this.#database.position !== undefined) return;
+    throw error ?? new Error(this.#database.lastError || "no generation available");
+  }
+
   async #finishUploads(signal: AbortSignal): Promise<void> {
     for (let pauseMs = FINISH_PAUSE_MS;;) {
       try {
         await this.#sync();
         this.#backoff.succeed("replica works again");
         this.progressed.notify();
-        if (this.#firstSnapshot.isThere) return;
-        await this.#firstSnapshot.lookAtEnd(signal);
+        if (this.#isLeftBehind) await this.#requireGeneration();
+        else if (this.#firstSnapshot.isThere) return;
+        else await this.#firstSnapshot.lookAtEnd(signal);
       } catch (error) {
         // What failed before tells more than that the time is up.
         if (signal.aborted) throw this.lastError === "" ? error : new Error(this.lastError);

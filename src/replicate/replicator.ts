@@ -37,7 +37,7 @@ export interface ReplicatorOptions {
 const RECOVERY_MS = 5_000;
 
 /** At the end. */
-const SETTLE_TRIES = 5;
+const SETTLE_TRIES = 15;
 const SETTLE_PAUSE_MS = 100;
 
 /** Kept for a dead replica unless told otherwise. */

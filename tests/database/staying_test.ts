@@ -3,9 +3,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bareFollower, lookAt } from "./bare_follower.ts";
 import { Stage, until } from "./stage.ts";
+import { StoppedClock } from "../doubles/moved_clock.ts";
 import { checkpointBehindBarrier, checkpointPolitely, Writers } from "../../src/database/checkpoint.ts";
 import { formatPosition } from "../../src/position.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
+
+/** Between cheap looks at a busy database. */
+const PEEK_MS = 20;
 
 /** An application's own checkpoint; returns the frames that it moved into the database. */
 function checkpointOf(stage: Stage): number {
@@ -107,4 +111,30 @@ test("LiveDatabase lets a checkpoint that waits for its reader through, in a lon
     }, { what: "a checkpoint that is not refused" });
   }
   assert.deepEqual(stage.logged("warn"), []);
+});
+
+test("LiveDatabase moves its reader when nothing is committed between two peeks, whatever is backfilled meanwhile", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  const clock = new StoppedClock();
+  const database = await stage.follow({ clock, limits: { minPages: 100, maxPages: 0 } });
+  while (lookAt(stage.path).mxFrame < 80) stage.insert(3000);
+  await database.settle();
+  stage.insert();
+  await database.settle();
+  stage.insert();
+  await clock.advance(PEEK_MS);
+  assert.ok(checkpointOf(stage) > 0);
+  const { backfilledCount, mxFrame } = lookAt(stage.path);
+  assert.ok(backfilledCount < mxFrame && mxFrame < 100, "our reader is in the way, and we don't checkpoint");
+  await clock.advance(PEEK_MS);
+  await until(() => {
+    checkpointOf(stage);
+    return lookAt(stage.path).backfilledCount === lookAt(stage.path).mxFrame;
+  }, { what: "the reader to move at the first peek that finds no commit", limitMs: 2000 });
+  // The same for who waits to begin the WAL anew: once to stand frozen, once to be sure of it.
+  await until(async () => {
+    await clock.advance(PEEK_MS);
+    return Object.values(stage.application.prepare("PRAGMA wal_checkpoint(RESTART)").get()!)[0] === 0;
+  }, { what: "the reader to be out of the way" });
 });

@@ -580,3 +580,23 @@ test("LiveDatabase makes no snapshot of a database that was put in the place of 
   renameSync(otherPath, stage.path);
   await assert.rejects(database.openSnapshot(), /database replaced by another process/);
 });
+
+test("LiveDatabase.settle() tells what kept the last commits of a deleted database from being copied", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  const rules: FailRule[] = [];
+  const { files } = failFiles(systemFiles, rules);
+  const database = await stage.follow({ files, monitorIntervalMs: 60_000 });
+  await database.settle();
+  stage.insert();
+  rules.push({ kind: "read", path: /-wal$/, code: "EIO", times: Infinity });
+  for (const suffix of ["", "-wal", "-shm"]) rmSync(stage.path + suffix);
+  await database.settle();
+  assert.match(String(await database.settle()), /EIO/);
+  assert.match(String(await database.settle()), /EIO/, "as long as it is so");
+  rules.pop();
+  stage.closeApplication();
+  stage.insert();
+  await database.settle();
+  assert.equal(await database.settle(), undefined, "a new one is there");
+});

@@ -15,6 +15,7 @@ import type { ReplicaLoop } from "../../src/replicate/replica_loop.ts";
 import { Replicator, type ReplicatorReplica } from "../../src/replicate/replicator.ts";
 import { restore } from "../../src/restore/restore.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
+import { type Files, systemFiles } from "../../src/runtime/files.ts";
 import { FileStore } from "../../src/storage/file_store.ts";
 import { ReplicaClient } from "../../src/storage/replica_client.ts";
 import { FaultyStore } from "../doubles/faulty_store.ts";
@@ -81,6 +82,8 @@ export interface BenchOptions {
   readonly limits?: Partial<CheckpointLimits>;
   /** Default none. */
   readonly cipher?: Cipher;
+  /** Those of the database and the meta directory. Default: the real file system. */
+  readonly files?: Files | undefined;
   /** Default: a table `t (id, body)` in WAL mode. */
   readonly isEmpty?: boolean;
 }
@@ -157,9 +160,17 @@ export class Bench implements AsyncDisposable {
 
   /** Begin to replicate, or begin again after `stop`. */
   async run(more: Partial<ReplicatorReplica> = {}): Promise<void> {
-    const { clock = systemClock, syncIntervalMs = 20, segmentBytes, limits } = this.#options;
+    const { clock = systemClock, files = systemFiles, syncIntervalMs = 20, segmentBytes, limits } =
+      this.#options;
     const { logger } = this.logs;
-    const database = new LiveDatabase({ path: this.path, logger, clock, limits, monitorIntervalMs: 100 });
+    const database = new LiveDatabase({
+      path: this.path,
+      logger,
+      clock,
+      files,
+      limits,
+      monitorIntervalMs: 100,
+    });
     const backoff = { firstMs: 20, longestMs: 200 };
     this.replicator = new Replicator({
       database,
