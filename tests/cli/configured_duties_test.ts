@@ -19,7 +19,7 @@ class Ground implements Disposable {
   }
 
   open(rows = 1): DatabaseSync {
-    const database = new DatabaseSync(this.database);
+    const database = new DatabaseSync(this.database, { timeout: 5000 });
     database.exec("PRAGMA journal_mode = wal; CREATE TABLE t (x)");
     for (let row = 0; row < rows; row++) database.exec("INSERT INTO t VALUES (randomblob(3000))");
     return database;
