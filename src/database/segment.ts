@@ -9,6 +9,9 @@ import { frameChecksumAt, type WalChain } from "../wal/frames.ts";
 /** Bytes that are read at once. */
 const READ_BYTES = 256 * 1024;
 
+/** Up to this a segment is read at once. */
+const SHORT_BYTES = 64 * 1024;
+
 /**
  * Buffers of that size between two segments: whoever catches up reads one after the other, and a runtime may let
  * buffers pile up to a multiple of what is in use.
@@ -147,7 +150,10 @@ function readRange(
       const chunk = buffer.subarray(0, Math.min(buffer.length, end - position));
       isReading = true;
       try {
-        const count = await file.read(chunk, position);
+        // What a few commits left is in the page cache; waiting for a thread takes longer than reading it.
+        const count = end - start <= SHORT_BYTES
+          ? file.readSync(chunk, position)
+          : await file.read(chunk, position);
         isReading = false;
         if (count < chunk.length) throw new Error(`${file.path} became shorter while it was read`);
       } catch (error) {

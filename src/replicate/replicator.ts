@@ -51,13 +51,14 @@ export class Replicator {
   readonly duties: readonly Duties[];
   readonly #maxShadowBytes: number;
   readonly #logger: Logger;
+  #releaseError = "";
 
   constructor({ database, replicas, maxShadowBytes, logger, files = systemFiles }: ReplicatorOptions) {
     this.database = database;
     this.#maxShadowBytes = maxShadowBytes ?? MAX_SHADOW_BYTES;
     this.#logger = logger ?? silentLogger;
     database.recoverMeta = () => this.#recoverMeta(replicas, files);
-    const release = () => this.#release();
+    const release = () => this.#tryRelease();
     this.replicas = replicas.map((replica) =>
       new ReplicaLoop({ ...replica, database, onProgress: release, onFailure: release })
     );
@@ -93,8 +94,25 @@ export class Replicator {
   /** Without replicas nobody's progress tells when shadow files can go. */
   async #releaseAlone(): Promise<void> {
     while (this.database.state.kind !== "closed" && this.database.state.kind !== "stopped") {
-      this.#release();
+      this.#tryRelease();
       await this.database.changed.token;
+    }
+  }
+
+  /** Files that can't be removed must not keep commits from being uploaded; it is tried again with the next ones. */
+  #tryRelease(): void {
+    try {
+      this.#release();
+      this.#releaseError = "";
+    } catch (error) {
+      const message = describeError(error);
+      if (message !== this.#releaseError) {
+        this.#logger.error("cannot remove shadow wal files that every replica has", {
+          db: this.database.path,
+          error: message,
+        });
+      }
+      this.#releaseError = message;
     }
   }
 

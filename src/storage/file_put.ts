@@ -1,6 +1,6 @@
 import { orAbort } from "../async.ts";
 import { NotFoundError } from "../errors.ts";
-import { type Files, type FileStat, type OpenFile, systemCode } from "../runtime/files.ts";
+import { type Files, type FileStat, type OpenFile, type Owner, systemCode } from "../runtime/files.ts";
 import { parentFolder } from "../runtime/paths.ts";
 import { explained, explainFileError } from "./file_errors.ts";
 import type { FilePermissions, FileRoot } from "./file_root.ts";
@@ -56,16 +56,15 @@ async function openTemporary(
 ): Promise<OpenFile> {
   const folderKey = key.split("/").slice(0, -1).join("/");
   for (let tries = 1;; tries++) {
-    await root.makeFolder(folderKey, permissions);
+    if (tries > 1 || !await root.isRelied(folderKey)) await root.makeFolder(folderKey, permissions);
     try {
-      // A leftover, or what another process writes to: unlinked, so that the two never mix their bytes.
-      await files.remove(temporaryPath);
-      const file = await files.open(temporaryPath, { access: "create-new", mode: permissions.fileMode });
-      if (permissions.fileOwner !== undefined) await files.changeOwner(temporaryPath, permissions.fileOwner);
+      const file = await createNew(files, { temporaryPath, mode: permissions.fileMode });
+      await giveTo(permissions.fileOwner, { file, files });
       return file;
     } catch (error) {
       const isMissing = systemCode(error) === "ENOENT";
-      const wasRemoved = isMissing && await root.stillRelied(folderKey);
+      if (isMissing) await root.check();
+      const wasRemoved = isMissing && await root.isRelied(folderKey);
       root.forgetFolders();
       if (wasRemoved) {
         throw new NotFoundError(
@@ -79,6 +78,28 @@ async function openTemporary(
       throw explainFileError(error, { verb: "write", path: temporaryPath });
     }
   }
+}
+
+/** Each call takes its time on the way to a replica, so only what is needed is called. */
+async function createNew(
+  files: Files,
+  { temporaryPath, mode }: { temporaryPath: string; mode: number },
+): Promise<OpenFile> {
+  const create = () => files.open(temporaryPath, { access: "create-new", mode });
+  try {
+    return await create();
+  } catch (error) {
+    if (systemCode(error) !== "EEXIST") throw error;
+  }
+  // A leftover, or what another process writes to: unlinked, so that the two never mix their bytes.
+  await files.remove(temporaryPath);
+  return await create();
+}
+
+async function giveTo(owner: Owner | undefined, { file, files }: { file: OpenFile; files: Files }) {
+  if (owner === undefined) return;
+  const { uid, gid } = file.statSync();
+  if (uid !== owner.uid || gid !== owner.gid) await files.changeOwner(file.path, owner);
 }
 
 async function copy(

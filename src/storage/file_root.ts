@@ -90,7 +90,7 @@ export class FileRoot {
   }
 
   /** Whether the folder `key` is one that was made or seen, and not removed by ourselves since. */
-  async stillRelied(key: string): Promise<boolean> {
+  async isRelied(key: string): Promise<boolean> {
     using _ = await this.#mutex.acquire();
     return this.#durable.has(key);
   }

@@ -93,7 +93,6 @@ test("FileStore.put() syncs the file before the rename, and each folder before i
   });
   assert.deepEqual(steps, [
     ...made,
-    `remove /replica/${KEY}.tmp`,
     `open /replica/${KEY}.tmp`,
     `write /replica/${KEY}.tmp`,
     `sync /replica/${KEY}.tmp`,
