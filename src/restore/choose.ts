@@ -1,7 +1,7 @@
 /** Which replica and which generation to restore from. */
 import { NoBackupsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import type { GenerationEnds, ReplicaClient } from "../storage/replica_client.ts";
+import type { GenerationEnds, ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import type { StoreOptions } from "../storage/object_store.ts";
 import { type Inventory, listGeneration, type MomentOf } from "./inventory.ts";
 import { momentsOf } from "./moments.ts";
@@ -52,7 +52,37 @@ export async function boundsOf(inventory: Inventory, momentOf: MomentOf): Promis
   const first = snapshots[0]!;
   const useful = segments.filter((segment) => segment.index >= first.index);
   const { at } = await momentOf(first);
-  return boundsFrom(at, [...snapshots, ...useful].map(({ createdAt }) => createdAt));
+  const lasts = await Promise.all([lastNoted(snapshots, momentOf), lastNoted(useful, momentOf)]);
+  const stored = [...snapshots, ...useful].map(({ createdAt }) => createdAt);
+  return boundsFrom(at, [...stored, ...lasts.filter((end) => end !== undefined)]);
+}
+
+/**
+ * The time of the last object that has a note, where those at the end have none: Litestream went on with what we
+ * began, and may have replaced our first snapshot. What follows a note is not older, whatever the store's clock says.
+ *
+ * Looks at some twenty objects of thousands: at growing distances from the end, then for where the notes end.
+ */
+async function lastNoted<T extends SnapshotInfo | SegmentInfo>(
+  objects: readonly T[],
+  momentOf: MomentOf,
+): Promise<Date | undefined> {
+  const tried: number[] = [];
+  for (let distance = 1; tried.at(-1) !== 0 && distance < 2 * objects.length; distance *= 2) {
+    tried.push(Math.max(0, objects.length - 1 - distance));
+  }
+  const moments = await Promise.all(tried.map((at) => momentOf(objects[at]!)));
+  const nth = moments.findIndex(({ isNoted }) => isNoted);
+  if (nth === -1) return undefined;
+  let last = moments[nth]!.at;
+  let [low, high] = [tried[nth]!, tried[nth - 1] ?? objects.length - 1];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    const { isNoted, at } = await momentOf(objects[middle]!);
+    if (isNoted) [low, last] = [middle, at];
+    else high = middle;
+  }
+  return last;
 }
 
 /**

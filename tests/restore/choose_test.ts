@@ -55,6 +55,28 @@ test("boundsOf() ends no generation before it begins, whatever the store's clock
   assert.deepEqual(await boundsOf(inventory, momentOf), { startAt: noted.at, endAt: noted.at });
 });
 
+test("boundsOf() finds the last note where Litestream went on without any, with few looks", async () => {
+  const generation = "0123456789abcdef";
+  // What Litestream stores under the name of our first snapshot replaces it.
+  const snapshots = [{ key: "snapshot", size: 1, createdAt: new Date(500), generation, index: 0 }];
+  for (const notedCount of [0, 1, 2, 500, 997, 998, 999]) {
+    const segments = Array.from({ length: 1000 }, (_, index) => {
+      const createdAt = new Date(1000 + index);
+      return { key: `${index}`, size: 1, createdAt, generation, index, offset: 0 };
+    });
+    const looked = new Set<string>();
+    const momentOf = ({ key, createdAt }: { key: string; createdAt: Date }) => {
+      looked.add(key);
+      const isNoted = key !== "snapshot" && Number(key) < notedCount;
+      return Promise.resolve({ at: isNoted ? new Date(1e6 + Number(key)) : createdAt, isNoted, offset: 0 });
+    };
+    const { startAt, endAt } = await boundsOf({ generation, snapshots, segments }, momentOf);
+    assert.equal(startAt.getTime(), 500);
+    assert.equal(endAt.getTime(), notedCount === 0 ? 1999 : 1e6 + notedCount - 1, `${notedCount} notes`);
+    assert.ok(looked.size <= 25, `${looked.size} looks`);
+  }
+});
+
 /** A generation of one snapshot, which is a number of empty pages. */
 async function putSnapshot(
   store: ObjectStore,
