@@ -5,6 +5,9 @@ import { type Fault, waitFor } from "./fault.ts";
 
 const HOUR_MS = 3_600_000;
 
+/** Faults of a round that is not one of the test's short ones. */
+const LONG_MS = 20_000;
+
 /** The longest that two walbrooks may both believe that the database is theirs. */
 const BOTH_LIMIT_MS = 10_000;
 
@@ -46,7 +49,10 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     isExclusive: false,
     async run(scene) {
       const wake = scene.follower.freeze();
-      await waitFor(scene, scene.chance.happens(0.1) ? [4000, scene.longestMs] : [100, 4000]);
+      const isLong = scene.chance.happens(0.1);
+      // A whole minute takes longer than all other faults of its round.
+      const isMinute = isLong && scene.longestMs >= LONG_MS && scene.chance.happens(0.3);
+      await waitFor(scene, isMinute ? [60_000, 60_000] : isLong ? [4000, scene.longestMs] : [100, 4000]);
       wake();
     },
   },
