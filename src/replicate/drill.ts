@@ -7,6 +7,7 @@ import { Backoff, type BackoffOptions } from "./backoff.ts";
 import type { DutyParts } from "./duty.ts";
 import { pause } from "../runtime/pause.ts";
 import { type Proof, Validator, type ValidatorOptions } from "./validator.ts";
+import { describeError } from "../errors.ts";
 import { formatPosition } from "../position.ts";
 import { checkIntegrity } from "../runtime/sqlite.ts";
 
@@ -17,7 +18,7 @@ export interface DrillOptions extends Omit<ValidatorOptions, "look"> {
 }
 
 /** Unless told otherwise. */
-const BACKOFF: Partial<BackoffOptions> = { firstMs: 60_000, longestMs: 3_600_000, awayMs: 60_000 };
+const BACKOFF = { firstMs: 60_000, longestMs: 3_600_000, awayMs: 60_000 };
 
 /** Unix seconds up to which the replica is proven to restore what was committed. */
 const GAUGE = "walbrook_last_proven_restorable_seconds";
@@ -29,14 +30,20 @@ export class Drill {
   readonly #validator: Validator;
   readonly #repair: DrillOptions["repair"];
   readonly #backoff: Backoff;
+  readonly #retryMs: number;
   #lastProvenAt: Date | undefined;
+  /** By the monotonic clock. */
+  #failingSinceMs: number | undefined;
+  #isSkipped = false;
 
   constructor(parts: DutyParts, { backoff, ...options }: DrillOptions) {
     this.#parts = parts;
     this.#intervalMs = options.intervalMs;
     this.#repair = options.repair;
     this.#validator = new Validator(parts, { ...options, look: integrityOf });
-    this.#backoff = new Backoff(parts.logger, { ...BACKOFF, ...backoff });
+    const pauses = { ...BACKOFF, ...backoff };
+    this.#backoff = new Backoff(parts.logger, pauses);
+    this.#retryMs = pauses.firstMs;
   }
 
   /** Whether drills are held at all. */
@@ -54,17 +61,30 @@ export class Drill {
     return this.#backoff.lastMessage;
   }
 
-  /** Hold a drill after each interval, and sooner again after one that failed, until the signal fires. */
+  /** How long drills have been failing; `undefined` when the last one passed, and before the first. */
+  get failingForMs(): number | undefined {
+    const since = this.#failingSinceMs;
+    return since === undefined ? undefined : this.#parts.clock.monotonicMs() - since;
+  }
+
+  /**
+   * Hold a drill after each interval until the signal fires; sooner again after one that failed, or that there was
+   * nothing for.
+   */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#parts;
+    const { clock, logger } = this.#parts;
     if (!this.isEnabled) return;
     for (let waitMs = this.#intervalMs; !signal.aborted;) {
       try {
         await pause(waitMs, { clock, signal });
-        await this.drill(signal);
-        waitMs = this.#intervalMs;
+        const proof = await this.drill(signal);
+        waitMs = proof === undefined ? Math.min(this.#intervalMs, this.#retryMs) : this.#intervalMs;
       } catch (error) {
         if (signal.aborted) return;
+        this.#failingSinceMs ??= clock.monotonicMs();
+        // Each one that fails is an error, also when its words are those of the one before.
+        const text = describeError(error);
+        if (text === this.lastError) logger.error("drill failed", { error: text });
         waitMs = Math.min(this.#intervalMs, this.#backoff.fail("drill failed", error));
       }
     }
@@ -82,15 +102,18 @@ export class Drill {
     const at = new Date(clock.now());
     const proof = await this.#validator.prove(signal);
     if (proof.outcome === "skipped") {
-      logger.info("drill: no replica position available");
+      if (!this.#isSkipped) logger.info("drill: no replica position available");
+      this.#isSkipped = true;
       return undefined;
     }
+    this.#isSkipped = false;
     const position = formatPosition(proof.position);
     if (proof.outcome !== "ok") {
       await this.#repair?.(proof, signal);
       throw new Error(`${position}: ${explain(proof)}`);
     }
     this.#lastProvenAt = at;
+    this.#failingSinceMs = undefined;
     metrics.gauge(GAUGE, { db: database.path, name: client.name }, at.getTime() / 1000);
     this.#backoff.succeed("drills pass again");
     logger.info("drill passed: the replica restores to the database", { position, proven: at.toISOString() });

@@ -5,8 +5,9 @@ import { test } from "node:test";
 import { Mutex } from "../../src/async.ts";
 import { encodeObjectBytes } from "../../src/codec/object.ts";
 import { Drill, type DrillOptions } from "../../src/replicate/drill.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { type Files, systemFiles } from "../../src/runtime/files.ts";
+import { StoppedClock } from "../doubles/moved_clock.ts";
 import { RecordingMetrics } from "../doubles/recording_metrics.ts";
 import { until } from "../doubles/until.ts";
 import { Bench } from "./bench_of_one.ts";
@@ -30,11 +31,11 @@ class DrilledBench extends Bench {
     return bench;
   }
 
-  drill(options: Partial<DrillOptions> = {}): Drill {
+  drill(options: Partial<DrillOptions> = {}, clock: Clock = systemClock): Drill {
     const { database, loop, metrics, temporaryPath } = this;
     const logger = this.logs.logger.with({ db: this.path, replica: loop.client.name });
     return new Drill(
-      { database, loop, client: loop.client, turn: new Mutex(), clock: systemClock, logger, metrics },
+      { database, loop, client: loop.client, turn: new Mutex(), clock, logger, metrics },
       { intervalMs: 0, temporaryPath, ...options },
     );
   }
@@ -131,4 +132,31 @@ test("Drill proves nothing while nobody knows where the replica stands", async (
   assert.equal(await drill.drill(NEVER), undefined);
   assert.equal(drill.lastProvenAt, undefined);
   assert.equal(drill.lastError, "");
+});
+
+test("Drill with nothing to restore is held again in a minute, says so once, and is no failure", async () => {
+  await using bench = await DrilledBench.begin();
+  bench.store.rules.push({ method: "put", times: Infinity });
+  bench.insert();
+  await bench.database.settle();
+  await until(() => bench.loop.lastError !== "", "the replica to fail");
+  const clock = new StoppedClock();
+  const drill = bench.drill({ intervalMs: 3_600_000 }, clock);
+  const stop = new AbortController();
+  const run = drill.run(stop.signal);
+  for (const expectedMs of [3_600_000, 60_000, 60_000]) {
+    await until(() => clock.nextMs !== undefined, "a drill to be waited for");
+    assert.equal(clock.nextMs, expectedMs);
+    await clock.advance(expectedMs);
+  }
+  assert.equal(bench.logged("drill: no replica position available"), 1);
+  assert.equal(drill.failingForMs, undefined);
+  bench.store.rules.length = 0;
+  await bench.current();
+  await until(() => clock.nextMs !== undefined, "a drill to be waited for");
+  await clock.advance(60_000);
+  await until(() => drill.lastProvenAt !== undefined, "a drill to pass");
+  await until(() => clock.nextMs === 3_600_000, "the interval to be waited for");
+  stop.abort();
+  await run;
 });

@@ -16,7 +16,7 @@ import { type FileCall, type FileCallKind, type FileHook, hookFiles } from "../d
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 import { until } from "../doubles/until.ts";
 import { recordFigure } from "../figures.ts";
-import { isFullRun } from "../servers/full_run.ts";
+import { isFullRun } from "../full_run.ts";
 import { assertRestoresLive, damagesOf, DATABASE_NAME, NumberedRows, RowsFollower } from "./numbered_rows.ts";
 
 /** What a call of a kind can fail with; EIO where nothing is said. */
