@@ -31,6 +31,7 @@ function parseArguments(args: readonly string[]): CampaignOptions {
     seed: number("--seed", Date.now() % 1_000_000),
     minutes: number("--minutes", 10),
     rate: number("--rate", 900),
+    lookCount: 4,
     faultMs: 45_000,
     pointCount: 20,
     litestreamCount: 20,
