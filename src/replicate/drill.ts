@@ -97,9 +97,7 @@ export class Drill {
    * @throws {Error} when the replica is not proven, for whatever reason
    */
   async drill(signal: AbortSignal): Promise<Proof | undefined> {
-    const { clock, logger, metrics, database, client } = this.#parts;
-    // Before the database is read, so that everything that was committed by then is in what is compared.
-    const at = new Date(clock.now());
+    const { logger, metrics, database, client } = this.#parts;
     const proof = await this.#validator.prove(signal);
     if (proof.outcome === "skipped") {
       if (!this.#isSkipped) logger.info("drill: no replica position available");
@@ -112,6 +110,7 @@ export class Drill {
       await this.#repair?.(proof, signal);
       throw new Error(`${position}: ${explain(proof)}`);
     }
+    const at = new Date(proof.at);
     this.#lastProvenAt = at;
     this.#failingSinceMs = undefined;
     metrics.gauge(GAUGE, { db: database.path, name: client.name }, at.getTime() / 1000);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Mutex } from "../../src/async.ts";
+import { Mutex, Semaphore } from "../../src/async.ts";
 import { encodeObjectBytes } from "../../src/codec/object.ts";
 import { Drill, type DrillOptions } from "../../src/replicate/drill.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
@@ -120,6 +120,42 @@ test("Drill has SQLite look at the file, which is as bad as the database is", as
     INSERT INTO positive VALUES (-1)`);
   await bench.current();
   await assert.rejects(bench.drill().drill(NEVER), /the restored database fails SQLite's integrity check: /);
+});
+
+test("Drills that share turns restore one after the other, and what each proves is of its own turn", async () => {
+  await using bench = await DrilledBench.begin();
+  const turns = new Semaphore(1);
+  const gate = Promise.withResolvers<void>();
+  const asked = Promise.withResolvers<void>();
+  const freeBytes = async (path: string) => {
+    asked.resolve();
+    await gate.promise;
+    return await systemFiles.freeBytes(path);
+  };
+  const first = bench.drill({ turns, files: { ...systemFiles, freeBytes } });
+  const running = first.drill(NEVER);
+  await asked.promise;
+  let isSecondAsked = false;
+  const second = bench.drill({
+    turns,
+    files: {
+      ...systemFiles,
+      freeBytes: (path) => {
+        isSecondAsked = true;
+        return systemFiles.freeBytes(path);
+      },
+    },
+  });
+  const waiting = second.drill(NEVER);
+  bench.insert();
+  await bench.current();
+  assert.equal(isSecondAsked, false);
+  const openedAt = Date.now();
+  gate.resolve();
+  await running;
+  await waiting;
+  assert.equal(isSecondAsked, true);
+  assert.ok(first.lastProvenAt!.getTime() <= openedAt && second.lastProvenAt!.getTime() >= openedAt);
 });
 
 test("Drill proves nothing while nobody knows where the replica stands", async () => {
