@@ -9,7 +9,7 @@ import { pause } from "../runtime/pause.ts";
 import { type Proof, Validator, type ValidatorOptions } from "./validator.ts";
 import { describeError } from "../errors.ts";
 import { formatPosition } from "../position.ts";
-import { checkIntegrity } from "../runtime/sqlite.ts";
+import { checkIntegrity, classifySqliteError } from "../runtime/sqlite.ts";
 
 /** How a replica is drilled. */
 export interface DrillOptions extends Omit<ValidatorOptions, "look"> {
@@ -35,12 +35,17 @@ export class Drill {
   /** By the monotonic clock. */
   #failingSinceMs: number | undefined;
   #isSkipped = false;
+  /** That SQLite can't check the integrity. */
+  #isTold = false;
 
   constructor(parts: DutyParts, { backoff, ...options }: DrillOptions) {
     this.#parts = parts;
     this.#intervalMs = options.intervalMs;
     this.#repair = options.repair;
-    this.#validator = new Validator(parts, { ...options, look: integrityOf });
+    this.#validator = new Validator(parts, {
+      ...options,
+      look: (path, signal) => this.#integrityOf(path, signal),
+    });
     const pauses = { ...BACKOFF, ...backoff };
     this.#backoff = new Backoff(parts.logger, pauses);
     this.#retryMs = pauses.firstMs;
@@ -118,14 +123,29 @@ export class Drill {
     logger.info("drill passed: the replica restores to the database", { position, proven: at.toISOString() });
     return proof;
   }
+
+  async #integrityOf(path: string, signal: AbortSignal): Promise<string | undefined> {
+    try {
+      const result = await checkIntegrity(path, { signal });
+      return result === "ok" ? undefined : `the restored database fails SQLite's integrity check: ${result}`;
+    } catch (error) {
+      if (classifySqliteError(error) !== "unknown extension") throw error;
+      // Every page is that of the live database; only the application can look into it any further.
+      if (!this.#isTold) {
+        this.#parts.logger.warn(
+          "drill: SQLite can't check a schema that needs what only the application has",
+          {
+            error: describeError(error),
+          },
+        );
+      }
+      this.#isTold = true;
+      return undefined;
+    }
+  }
 }
 
 function explain({ error = "", difference }: Proof): string {
   if (difference === undefined) return error;
   return `${error}: ${difference.count} pages differ, the first is page ${difference.firstPage}`;
-}
-
-async function integrityOf(path: string, signal: AbortSignal): Promise<string | undefined> {
-  const result = await checkIntegrity(path, { signal });
-  return result === "ok" ? undefined : `the restored database fails SQLite's integrity check: ${result}`;
 }

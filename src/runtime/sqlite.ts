@@ -16,6 +16,8 @@ export type SqliteProblem =
   | "full"
   | "io"
   | "corrupt"
+  /** The schema needs a function, collation or module of the application's own. */
+  | "unknown extension"
   | "other";
 
 /** SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections checkpoint at one moment. */
@@ -29,6 +31,7 @@ const PROBLEM_TEXTS: readonly (readonly [RegExp, SqliteProblem])[] = [
   [/database or disk is full/, "full"],
   [/disk I\/O error/, "io"],
   [/malformed/, "corrupt"],
+  [/^(no such collation sequence|unknown function|no such module)/, "unknown extension"],
 ];
 
 /** Tell SQLite's errors apart by their text. */

@@ -7,6 +7,7 @@ import { encodeObjectBytes } from "../../src/codec/object.ts";
 import { Drill, type DrillOptions } from "../../src/replicate/drill.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { type Files, systemFiles } from "../../src/runtime/files.ts";
+import { addOwnCollation } from "../builders/own_collation.ts";
 import { StoppedClock } from "../doubles/moved_clock.ts";
 import { RecordingMetrics } from "../doubles/recording_metrics.ts";
 import { until } from "../doubles/until.ts";
@@ -156,6 +157,16 @@ test("Drills that share turns restore one after the other, and what each proves 
   await waiting;
   assert.equal(isSecondAsked, true);
   assert.ok(first.lastProvenAt!.getTime() <= openedAt && second.lastProvenAt!.getTime() >= openedAt);
+});
+
+test("Drill passes where only the application could check the schema, and says so once", async () => {
+  await using bench = await DrilledBench.begin();
+  addOwnCollation(bench.path);
+  await bench.current();
+  const drill = bench.drill();
+  for (let round = 0; round < 2; round++) assert.equal((await drill.drill(NEVER))?.outcome, "ok");
+  const told = bench.logs.records.filter(({ level }) => level === "warn");
+  assert.deepEqual(told.map(({ fields }) => fields["error"]), ["no such collation sequence: mine"]);
 });
 
 test("Drill proves nothing while nobody knows where the replica stands", async () => {
