@@ -4,6 +4,7 @@
  * looked at by SQLite. What is published is the moment for which all that held.
  */
 import { Backoff, type BackoffOptions } from "./backoff.ts";
+import { DrillMemory } from "./drill_memory.ts";
 import type { DutyParts } from "./duty.ts";
 import { pause } from "../runtime/pause.ts";
 import { type Proof, Validator, type ValidatorOptions } from "./validator.ts";
@@ -31,9 +32,12 @@ export class Drill {
   readonly #repair: DrillOptions["repair"];
   readonly #backoff: Backoff;
   readonly #retryMs: number;
+  readonly #memory: DrillMemory;
   #lastProvenAt: Date | undefined;
-  /** By the monotonic clock. */
-  #failingSinceMs: number | undefined;
+  /** When the first of those failed that did since one passed; milliseconds since 1970. */
+  #failingSince: number | undefined;
+  /** Why the last one failed before this start. */
+  #earlierError = "";
   #isSkipped = false;
   /** That SQLite can't check the integrity. */
   #isTold = false;
@@ -49,6 +53,7 @@ export class Drill {
     const pauses = { ...BACKOFF, ...backoff };
     this.#backoff = new Backoff(parts.logger, pauses);
     this.#retryMs = pauses.firstMs;
+    this.#memory = new DrillMemory(parts.database.meta, parts.client);
   }
 
   /** Whether drills are held at all. */
@@ -63,13 +68,13 @@ export class Drill {
 
   /** Why the last drill failed; empty when it passed, and before the first. */
   get lastError(): string {
-    return this.#backoff.lastMessage;
+    return this.#backoff.lastMessage || this.#earlierError;
   }
 
   /** How long drills have been failing; `undefined` when the last one passed, and before the first. */
   get failingForMs(): number | undefined {
-    const since = this.#failingSinceMs;
-    return since === undefined ? undefined : this.#parts.clock.monotonicMs() - since;
+    const since = this.#failingSince;
+    return since === undefined ? undefined : Math.max(0, this.#parts.clock.now() - since);
   }
 
   /**
@@ -79,20 +84,54 @@ export class Drill {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.#parts;
     if (!this.isEnabled) return;
-    for (let waitMs = this.#intervalMs; !signal.aborted;) {
+    for (let waitMs: number | undefined; !signal.aborted;) {
       try {
+        waitMs ??= await this.#begin(signal);
         await pause(waitMs, { clock, signal });
         const proof = await this.drill(signal);
         waitMs = proof === undefined ? Math.min(this.#intervalMs, this.#retryMs) : this.#intervalMs;
       } catch (error) {
         if (signal.aborted) return;
-        this.#failingSinceMs ??= clock.monotonicMs();
+        const since = this.#failingSince ??= clock.now();
         // Each one that fails is an error, also when its words are those of the one before.
         const text = describeError(error);
-        if (text === this.lastError) logger.error("drill failed", { error: text });
+        if (text === this.#backoff.lastMessage) logger.error("drill failed", { error: text });
         waitMs = Math.min(this.#intervalMs, this.#backoff.fail("drill failed", error));
+        const provenAt = this.#lastProvenAt?.getTime();
+        this.#memory.write({ since: provenAt ?? since, provenAt, failure: { since, error: text } });
       }
     }
+  }
+
+  /**
+   * Take up what was remembered, or begin to wait for the first drill.
+   *
+   * @returns how long to wait for the next drill
+   */
+  async #begin(signal: AbortSignal): Promise<number> {
+    const { clock, database } = this.#parts;
+    const soonMs = Math.min(this.#intervalMs, this.#retryMs);
+    const startedAt = clock.now();
+    const remembered = this.#memory.read();
+    if (remembered === undefined) {
+      await pause(soonMs, { clock, signal });
+      // Nothing is made beside a database that isn't there.
+      if (database.position !== undefined) this.#memory.write({ since: startedAt });
+      return this.#intervalMs - soonMs;
+    }
+    const { since, provenAt, failure } = remembered;
+    if (provenAt !== undefined) this.#publish(new Date(provenAt));
+    this.#failingSince = failure?.since;
+    this.#earlierError = failure?.error ?? "";
+    const dueMs = failure === undefined ? since + this.#intervalMs - startedAt : 0;
+    // Not at once: what was started a moment ago may be started again the next.
+    return Math.min(this.#intervalMs, Math.max(soonMs, dueMs));
+  }
+
+  #publish(at: Date): void {
+    const { metrics, database, client } = this.#parts;
+    this.#lastProvenAt = at;
+    metrics.gauge(GAUGE, { db: database.path, name: client.name }, at.getTime() / 1000);
   }
 
   /**
@@ -102,7 +141,7 @@ export class Drill {
    * @throws {Error} when the replica is not proven, for whatever reason
    */
   async drill(signal: AbortSignal): Promise<Proof | undefined> {
-    const { logger, metrics, database, client } = this.#parts;
+    const { logger } = this.#parts;
     const proof = await this.#validator.prove(signal);
     if (proof.outcome === "skipped") {
       if (!this.#isSkipped) logger.info("drill: no replica position available");
@@ -116,10 +155,12 @@ export class Drill {
       throw new Error(`${position}: ${explain(proof)}`);
     }
     const at = new Date(proof.at);
-    this.#lastProvenAt = at;
-    this.#failingSinceMs = undefined;
-    metrics.gauge(GAUGE, { db: database.path, name: client.name }, at.getTime() / 1000);
+    this.#publish(at);
+    if (this.#earlierError !== "" && this.#backoff.count === 0) logger.info("drills pass again");
+    this.#failingSince = undefined;
+    this.#earlierError = "";
     this.#backoff.succeed("drills pass again");
+    this.#memory.write({ since: proof.at, provenAt: proof.at });
     logger.info("drill passed: the replica restores to the database", { position, proven: at.toISOString() });
     return proof;
   }
