@@ -85,8 +85,8 @@ explain() {
   fail "$1 for $2: $(grep -v '^ *$' "$work/log" | tail -n 1)"
 }
 
-# Nothing in src/ is loaded by its path (no worker, and the WASM is text in a module), so nothing else has to be
-# brought along for Bun; Deno is told to bring what its module graph may miss. tests/ship/executable_test.ts minds.
+# Nothing in src/ is loaded by its path (a worker is a data: URL, the WASM is text in a module), so nothing else has to
+# be brought along for Bun; Deno is told to bring what its module graph may miss. tests/ship/executable_test.ts minds.
 build() {
   target=$1
   output=$2

@@ -21,7 +21,7 @@ import { ensurePrograms } from "./runner/programs.ts";
 import { filesToTryAgain, withSecondTry } from "./runner/second_try.ts";
 import { type Job, planStages, type Stage } from "./runner/stages.ts";
 import { judge } from "./runner/verdict.ts";
-import { FULL_RUN_VARIABLE } from "./servers/full_run.ts";
+import { FULL_RUN_VARIABLE } from "./full_run.ts";
 import { ensureServers } from "./servers/install.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");

@@ -18,6 +18,12 @@ import { sharesDevice } from "../storage/shares_device.ts";
 /** Snapshots of all databases that run at once: each holds its WAL and compresses on the same cores. */
 const SNAPSHOT_COUNT = 2;
 
+/**
+ * Replicas of all databases that are restored at once to be looked at: with one interval for all, all are due together,
+ * and the temporary space has room for one of them, as far as each can tell.
+ */
+const PROOF_COUNT = 1;
+
 /** What a run takes beside its configuration. */
 export interface RunParts {
   readonly logger: Logger;
@@ -35,18 +41,20 @@ export async function assembleReplicators(
   parts: RunParts,
 ): Promise<Replicator[]> {
   const snapshots = new Semaphore(SNAPSHOT_COUNT);
+  const proofs = new Semaphore(PROOF_COUNT);
   const clock = new SharedTicks(systemClock);
   const replicators: Replicator[] = [];
   for (const config of databases) {
-    replicators.push(await assembleReplicator(config, { ...parts, snapshots, clock }));
+    replicators.push(await assembleReplicator(config, { ...parts, snapshots, proofs, clock }));
   }
   return replicators;
 }
 
 async function assembleReplicator(
   config: DatabaseConfig,
-  { logger, metrics, snapshots, clock, onSnapshotProgress }: RunParts & {
+  { logger, metrics, snapshots, proofs, clock, onSnapshotProgress }: RunParts & {
     snapshots: Semaphore;
+    proofs: Semaphore;
     clock: Clock;
   },
 ): Promise<Replicator> {
@@ -60,8 +68,17 @@ async function assembleReplicator(
     // A snapshot that is slow on its way would hold the WAL for as long as the upload takes.
     const isFast = replica.type === "file" && replica.uploadBandwidth === undefined;
     const stagePath = isFast ? undefined : database.meta.path;
-    const pace = replicaPace(replica);
-    replicas.push({ client, logger, metrics, snapshots, onSnapshotProgress, stagePath, ...pace });
+    const { syncIntervalMs, duties } = replicaPace(replica);
+    replicas.push({
+      client,
+      logger,
+      metrics,
+      snapshots,
+      onSnapshotProgress,
+      stagePath,
+      syncIntervalMs,
+      duties: { ...duties, turns: proofs },
+    });
     await warnOfSharedDevice(client, { path, logger });
   }
   return new Replicator({ database, replicas, ...replicatorLimits(config), logger });

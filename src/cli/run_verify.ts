@@ -4,7 +4,7 @@ import type { Output } from "./command.ts";
 import { findSource } from "./source.ts";
 import { transferProgress } from "./transfer_progress.ts";
 import { VERIFY_EXIT, type VerifyRequest } from "./verify.ts";
-import { formatReport } from "./verify_text.ts";
+import { formatReport, isUnchecked } from "./verify_text.ts";
 import { describeError } from "../errors.ts";
 import { type EndSignal, exitProcess, onSignal } from "../runtime/process.ts";
 import type { ReplicaClient } from "../storage/replica_client.ts";
@@ -41,8 +41,14 @@ export async function runVerify(request: VerifyRequest, output: Output): Promise
     else output.writeOutput(formatReport(result));
   }
   if (request.isJson) output.writeOutput(`${JSON.stringify({ replicas: results }, undefined, 2)}\n`);
+  return exitCodeOf(results);
+}
+
+/** Damage counts for more than what could not be looked at. */
+export function exitCodeOf(results: readonly (VerifyReport | UnseenReplica)[]): number {
   if (results.some((result) => "isProven" in result && !result.isProven)) return VERIFY_EXIT.damaged;
-  return results.some((result) => "error" in result) ? VERIFY_EXIT.unseen : VERIFY_EXIT.proven;
+  const isUnseen = results.some((result) => "error" in result || isUnchecked(result));
+  return isUnseen ? VERIFY_EXIT.unseen : VERIFY_EXIT.proven;
 }
 
 async function look(

@@ -6,6 +6,7 @@
  *         generations/<generation>/wal/<index>.wal     shadow WAL: header and whole frames, byte for byte
  *         walbrook.lock                           ours: held while we replicate, see instance_lock.ts
  *         walbrook-uploads/<replica>.json         ours: what was uploaded last, see replicate/upload_memory.ts
+ *         walbrook-drills/<replica>.json          ours: what drills have shown, see replicate/drill_memory.ts
  *
  * New files take the database's mode (before the umask) and owner, new folders those of the database's folder.
  */
@@ -107,12 +108,17 @@ export class MetaDirectory {
     const path = join(this.path, name);
     const temporary = `${path}.tmp`;
     this.#makeFolders(parentFolder(path));
-    {
-      using file = this.#files.openSync(temporary, { access: "create", mode: this.fileMode });
-      file.writeSync(new TextEncoder().encode(text), 0);
+    try {
+      {
+        using file = this.#files.openSync(temporary, { access: "create", mode: this.fileMode });
+        file.writeSync(new TextEncoder().encode(text), 0);
+      }
+      this.adoptFile(temporary);
+      this.#files.renameSync(temporary, path);
+    } catch (error) {
+      this.#files.removeSync(temporary);
+      throw error;
     }
-    this.adoptFile(temporary);
-    this.#files.renameSync(temporary, path);
   }
 
   #shadowFolder(generation: string): string {

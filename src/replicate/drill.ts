@@ -4,11 +4,13 @@
  * looked at by SQLite. What is published is the moment for which all that held.
  */
 import { Backoff, type BackoffOptions } from "./backoff.ts";
+import { DrillMemory } from "./drill_memory.ts";
 import type { DutyParts } from "./duty.ts";
 import { pause } from "../runtime/pause.ts";
 import { type Proof, Validator, type ValidatorOptions } from "./validator.ts";
+import { describeError } from "../errors.ts";
 import { formatPosition } from "../position.ts";
-import { checkIntegrity } from "../runtime/sqlite.ts";
+import { checkIntegrity, classifySqliteError } from "../runtime/sqlite.ts";
 
 /** How a replica is drilled. */
 export interface DrillOptions extends Omit<ValidatorOptions, "look"> {
@@ -17,7 +19,7 @@ export interface DrillOptions extends Omit<ValidatorOptions, "look"> {
 }
 
 /** Unless told otherwise. */
-const BACKOFF: Partial<BackoffOptions> = { firstMs: 60_000, longestMs: 3_600_000, awayMs: 60_000 };
+const BACKOFF = { firstMs: 60_000, longestMs: 3_600_000, awayMs: 60_000 };
 
 /** Unix seconds up to which the replica is proven to restore what was committed. */
 const GAUGE = "walbrook_last_proven_restorable_seconds";
@@ -29,14 +31,29 @@ export class Drill {
   readonly #validator: Validator;
   readonly #repair: DrillOptions["repair"];
   readonly #backoff: Backoff;
+  readonly #retryMs: number;
+  readonly #memory: DrillMemory;
   #lastProvenAt: Date | undefined;
+  /** When the first of those failed that did since one passed; milliseconds since 1970. */
+  #failingSince: number | undefined;
+  /** Why the last one failed before this start. */
+  #earlierError = "";
+  #isSkipped = false;
+  /** That SQLite can't check the integrity. */
+  #isTold = false;
 
   constructor(parts: DutyParts, { backoff, ...options }: DrillOptions) {
     this.#parts = parts;
     this.#intervalMs = options.intervalMs;
     this.#repair = options.repair;
-    this.#validator = new Validator(parts, { ...options, look: integrityOf });
-    this.#backoff = new Backoff(parts.logger, { ...BACKOFF, ...backoff });
+    this.#validator = new Validator(parts, {
+      ...options,
+      look: (path, signal) => this.#integrityOf(path, signal),
+    });
+    const pauses = { ...BACKOFF, ...backoff };
+    this.#backoff = new Backoff(parts.logger, pauses);
+    this.#retryMs = pauses.firstMs;
+    this.#memory = new DrillMemory(parts.database.meta, parts.client);
   }
 
   /** Whether drills are held at all. */
@@ -51,23 +68,70 @@ export class Drill {
 
   /** Why the last drill failed; empty when it passed, and before the first. */
   get lastError(): string {
-    return this.#backoff.lastMessage;
+    return this.#backoff.lastMessage || this.#earlierError;
   }
 
-  /** Hold a drill after each interval, and sooner again after one that failed, until the signal fires. */
+  /** How long drills have been failing; `undefined` when the last one passed, and before the first. */
+  get failingForMs(): number | undefined {
+    const since = this.#failingSince;
+    return since === undefined ? undefined : Math.max(0, this.#parts.clock.now() - since);
+  }
+
+  /**
+   * Hold a drill after each interval until the signal fires; sooner again after one that failed, or that there was
+   * nothing for.
+   */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#parts;
+    const { clock, logger } = this.#parts;
     if (!this.isEnabled) return;
-    for (let waitMs = this.#intervalMs; !signal.aborted;) {
+    for (let waitMs: number | undefined; !signal.aborted;) {
       try {
+        waitMs ??= await this.#begin(signal);
         await pause(waitMs, { clock, signal });
-        await this.drill(signal);
-        waitMs = this.#intervalMs;
+        const proof = await this.drill(signal);
+        waitMs = proof === undefined ? Math.min(this.#intervalMs, this.#retryMs) : this.#intervalMs;
       } catch (error) {
         if (signal.aborted) return;
+        const since = this.#failingSince ??= clock.now();
+        // Each one that fails is an error, also when its words are those of the one before.
+        const text = describeError(error);
+        if (text === this.#backoff.lastMessage) logger.error("drill failed", { error: text });
         waitMs = Math.min(this.#intervalMs, this.#backoff.fail("drill failed", error));
+        const provenAt = this.#lastProvenAt?.getTime();
+        this.#memory.write({ since: provenAt ?? since, provenAt, failure: { since, error: text } });
       }
     }
+  }
+
+  /**
+   * Take up what was remembered, or begin to wait for the first drill.
+   *
+   * @returns how long to wait for the next drill
+   */
+  async #begin(signal: AbortSignal): Promise<number> {
+    const { clock, database } = this.#parts;
+    const soonMs = Math.min(this.#intervalMs, this.#retryMs);
+    const startedAt = clock.now();
+    const remembered = this.#memory.read();
+    if (remembered === undefined) {
+      await pause(soonMs, { clock, signal });
+      // Nothing is made beside a database that isn't there.
+      if (database.position !== undefined) this.#memory.write({ since: startedAt });
+      return this.#intervalMs - soonMs;
+    }
+    const { since, provenAt, failure } = remembered;
+    if (provenAt !== undefined) this.#publish(new Date(provenAt));
+    this.#failingSince = failure?.since;
+    this.#earlierError = failure?.error ?? "";
+    const dueMs = failure === undefined ? since + this.#intervalMs - startedAt : 0;
+    // Not at once: what was started a moment ago may be started again the next.
+    return Math.min(this.#intervalMs, Math.max(soonMs, dueMs));
+  }
+
+  #publish(at: Date): void {
+    const { metrics, database, client } = this.#parts;
+    this.#lastProvenAt = at;
+    metrics.gauge(GAUGE, { db: database.path, name: client.name }, at.getTime() / 1000);
   }
 
   /**
@@ -77,33 +141,52 @@ export class Drill {
    * @throws {Error} when the replica is not proven, for whatever reason
    */
   async drill(signal: AbortSignal): Promise<Proof | undefined> {
-    const { clock, logger, metrics, database, client } = this.#parts;
-    // Before the database is read, so that everything that was committed by then is in what is compared.
-    const at = new Date(clock.now());
+    const { logger } = this.#parts;
     const proof = await this.#validator.prove(signal);
     if (proof.outcome === "skipped") {
-      logger.info("drill: no replica position available");
+      if (!this.#isSkipped) logger.info("drill: no replica position available");
+      this.#isSkipped = true;
       return undefined;
     }
+    this.#isSkipped = false;
     const position = formatPosition(proof.position);
     if (proof.outcome !== "ok") {
       await this.#repair?.(proof, signal);
       throw new Error(`${position}: ${explain(proof)}`);
     }
-    this.#lastProvenAt = at;
-    metrics.gauge(GAUGE, { db: database.path, name: client.name }, at.getTime() / 1000);
+    const at = new Date(proof.at);
+    this.#publish(at);
+    if (this.#earlierError !== "" && this.#backoff.count === 0) logger.info("drills pass again");
+    this.#failingSince = undefined;
+    this.#earlierError = "";
     this.#backoff.succeed("drills pass again");
+    this.#memory.write({ since: proof.at, provenAt: proof.at });
     logger.info("drill passed: the replica restores to the database", { position, proven: at.toISOString() });
     return proof;
+  }
+
+  async #integrityOf(path: string, signal: AbortSignal): Promise<string | undefined> {
+    try {
+      const result = await checkIntegrity(path, { signal });
+      return result === "ok" ? undefined : `the restored database fails SQLite's integrity check: ${result}`;
+    } catch (error) {
+      if (classifySqliteError(error) !== "unknown extension") throw error;
+      // Every page is that of the live database; only the application can look into it any further.
+      if (!this.#isTold) {
+        this.#parts.logger.warn(
+          "drill: SQLite can't check a schema that needs what only the application has",
+          {
+            error: describeError(error),
+          },
+        );
+      }
+      this.#isTold = true;
+      return undefined;
+    }
   }
 }
 
 function explain({ error = "", difference }: Proof): string {
   if (difference === undefined) return error;
   return `${error}: ${difference.count} pages differ, the first is page ${difference.firstPage}`;
-}
-
-async function integrityOf(path: string, signal: AbortSignal): Promise<string | undefined> {
-  const result = await checkIntegrity(path, { signal });
-  return result === "ok" ? undefined : `the restored database fails SQLite's integrity check: ${result}`;
 }

@@ -15,11 +15,13 @@ export interface DutyOptions {
   /** Default 0: no snapshots beyond those that generations and retention need. */
   readonly snapshotIntervalMs?: number | undefined;
   /** Default: never. */
-  readonly validation?: Omit<ValidatorOptions, "slots"> | undefined;
+  readonly validation?: Omit<ValidatorOptions, "slots" | "turns"> | undefined;
   /** Default: never. */
-  readonly drill?: Omit<DrillOptions, "slots" | "backoff"> | undefined;
+  readonly drill?: Omit<DrillOptions, "slots" | "turns" | "backoff"> | undefined;
   /** Bounds what reads whole databases at once. */
   readonly slots?: Semaphore | undefined;
+  /** Bounds the replicas that drills and validations restore at once. Default: nothing. */
+  readonly turns?: Semaphore | undefined;
   readonly backoff?: Partial<BackoffOptions> | undefined;
 }
 
@@ -34,13 +36,13 @@ export class Duties {
 
   constructor(parts: Omit<DutyParts, "turn">, options: DutyOptions = {}) {
     const whole: DutyParts = { ...parts, turn: new Mutex() };
-    const { backoff, slots } = options;
+    const { backoff, slots, turns } = options;
     this.retainer = new Retainer(whole, options.retention);
     this.snapshotter = new Snapshotter(whole, { intervalMs: options.snapshotIntervalMs ?? 0, backoff });
     const repairer = new Repairer(whole);
     const repair = (proof: Proof, signal: AbortSignal) => repairer.repair(proof, signal);
-    this.validator = new Validator(whole, { intervalMs: 0, ...options.validation, slots, repair });
-    this.drill = new Drill(whole, { intervalMs: 0, ...options.drill, slots, backoff, repair });
+    this.validator = new Validator(whole, { intervalMs: 0, ...options.validation, slots, turns, repair });
+    this.drill = new Drill(whole, { intervalMs: 0, ...options.drill, slots, turns, backoff, repair });
   }
 
   /** Begin; errors are logged, and tried again at the next time. */

@@ -47,13 +47,18 @@ export interface ReplicaFacts {
   readonly sinceSnapshotMs: number;
   /** What keeps it behind; empty when nothing does. */
   readonly error: string;
+  /** Since a drill failed, none having passed since; `undefined` when none did. */
+  readonly unprovenForMs: number | undefined;
 }
 
 /** `stalled` gets no further; `new` isn't there yet. */
 export type DatabaseCondition = "ok" | "new" | "waiting" | "failing" | "stalled" | "stopped" | "closed";
 
-/** `failing` is tried again; `stalled` gets no further for too long, `late` is too far behind. */
-export type ReplicaCondition = "ok" | "behind" | "failing" | "stalled" | "late";
+/**
+ * `failing` is tried again; `stalled` gets no further for too long, `late` is too far behind, and of `unproven` the last
+ * drill has failed.
+ */
+export type ReplicaCondition = "ok" | "behind" | "failing" | "stalled" | "late" | "unproven";
 
 /** What a database's facts come to. */
 export interface DatabaseVerdict {
@@ -113,6 +118,10 @@ export function judgeReplica(
   }
   if (limits.maxLagMs > 0 && behindMs > limits.maxLagMs) {
     return { condition: "late", isHealthy: false, forMs: behindMs, behindMs };
+  }
+  // However current it is, nobody knows whether it can be restored.
+  if (facts.unprovenForMs !== undefined) {
+    return { condition: "unproven", isHealthy: false, forMs: facts.unprovenForMs, behindMs };
   }
   if (facts.error !== "") return { condition: "failing", isHealthy: true, forMs: stalledMs, behindMs };
   if (isBehind) return { condition: "behind", isHealthy: true, forMs: behindMs, behindMs };

@@ -8,6 +8,7 @@ import {
   type ReplicaFacts,
   type ReplicaVerdict,
 } from "./health.ts";
+import type { Drill } from "./drill.ts";
 import type { ReplicaLoop } from "./replica_loop.ts";
 import type { Replicator } from "./replicator.ts";
 import type { LiveDatabase } from "../database/database.ts";
@@ -76,7 +77,8 @@ function inspectDatabase(
     error: facts.error,
     since: now - verdict.forMs,
     replicas: replicas.map((loop, at) => {
-      const { unsentBytes, ...more } = replicaFacts(loop, { database, now });
+      const drill = duties[at]?.drill;
+      const { unsentBytes, ...more } = replicaFacts(loop, { database, drill, now });
       const judged = judgeReplica({ unsentBytes, ...more }, { limits, database: verdict });
       return {
         ...judged,
@@ -86,9 +88,9 @@ function inspectDatabase(
         waitingBytes: unsentBytes + facts.uncopiedBytes,
         lastUploadAt: loop.progress.lastUploadAt,
         newestSnapshotAt: loop.progress.newestSnapshotAt,
-        lastProvenAt: duties[at]?.drill.lastProvenAt?.getTime(),
+        lastProvenAt: drill?.lastProvenAt?.getTime(),
         errorCount: loop.errorCount,
-        error: loop.lastError,
+        error: judged.condition === "unproven" ? `drill failed: ${drill?.lastError}` : loop.lastError,
         since: now - judged.forMs,
       };
     }),
@@ -115,7 +117,7 @@ function databaseFacts({ following }: LiveDatabase, now: number): DatabaseFacts 
 
 function replicaFacts(
   loop: ReplicaLoop,
-  { database, now }: { database: LiveDatabase; now: number },
+  { database, drill, now }: { database: LiveDatabase; drill: Drill | undefined; now: number },
 ): ReplicaFacts {
   const { progress } = loop;
   const backlog = backlogOf(loop, { database, now });
@@ -131,6 +133,7 @@ function replicaFacts(
     missingSnapshotForMs: loop.lacksSnapshot ? progress.missingSnapshotForMs : undefined,
     sinceSnapshotMs: progress.sinceSnapshotMs,
     error: loop.lastError,
+    unprovenForMs: drill?.failingForMs,
   };
 }
 

@@ -29,6 +29,11 @@ export interface ValidatorOptions {
   readonly waitMs?: number | undefined;
   /** Bounds what reads whole databases at once, together with snapshots. Default: nothing. */
   readonly slots?: Semaphore | undefined;
+  /**
+   * Bounds the replicas that are restored at once: each takes temporary space, of which it only knows what is free now,
+   * and memory. Default: nothing.
+   */
+  readonly turns?: Semaphore | undefined;
   readonly files?: Files | undefined;
   /** One more look at the restored file: returns what is wrong with it. Default: none. */
   readonly look?: ((path: string, signal: AbortSignal) => Promise<string | undefined>) | undefined;
@@ -48,6 +53,8 @@ export type ValidationOutcome = "ok" | "mismatch" | "damaged" | "skipped";
 /** What was found out about a replica at one position. */
 export interface Proof {
   readonly outcome: ValidationOutcome;
+  /** Everything that was committed before is in what was compared; milliseconds since 1970. */
+  readonly at: number;
   /** Absent when it was skipped. */
   readonly position?: Position | undefined;
   /** What is wrong; absent when nothing is. */
@@ -130,24 +137,26 @@ export class Validator {
    * @throws {Error} when it could not be found out
    */
   async prove(signal: AbortSignal): Promise<Proof> {
-    const { loop, turn } = this.#parts;
-    if (!loop.isRestorable) return { outcome: "skipped" };
+    const { loop, turn, clock } = this.#parts;
+    using _ = await this.#options.turns?.acquire({ signal });
+    const at = clock.now();
+    if (!loop.isRestorable) return { outcome: "skipped", at };
     const { position, live } = await this.#readDatabase(signal);
     await this.#untilReplicated(position, signal);
     // Retention must not take away what is being restored.
-    using _ = await turn.acquire();
+    using __ = await turn.acquire();
     await using folder = await this.#makeFolder();
     await this.#requireSpace(live);
     const restoredPath = join(folder.path, "restored.db");
     const problem = await this.#restore(position, restoredPath, signal);
     if (problem !== undefined) {
       const key = isFault(problem) ? problem.key : undefined;
-      return { outcome: "damaged", position, error: `cannot restore: ${describeError(problem)}`, key };
+      return { outcome: "damaged", at, position, error: `cannot restore: ${describeError(problem)}`, key };
     }
     const { pageSize } = live;
     const restored = await checksumFile(restoredPath, { pageSize, files: this.#files, signal });
     const difference = live.compare(restored);
-    const sums = { position, live: live.total(), restored: restored.total() };
+    const sums = { at, position, live: live.total(), restored: restored.total() };
     if (difference.count > 0) {
       return { ...sums, outcome: "mismatch", error: "invalid replica, checksum mismatch", difference };
     }

@@ -16,6 +16,8 @@ export type SqliteProblem =
   | "full"
   | "io"
   | "corrupt"
+  /** The schema needs a function, collation or module of the application's own. */
+  | "unknown extension"
   | "other";
 
 /** SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections checkpoint at one moment. */
@@ -29,6 +31,7 @@ const PROBLEM_TEXTS: readonly (readonly [RegExp, SqliteProblem])[] = [
   [/database or disk is full/, "full"],
   [/disk I\/O error/, "io"],
   [/malformed/, "corrupt"],
+  [/^(no such collation sequence|unknown function|no such module)/, "unknown extension"],
 ];
 
 /** Tell SQLite's errors apart by their text. */
@@ -62,10 +65,8 @@ export class SqliteConnection implements Disposable {
 
   /** @throws {Error} SQLite's own, see `classifySqliteError` */
   constructor(readonly path: string, { access, busyTimeoutMs = 0 }: ConnectionOptions) {
-    const timeout = busyTimeoutMs;
-    this.#database = takesUrls()
-      ? new DatabaseSync(databaseUrl(path, access), { timeout })
-      : openByPath(path, { access, timeout });
+    const { location, readOnly } = locate(path, access);
+    this.#database = new DatabaseSync(location, { timeout: busyTimeoutMs, readOnly });
   }
 
   /**
@@ -149,13 +150,16 @@ function takesUrls(): boolean {
     ["read", "write"].every((name) => Deno.permissions.querySync({ name }).state === "granted");
 }
 
-/** A file that goes away just before SQLite opens it to write would be made anew, empty: URLs are the better way. */
-function openByPath(
-  path: string,
-  { access, timeout }: { access: ConnectionOptions["access"]; timeout: number },
-): DatabaseSync {
+/**
+ * What SQLite is to open: a URL, which has its mode in it, where those are taken, otherwise the path. A file that goes
+ * away just before SQLite opens its path to write would be made anew, empty: URLs are the better way.
+ *
+ * @throws {Error} as SQLite would, when a file that must be there is not
+ */
+function locate(path: string, access: ConnectionOptions["access"]): { location: string; readOnly: boolean } {
+  if (takesUrls()) return { location: databaseUrl(path, access), readOnly: false };
   if (access === "read-write" && !existsSync(path)) throw new Error("unable to open database file");
-  return new DatabaseSync(path, { timeout, readOnly: access === "read-only" });
+  return { location: path, readOnly: access === "read-only" };
 }
 
 function databaseUrl(path: string, access: ConnectionOptions["access"]): string {
@@ -172,7 +176,7 @@ const { DatabaseSync } = await import("node:sqlite");
 self.onmessage = ({ data }) => {
   let answer;
   try {
-    const database = new DatabaseSync(data.url);
+    const database = new DatabaseSync(data.location);
     try {
       const row = database.prepare("PRAGMA " + data.pragma + "(1)").get();
       answer = { result: String(Object.values(row)[0]) };
@@ -207,7 +211,9 @@ export async function checkIntegrity(
   { kind = "full", signal }: { kind?: IntegrityCheck; signal?: AbortSignal | undefined } = {},
 ): Promise<string> {
   signal?.throwIfAborted();
-  const source = URL.createObjectURL(new Blob([INTEGRITY_SOURCE], { type: "text/javascript" }));
+  const { location } = locate(path, "read-write");
+  // Not of a Blob: what `deno compile` makes found none of those before Deno 2.9.
+  const source = `data:text/javascript,${encodeURIComponent(INTEGRITY_SOURCE)}`;
   const worker = new Worker(source, { type: "module" });
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const abort = () => reject(signal?.reason);
@@ -218,7 +224,7 @@ export async function checkIntegrity(
   };
   worker.onmessage = ({ data }) => {
     if (data === "ready") {
-      worker.postMessage({ url: databaseUrl(path, "read-write"), pragma: INTEGRITY_PRAGMAS[kind] });
+      worker.postMessage({ location, pragma: INTEGRITY_PRAGMAS[kind] });
     } else if (data.result !== undefined) resolve(data.result);
     else if (classifySqliteError(new Error(data.failure)) === "corrupt") resolve(data.failure);
     else reject(new Error(data.failure));
@@ -228,6 +234,5 @@ export async function checkIntegrity(
   } finally {
     signal?.removeEventListener("abort", abort);
     worker.terminate();
-    URL.revokeObjectURL(source);
   }
 }

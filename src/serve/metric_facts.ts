@@ -69,7 +69,7 @@ export const OBSERVED_FACTS: readonly MetricFact[] = [
   gauge(
     "walbrook_replica_unhealthy",
     DB_NAME,
-    "1 when the replica has not advanced for too long, or is too far behind, else 0",
+    "1 when the replica has not advanced for too long, is too far behind, or its last drill failed",
   ),
 ];
 

@@ -21,6 +21,8 @@ export interface ContentOptions {
   readonly tell: TellDamage;
   /** Something could not be checked, which says nothing against it. */
   readonly onUnchecked: (key: string, reason: string) => void;
+  /** SQLite can't check what the schema has from the application alone; the pages are all compared. */
+  readonly onUnknownExtension: (key: string, reason: string) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -177,13 +179,12 @@ export class ContentCheck implements Disposable {
       if (result !== "ok") this.#tellIntegrity(base, result);
     } catch (error) {
       signal?.throwIfAborted();
-      if (classifySqliteError(error) === "not a database") {
-        return this.#tellIntegrity(base, describeError(error));
-      }
-      this.#options.onUnchecked(
-        base.key,
-        `SQLite can't check what is restored from it: ${describeError(error)}`,
-      );
+      const problem = classifySqliteError(error);
+      if (problem === "not a database") return this.#tellIntegrity(base, describeError(error));
+      const tell = problem === "unknown extension"
+        ? this.#options.onUnknownExtension
+        : this.#options.onUnchecked;
+      tell(base.key, `SQLite can't check what is restored from it: ${describeError(error)}`);
     }
   }
 

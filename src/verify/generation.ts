@@ -42,8 +42,9 @@ export async function verifyGeneration(
   const { deep } = options;
   const run = new GenerationRun(client, options);
   if (deep === undefined) return await run.run(undefined);
-  const { tell, onUnchecked } = run;
-  using content = await ContentCheck.open({ ...deep, tell, onUnchecked, signal: options.signal });
+  const { tell, onUnchecked, onUnknownExtension } = run;
+  const { signal } = options;
+  using content = await ContentCheck.open({ ...deep, tell, onUnchecked, onUnknownExtension, signal });
   return await run.run(content);
 }
 
@@ -90,6 +91,8 @@ class GenerationRun {
   };
 
   readonly onUnchecked = (key: string, reason: string): void => this.#find("unchecked", key, reason);
+
+  readonly onUnknownExtension = (key: string, reason: string): void => this.#find("extension", key, reason);
 
   async run(content: ContentCheck | undefined): Promise<GenerationReport> {
     this.#content = content;

@@ -27,9 +27,17 @@ export interface Damage {
  * - `overlap`: a segment repeats a part of the one before
  * - `unfinished`: a transaction at the very end that never committed; a restore leaves it out
  * - `leftover`: an object or file that no restore uses
+ * - `extension`: the schema needs what only the application has, so that SQLite's check could not be made
  * - `unchecked`: something could not be looked at
  */
-export type FindingKind = "unproven" | "note" | "overlap" | "unfinished" | "leftover" | "unchecked";
+export type FindingKind =
+  | "unproven"
+  | "note"
+  | "overlap"
+  | "unfinished"
+  | "leftover"
+  | "extension"
+  | "unchecked";
 
 /** One finding, about one object or several of a kind. */
 export interface Finding {

@@ -7,6 +7,7 @@ import { MetaDirectory } from "../../src/database/meta_directory.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { type Files, systemFiles } from "../../src/runtime/files.ts";
 import { parseWalIndex, type WalIndex } from "../../src/wal/wal_index.ts";
+import { hookFiles } from "../doubles/hooked_files.ts";
 
 // The -shm file is read through a descriptor that is never closed: closing it would drop the locks under test.
 const held = new Map<string, number>();
@@ -60,4 +61,17 @@ export function bareFollower(
       live.close();
     },
   };
+}
+
+/** Files whose reads of the wal-index find nothing consistent while `isTorn()` says so, told the number of each. */
+export function tornFiles() {
+  const torn = { count: 0, isTorn: (_: number) => false };
+  const files = hookFiles(systemFiles, (call, act) => {
+    const result = act();
+    if (call.kind !== "read" || !call.path.endsWith("-shm")) return result;
+    if (!torn.isTorn(torn.count++)) return result;
+    call.into!.fill(0);
+    return result;
+  });
+  return { torn, files };
 }

@@ -203,6 +203,11 @@ test("chooseCheckpoint() is polite first, then firm, and never busy for nothing 
     ["before the application's own checkpoint", { frameCount: 750 }, "polite"],
     ["tried just now", { frameCount: 1499, triedFrameCount: 750 }, "none"],
     ["as many again since", { frameCount: 1500, triedFrameCount: 750 }, "polite"],
+    [
+      "tried since, but the interval is over",
+      { frameCount: 1499, triedFrameCount: 750, sinceLastTryMs: 60_000 },
+      "polite",
+    ],
     ["grown a little, in a pause", { frameCount: 751, triedFrameCount: 750, isPause: true }, "polite"],
     ["tried in vain in this pause", {
       frameCount: 800,

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { test } from "node:test";
-import { type BareFollower, bareFollower, lookAt } from "./bare_follower.ts";
+import { type BareFollower, bareFollower, lookAt, tornFiles } from "./bare_follower.ts";
 import { Stage } from "./stage.ts";
 import { behindBarrier, checkpointPolitely, Writers } from "../../src/database/checkpoint.ts";
 import { CheckpointSchedule } from "../../src/database/checkpoint_schedule.ts";
@@ -26,19 +26,6 @@ import { failFiles, type FailRule } from "../doubles/failing_files.ts";
 import { type FileCall, hookFiles } from "../doubles/hooked_files.ts";
 import { hookStatements } from "../doubles/hooked_statements.ts";
 import { recordLogs } from "../doubles/recording_logger.ts";
-
-/** Files whose reads of the wal-index find nothing consistent while `isTorn()` says so, told the number of each. */
-function tornFiles() {
-  const torn = { count: 0, isTorn: (_: number) => false };
-  const files = hookFiles(systemFiles, (call, act) => {
-    const result = act();
-    if (call.kind !== "read" || !call.path.endsWith("-shm")) return result;
-    if (!torn.isTorn(torn.count++)) return result;
-    call.into!.fill(0);
-    return result;
-  });
-  return { torn, files };
-}
 
 /** Looks at a wal-index that stays inconsistent. */
 const LOOK_COUNT = 200;

@@ -10,7 +10,7 @@ import { S3Store } from "../../src/storage/s3/s3_store.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 import { until } from "../doubles/until.ts";
 import { type Fault, type FaultProxy, type SeenRequest, startFaultProxy } from "../servers/fault_proxy.ts";
-import { isFullRun } from "../servers/full_run.ts";
+import { isFullRun } from "../full_run.ts";
 import { oncePerFile } from "../servers/once.ts";
 import { startMinio } from "../servers/s3_servers.ts";
 import { startToxiproxy, type Toxic } from "../servers/toxiproxy.ts";

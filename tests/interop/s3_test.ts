@@ -10,7 +10,7 @@ import { temporaryFolder } from "../doubles/temporary_folder.ts";
 import { until } from "../doubles/until.ts";
 import { litestreamPath } from "../litestream.ts";
 import { oncePerFile } from "../servers/once.ts";
-import { isFullRun } from "../servers/full_run.ts";
+import { isFullRun } from "../full_run.ts";
 import { startMinio, startRclone, startVersitygw, TEST_BUCKET, TEST_KEYS } from "../servers/s3_servers.ts";
 import { contentOf, makeDatabase, replicated, rowsOf, write } from "./s3_replicated.ts";
 

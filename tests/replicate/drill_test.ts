@@ -1,56 +1,17 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync } from "node:fs";
 import { test } from "node:test";
-import { Mutex } from "../../src/async.ts";
+import { Semaphore } from "../../src/async.ts";
 import { encodeObjectBytes } from "../../src/codec/object.ts";
-import { Drill, type DrillOptions } from "../../src/replicate/drill.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import type { Drill } from "../../src/replicate/drill.ts";
 import { type Files, systemFiles } from "../../src/runtime/files.ts";
-import { RecordingMetrics } from "../doubles/recording_metrics.ts";
+import { addOwnCollation } from "../builders/own_collation.ts";
+import { StoppedClock } from "../doubles/moved_clock.ts";
 import { until } from "../doubles/until.ts";
-import { Bench } from "./bench_of_one.ts";
+import { DrilledBench } from "./drilled_bench.ts";
 
 const NEVER = new AbortController().signal;
 const OFTEN = { intervalMs: 20, backoff: { firstMs: 5, longestMs: 10 } };
-
-/** A bench with rows in its replica, and drills of it. */
-class DrilledBench extends Bench {
-  readonly metrics = new RecordingMetrics();
-  readonly temporaryPath = join(this.folder, "temporary");
-
-  static async begin(): Promise<DrilledBench> {
-    const bench = new DrilledBench();
-    mkdirSync(bench.temporaryPath);
-    for (let row = 0; row < 50; row++) bench.insert("x".repeat(1000));
-    bench.application!.exec("PRAGMA wal_checkpoint(TRUNCATE)");
-    await bench.run();
-    bench.insert();
-    await bench.current();
-    return bench;
-  }
-
-  drill(options: Partial<DrillOptions> = {}): Drill {
-    const { database, loop, metrics, temporaryPath } = this;
-    const logger = this.logs.logger.with({ db: this.path, replica: loop.client.name });
-    return new Drill(
-      { database, loop, client: loop.client, turn: new Mutex(), clock: systemClock, logger, metrics },
-      { intervalMs: 0, temporaryPath, ...options },
-    );
-  }
-
-  get gauge(): number | undefined {
-    const labels = { db: this.path, name: this.replica.client.name };
-    return this.metrics.value("walbrook_last_proven_restorable_seconds", labels);
-  }
-
-  /** Change bytes of an object in a way that its own checksums don't show. */
-  async rewrite(key: string, change: (raw: Uint8Array) => void): Promise<void> {
-    const { raw, note } = await this.replica.object(key);
-    change(raw);
-    await this.replica.files.put(key, encodeObjectBytes(raw, { note }));
-  }
-}
 
 /** Run `drill` until `isEnough`. */
 async function running(drill: Drill, isEnough: () => boolean, what: string): Promise<void> {
@@ -121,6 +82,52 @@ test("Drill has SQLite look at the file, which is as bad as the database is", as
   await assert.rejects(bench.drill().drill(NEVER), /the restored database fails SQLite's integrity check: /);
 });
 
+test("Drills that share turns restore one after the other, and what each proves is of its own turn", async () => {
+  await using bench = await DrilledBench.begin();
+  const turns = new Semaphore(1);
+  const gate = Promise.withResolvers<void>();
+  const asked = Promise.withResolvers<void>();
+  const freeBytes = async (path: string) => {
+    asked.resolve();
+    await gate.promise;
+    return await systemFiles.freeBytes(path);
+  };
+  const first = bench.drill({ turns, files: { ...systemFiles, freeBytes } });
+  const running = first.drill(NEVER);
+  await asked.promise;
+  let isSecondAsked = false;
+  const second = bench.drill({
+    turns,
+    files: {
+      ...systemFiles,
+      freeBytes: (path) => {
+        isSecondAsked = true;
+        return systemFiles.freeBytes(path);
+      },
+    },
+  });
+  const waiting = second.drill(NEVER);
+  bench.insert();
+  await bench.current();
+  assert.equal(isSecondAsked, false);
+  const openedAt = Date.now();
+  gate.resolve();
+  await running;
+  await waiting;
+  assert.equal(isSecondAsked, true);
+  assert.ok(first.lastProvenAt!.getTime() <= openedAt && second.lastProvenAt!.getTime() >= openedAt);
+});
+
+test("Drill passes where only the application could check the schema, and says so once", async () => {
+  await using bench = await DrilledBench.begin();
+  addOwnCollation(bench.path);
+  await bench.current();
+  const drill = bench.drill();
+  for (let round = 0; round < 2; round++) assert.equal((await drill.drill(NEVER))?.outcome, "ok");
+  const told = bench.logs.records.filter(({ level }) => level === "warn");
+  assert.deepEqual(told.map(({ fields }) => fields["error"]), ["no such collation sequence: mine"]);
+});
+
 test("Drill proves nothing while nobody knows where the replica stands", async () => {
   await using bench = await DrilledBench.begin();
   bench.store.rules.push({ method: "put", times: Infinity });
@@ -131,4 +138,31 @@ test("Drill proves nothing while nobody knows where the replica stands", async (
   assert.equal(await drill.drill(NEVER), undefined);
   assert.equal(drill.lastProvenAt, undefined);
   assert.equal(drill.lastError, "");
+});
+
+test("Drill with nothing to restore is held again in a minute, says so once, and is no failure", async () => {
+  await using bench = await DrilledBench.begin();
+  bench.store.rules.push({ method: "put", times: Infinity });
+  bench.insert();
+  await bench.database.settle();
+  await until(() => bench.loop.lastError !== "", "the replica to fail");
+  const clock = new StoppedClock();
+  const drill = bench.drill({ intervalMs: 3_600_000 }, clock);
+  const stop = new AbortController();
+  const run = drill.run(stop.signal);
+  for (const expectedMs of [60_000, 3_540_000, 60_000, 60_000]) {
+    await until(() => clock.nextMs !== undefined, "a drill to be waited for");
+    assert.equal(clock.nextMs, expectedMs);
+    await clock.advance(expectedMs);
+  }
+  assert.equal(bench.logged("drill: no replica position available"), 1);
+  assert.equal(drill.failingForMs, undefined);
+  bench.store.rules.length = 0;
+  await bench.current();
+  await until(() => clock.nextMs !== undefined, "a drill to be waited for");
+  await clock.advance(60_000);
+  await until(() => drill.lastProvenAt !== undefined, "a drill to pass");
+  await until(() => clock.nextMs === 3_600_000, "the interval to be waited for");
+  stop.abort();
+  await run;
 });

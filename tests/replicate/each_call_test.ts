@@ -16,8 +16,15 @@ import { type FileCall, type FileCallKind, type FileHook, hookFiles } from "../d
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 import { until } from "../doubles/until.ts";
 import { recordFigure } from "../figures.ts";
-import { isFullRun } from "../servers/full_run.ts";
-import { assertRestoresLive, damagesOf, DATABASE_NAME, NumberedRows, RowsFollower } from "./numbered_rows.ts";
+import { isFullRun } from "../full_run.ts";
+import {
+  assertRestoresLive,
+  damagesOf,
+  DATABASE_NAME,
+  NumberedRows,
+  RowsFollower,
+  TEMPORARY_NAME,
+} from "./numbered_rows.ts";
 
 /** What a call of a kind can fail with; EIO where nothing is said. */
 const CODES: Partial<Readonly<Record<FileCallKind, readonly string[]>>> = {
@@ -57,7 +64,7 @@ function siteOf({ kind, path }: FileCall): string {
   Error.stackTraceLimit = usual;
   const place = lines.map((line) => /\bsrc\/[\w/]+\.ts:\d+/.exec(line)?.[0])
     .find((found) => found !== undefined);
-  const name = path.replace(/^.*?\/(?=\.app|app|replica)/, "").replace(/[0-9a-f]{8,}/g, "…");
+  const name = path.replace(/^.*?\/(?=\.app|app|replica)/, "").replace(/[0-9a-f]{8,}(-[0-9a-f]{4,})*/g, "…");
   return `${kind} ${name} at ${place ?? "a place that the stack doesn't show"}`;
 }
 
@@ -111,8 +118,30 @@ async function startUntilLive(make: () => RowsFollower): Promise<RowsFollower> {
   }
 }
 
-/** Commits, checkpoints, a snapshot, a start with what was left, another index. */
+/** Tries of a drill: a call fails four times at most, and one that fails as the folder is removed is a failure too. */
+const DRILL_TRIES = 6;
+
+/** Restore what the replica has, as `replicate` does by itself, until that passes. */
+async function drillUntilPassed({ replicator, logs }: RowsFollower): Promise<void> {
+  for (let tries = 1;; tries++) {
+    try {
+      const proof = await replicator.duties[0]!.drill.drill(AbortSignal.timeout(20_000));
+      assert.equal(proof?.outcome, "ok");
+      break;
+    } catch (error) {
+      if (tries === DRILL_TRIES) throw error;
+    }
+  }
+  // What can't be read just now is no damage, and nothing is stored again for it.
+  const repairs = logs.records.filter(({ message }) =>
+    /^(the replica is damaged|a damaged segment)/.test(message)
+  );
+  assert.deepEqual(repairs, []);
+}
+
+/** Commits, checkpoints, a snapshot, a start with what was left, another index, a drill. */
 async function play(folder: string, hooked: FileHook): Promise<void> {
+  mkdirSync(join(folder, TEMPORARY_NAME));
   const files = hookFiles(systemFiles, hooked);
   const make = () => new RowsFollower(folder, { files, isEager: false });
   using rows = new NumberedRows(folder);
@@ -138,6 +167,7 @@ async function play(folder: string, hooked: FileHook): Promise<void> {
   await follower.finish().catch(() => {});
   follower = await startUntilLive(make);
   await follower.current();
+  await drillUntilPassed(follower);
   await follower.finish();
 }
 
@@ -150,6 +180,7 @@ async function check(folder: string): Promise<void> {
   });
   const names = meta.filter((name) => name.endsWith(".tmp"));
   assert.deepEqual(names, [], "left in the meta directory");
+  assert.deepEqual(readdirSync(join(folder, TEMPORARY_NAME)), [], "left by drills");
 }
 
 test("a failing call of the file system loses nothing, whichever it is", async () => {

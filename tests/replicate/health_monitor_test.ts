@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { HealthMonitor } from "../../src/replicate/health_monitor.ts";
 import { Replicator } from "../../src/replicate/replicator.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
 import { LiveDatabase } from "../../src/database/database.ts";
 import { failFiles, type FailRule } from "../doubles/failing_files.ts";
@@ -212,6 +213,39 @@ test("HealthMonitor: what was left unsent by the run before counts with its age"
   await until(() => bench.loop.position !== undefined, "the replica to be looked at");
   assert.ok(ward.replica.behindMs >= 3 * MINUTE_MS, String(ward.replica.behindMs));
   assert.notEqual(ward.replica.condition, "stalled", "this run has not had its time");
+});
+
+test("inspect() finds a replica unhealthy from a drill that failed until one passes; the drills' own lines tell", async () => {
+  await using ward = new Ward();
+  const { bench } = ward;
+  bench.insert();
+  await bench.run({
+    duties: { drill: { intervalMs: 20, temporaryPath: bench.folder } },
+    backoff: { firstMs: 20, longestMs: 20 },
+    clock: systemClock,
+  });
+  ward.watch(bench.replicator!);
+  await until(() => ward.replica.lastProvenAt !== undefined, "a drill to pass");
+  assert.equal(ward.monitor.report().isHealthy, true);
+  // A database that breaks its own rule is restored as it is: no repair of the replica helps.
+  bench.application!.exec(`
+    CREATE TABLE positive (x CHECK (x > 0)); PRAGMA ignore_check_constraints = on;
+    INSERT INTO positive VALUES (-1)`);
+  await until(
+    () => ward.replica.condition === "unproven",
+    () => `a drill to fail: ${ward.replica.condition}`,
+  );
+  const { isHealthy, error, lastProvenAt } = ward.replica;
+  assert.equal(isHealthy, false);
+  assert.equal(ward.monitor.report().isHealthy, false);
+  assert.match(error, /^drill failed: .*: the restored database fails SQLite's integrity check: /);
+  assert.ok(lastProvenAt !== undefined);
+  await until(() => bench.logged("drill failed") >= 3, "each drill that fails to be an error");
+  assert.deepEqual(ward.saidAfter(60 * MINUTE_MS), []);
+  bench.application!.exec("DELETE FROM positive");
+  await until(() => ward.monitor.report().isHealthy, () => `a drill to pass: ${ward.replica.error}`);
+  assert.equal(ward.replica.error, "");
+  assert.ok(bench.logged("drills pass again") > 0);
 });
 
 test("HealthMonitor looks by itself", async () => {

@@ -85,6 +85,7 @@ const CURRENT: ReplicaFacts = {
   missingSnapshotForMs: undefined,
   sinceSnapshotMs: 9_000_000,
   error: "",
+  unprovenForMs: undefined,
 };
 
 test("judgeReplica() knows each condition and its limit", () => {
@@ -113,6 +114,21 @@ test("judgeReplica() knows each condition and its limit", () => {
       "far behind, but getting further",
       { unsentForMs: 8_000_000, sinceWalMs: 30_000 },
       { condition: "behind", isHealthy: true, behindMs: 8_000_000 },
+    ],
+    [
+      "current, but its last drill failed",
+      { unprovenForMs: 20 },
+      { condition: "unproven", isHealthy: false, behindMs: 0 },
+    ],
+    [
+      "failing, and so did its last drill",
+      { unsentForMs: 5_000, error: "x", unprovenForMs: 20 },
+      { condition: "unproven", isHealthy: false, behindMs: 5_000 },
+    ],
+    [
+      "beyond the limit, and its last drill failed",
+      { unsentForMs: 301_001, unprovenForMs: 20 },
+      { condition: "stalled", isHealthy: false, behindMs: 301_001 },
     ],
     [
       "uploads that began to fail",

@@ -18,6 +18,8 @@ import { until } from "../doubles/until.ts";
 /** Where everything of such a database lies below its folder. */
 export const DATABASE_NAME = "app.db";
 export const REPLICA_NAME = "replica";
+/** Where drills restore to. */
+export const TEMPORARY_NAME = "app-temporary";
 
 /** The row that commit `number` writes, so that a state shows whether it is that of a commit. */
 function bodyOf({ number, branch }: { number: number; branch: number }): string {
@@ -93,7 +95,10 @@ export class RowsFollower {
     const backoff = { firstMs: 5, longestMs: 20 };
     const duties = isEager
       ? { retention: { retentionMs: 300, checkIntervalMs: 60 }, snapshotIntervalMs: 120 }
-      : { retention: { retentionMs: 60 } };
+      : {
+        retention: { retentionMs: 60 },
+        drill: { intervalMs: 0, temporaryPath: join(folder, TEMPORARY_NAME), files },
+      };
     this.replicator = new Replicator({
       database: this.database,
       logger,

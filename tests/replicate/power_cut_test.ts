@@ -18,7 +18,7 @@ import { parseWalIndex } from "../../src/wal/wal_index.ts";
 import { type Dice, PowerCutDisk, type Remains } from "../doubles/power_cut_disk.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 import { recordFigure } from "../figures.ts";
-import { isFullRun } from "../servers/full_run.ts";
+import { isFullRun } from "../full_run.ts";
 import {
   assertRestoresLive,
   clientOf,

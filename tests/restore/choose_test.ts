@@ -5,7 +5,13 @@ import { join } from "node:path";
 import { describeError, NoBackupsError } from "../../src/errors.ts";
 import { encodeObjectBytes } from "../../src/codec/object.ts";
 import { type LogFields, type Logger, silentLogger } from "../../src/logger.ts";
-import { type Bounds, boundsOf, chooseBounds, chooseGeneration } from "../../src/restore/choose.ts";
+import {
+  type Bounds,
+  boundsOf,
+  chooseBounds,
+  chooseGeneration,
+  notedBounds,
+} from "../../src/restore/choose.ts";
 import { restore, type RestoreOptions } from "../../src/restore/restore.ts";
 import { snapshotKey } from "../../src/storage/keys.ts";
 import { FileStore } from "../../src/storage/file_store.ts";
@@ -75,6 +81,19 @@ test("boundsOf() finds the last note where Litestream went on without any, with 
     assert.equal(endAt.getTime(), notedCount === 0 ? 1999 : 1e6 + notedCount - 1, `${notedCount} notes`);
     assert.ok(looked.size <= 25, `${looked.size} looks`);
   }
+
+test("notedBounds() knows nothing of a generation without a snapshot", async () => {
+  const segment = {
+    key: "s",
+    size: 1,
+    createdAt: new Date(1),
+    generation: "0".repeat(16),
+    index: 0,
+    offset: 0,
+  };
+  const ends = { firstSnapshot: undefined, lastSnapshot: undefined, lastSegment: segment };
+  const momentOf = () => assert.fail("nothing needs to be asked for");
+  assert.equal(await notedBounds(ends, momentOf), undefined);
 });
 
 /** A generation of one snapshot, which is a number of empty pages. */

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
 import { checkIntegrity, classifySqliteError, SqliteConnection } from "../../src/runtime/sqlite.ts";
+import { addOwnCollation } from "../builders/own_collation.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 
 function databaseIn(folder: string): string {
@@ -41,6 +42,18 @@ test("checkIntegrity() fails with SQLite's error for what it can't open", async 
   const text = join(folder.path, "text");
   writeFileSync(text, "no database".repeat(100));
   await assert.rejects(checkIntegrity(text), (error) => classifySqliteError(error) === "not a database");
+});
+
+test("checkIntegrity() can't check a schema that needs what only its application has", async () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "app.db");
+  addOwnCollation(path);
+  await assert.rejects(
+    checkIntegrity(path),
+    (error) => classifySqliteError(error) === "unknown extension" && /: mine$/.test(String(error)),
+  );
+  const texts = ["unknown function: f()", "no such module: own"];
+  for (const text of texts) assert.equal(classifySqliteError(new Error(text)), "unknown extension");
 });
 
 test("checkIntegrity() gives up when it is told to", async () => {

@@ -34,8 +34,11 @@ class Ground implements Disposable {
     this.database.exec("PRAGMA journal_mode = wal; CREATE TABLE t (x); INSERT INTO t VALUES ('one')");
   }
 
-  /** A documented command with our folders for its folders, our server for its server, and without `left`. */
-  start(name: string, left?: string): Walbrook {
+  /**
+   * A documented command with our folders for its folders, our server for its server, and without `left`; `flags` are
+   * of the command.
+   */
+  start(name: string, { left, flags = [] }: { left?: string; flags?: readonly string[] } = {}): Walbrook {
     const { host } = this.url === "" ? { host: "" } : new URL(this.url);
     const words = documented(name).filter((word) => left === undefined || !word.startsWith(left)).map((
       word,
@@ -47,6 +50,7 @@ class Ground implements Disposable {
         )
     );
     assert.equal(words[0], "deno");
+    words.splice(words.indexOf("main.ts") + 2, 0, ...flags);
     const [path, ...front] = denoCommand().split(" ");
     const program: Program = {
       command: [path!, ...front, ...words.slice(1)],
@@ -97,8 +101,18 @@ test("restore needs each of the documented Deno permissions", async () => {
   const flags = documented("deno restore folder").filter((word) => word.startsWith("--allow-"));
   assert.equal(flags.length, 3);
   for (const flag of flags) {
-    const { code, stderr } = await ground.start("deno restore folder", flag).ended;
+    const { code, stderr } = await ground.start("deno restore folder", { left: flag }).ended;
     assert.equal(code, 1, `${flag}: ${stderr}`);
     assert.ok(!existsSync(ground.restored), flag);
   }
+});
+
+test("restore checks the integrity with no more than the documented Deno permissions", async () => {
+  using ground = new Ground();
+  await using walbrook = ground.start("deno replicate folder");
+  await walbrook.says("snapshot written");
+  const { code, stderr } = await ground.start("deno restore folder", { flags: ["-integrity-check", "full"] })
+    .ended;
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /integrity check passed/);
 });

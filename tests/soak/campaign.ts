@@ -23,6 +23,8 @@ export interface CampaignOptions {
   readonly faultMs: number;
   readonly leastFaultCount?: number;
   readonly leastCommitCount?: number;
+  /** Looks at each replica, before things go wrong. */
+  readonly lookCount: number;
   readonly pointCount: number;
   readonly litestreamCount: number;
   readonly settleLimitMs: number;

@@ -1,9 +1,10 @@
 /**
- * The campaign: `deno task soak [--minutes N] [--seed S] [--round R] [--scenario NAME,…] [--rate COMMITS]`.
+ * The campaign: `deno task soak [--minutes N] [--seed S] [--round R] [--scenario NAME,…] [--rate COMMITS] [--looks N]`.
  *
  * Real processes commit to real databases while things go wrong; every restored file is judged by what the
  * applications recorded. Exit code 1 when anything is lost or wrong: then the folder with the evidence stays, and seed
- * and round are printed. `--round` plays that round alone.
+ * and round are printed. `--round` plays that round alone; `--looks` is how often in a round the window of replication
+ * is looked at, before things go wrong.
  */
 import process from "node:process";
 import { UsageError } from "../../src/errors.ts";
@@ -14,7 +15,7 @@ function parseArguments(args: readonly string[]): CampaignOptions {
   const values = new Map<string, string>();
   for (let at = 0; at < args.length; at += 2) {
     const name = args[at]!;
-    if (!["--minutes", "--seed", "--round", "--scenario", "--rate"].includes(name)) {
+    if (!["--minutes", "--seed", "--round", "--scenario", "--rate", "--looks"].includes(name)) {
       throw new UsageError(`${name}: unknown option`);
     }
     const value = args[at + 1];
@@ -31,6 +32,7 @@ function parseArguments(args: readonly string[]): CampaignOptions {
     seed: number("--seed", Date.now() % 1_000_000),
     minutes: number("--minutes", 10),
     rate: number("--rate", 900),
+    lookCount: number("--looks", 4),
     faultMs: 45_000,
     pointCount: 20,
     litestreamCount: 20,

@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { describeError } from "../../src/errors.ts";
 import type { RestoreTarget } from "../../src/restore/plan.ts";
-import { type CommitRecord, comparePlaces, type Content } from "./ledger.ts";
+import { comparePlaces, type Content } from "./ledger.ts";
 import type { SoakReplica } from "./replicas.ts";
 import type { Scene } from "./scene.ts";
 
@@ -59,16 +59,12 @@ export function removeOutput(path: string): void {
   }
 }
 
-/** After a fault this long nothing is measured. */
-const CALM_MS = 3000;
-
 /** Tries of a probe while retention deletes what it was about to read. */
 const PROBE_TRIES = 4;
 
 /** Restore the newest state while everything goes on: it is a commit, and never an older one than before. */
 export async function probe(scene: Scene, replica: SoakReplica): Promise<Content | undefined> {
   const floor = scene.floorOf(replica);
-  const newest = scene.isCalmSince(CALM_MS) ? scene.newestCommit() : undefined;
   let reason = "";
   for (let tries = 0; tries < PROBE_TRIES; tries++) {
     const restored = await restoreOurs(scene, replica, { what: "newest, meanwhile" });
@@ -77,9 +73,6 @@ export async function probe(scene: Scene, replica: SoakReplica): Promise<Content
       const { content, path } = restored;
       removeOutput(path);
       scene.tally.restores.add("newest, meanwhile");
-      if (newest !== undefined && tries === 0 && scene.isCalmSince(CALM_MS)) {
-        noteBehind(scene, { newest, content });
-      }
       if (floor !== undefined && comparePlaces(content, floor) < 0) {
         if (!replica.isSpoiled) scene.problem(`${replica.name} went back from ${floor.id} to ${content.id}`);
         return content;
@@ -99,13 +92,4 @@ export async function probe(scene: Scene, replica: SoakReplica): Promise<Content
 /** An error without what differs each time. */
 export function wordsOf(scene: Scene, reason: string): string {
   return reason.replaceAll(scene.folder, "").replace(/[0-9a-f]{8,}/g, "…").replace(/\d+/g, "N").slice(0, 120);
-}
-
-/** What the replica had when it was looked at, against what was committed just before. */
-function noteBehind(
-  { tally, ledger }: Scene,
-  { newest, content }: { newest: CommitRecord; content: Content },
-): void {
-  const record = ledger.recordOf(content.id);
-  if (record?.epoch === newest.epoch) tally.behindMs.push(Math.max(0, newest.at - record.at));
 }

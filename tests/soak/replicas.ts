@@ -22,12 +22,17 @@ export class SoakReplica implements AsyncDisposable {
   readonly name: string;
   readonly place: ReplicaPlace;
   readonly client: ReplicaClient;
+  readonly syncIntervalMs: number;
   readonly #age: AgeKey | undefined;
   readonly #store: ObjectStore;
   /** Its store has lied: what it says to have may be missing, which a restore has to notice. */
   isSpoiled = false;
 
-  constructor(place: ReplicaPlace, { age }: { age: AgeKey | undefined }) {
+  constructor(
+    place: ReplicaPlace,
+    { age, syncIntervalMs }: { age: AgeKey | undefined; syncIntervalMs: number },
+  ) {
+    this.syncIntervalMs = syncIntervalMs;
     this.name = place.type;
     this.place = place;
     this.#age = age;

@@ -7,6 +7,7 @@ import type { Fault } from "./faults/fault.ts";
 import { judgeRound, type Thoroughness } from "./judgement.ts";
 import { probe } from "./probe.ts";
 import { Scene, type SceneOptions } from "./scene.ts";
+import { measureWindow } from "./window.ts";
 
 /** What a round takes beside its scene. */
 export interface RoundOptions extends SceneOptions, Thoroughness {
@@ -15,6 +16,8 @@ export interface RoundOptions extends SceneOptions, Thoroughness {
   readonly leastFaultCount?: number;
   /** The same for commits. Default 0. */
   readonly leastCommitCount?: number;
+  /** Looks at each replica before anything goes wrong. */
+  readonly lookCount: number;
 }
 
 /** So long is waited for them. */
@@ -37,6 +40,7 @@ export async function playRound(options: RoundOptions): Promise<void> {
     scene.follower.start();
     try {
       await delay(CALM_MS);
+      await measureWindow(scene, options);
       await letGoWrong(scene, options);
       scene.makeRoom();
       await delay(CALM_MS);

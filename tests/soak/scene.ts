@@ -119,11 +119,14 @@ export class Scene implements AsyncDisposable {
   #makeReplicas(): SoakReplica[] {
     const { server, folder, seed } = this.#options;
     const sealed = this.chance.below(3);
-    const keyOf = (at: number) => at === sealed ? makeAgeKey() : undefined;
-    const file = new SoakReplica({ type: "file", path: join(folder, "replica") }, { age: keyOf(0) });
+    const optionsOf = (at: number) => ({
+      age: at === sealed ? makeAgeKey() : undefined,
+      syncIntervalMs: Math.round(this.chance.between([20, 600])),
+    });
+    const file = new SoakReplica({ type: "file", path: join(folder, "replica") }, optionsOf(0));
     if (server === undefined) return [file];
     const place = { path: `soak/${seed}-${Date.now()}`, server, proxyEndpoint: this.#proxy!.endpoint };
-    return [file, new SoakReplica({ type: "s3", ...place }, { age: keyOf(1) })];
+    return [file, new SoakReplica({ type: "s3", ...place }, optionsOf(1))];
   }
 
   #configuration(): object {
@@ -131,7 +134,7 @@ export class Scene implements AsyncDisposable {
     const ms = (range: readonly [number, number]) => `${Math.round(chance.between(range))}ms`;
     const replicas = this.replicas.map((replica) => ({
       ...replica.settings({ isDirect: false }),
-      "sync-interval": ms([20, 600]),
+      "sync-interval": `${replica.syncIntervalMs}ms`,
       "snapshot-interval": ms([1500, 5000]),
       "retention": `${retentionMs}ms`,
       "retention-check-interval": ms([500, 2500]),
@@ -191,11 +194,6 @@ export class Scene implements AsyncDisposable {
 
   #note(text: string): void {
     appendFileSync(join(this.folder, "faults.log"), `${new Date().toISOString()} ${text}\n`);
-  }
-
-  /** What every fault has done so far came to an end. */
-  isCalmSince(ms: number): boolean {
-    return this.active.size === 0 && performance.now() - this.#lastFaultMs > ms;
   }
 
   problem(text: string): void {

@@ -6,12 +6,15 @@ import { recordFigure } from "../figures.ts";
 import { playCampaign } from "./campaign.ts";
 import { FAULTS } from "./faults/all.ts";
 
+const LOOK_COUNT = 2;
+
 test("walbrook loses nothing in a round of the campaign", async () => {
   const seed = Number(process.env["WALBROOK_SOAK_SEED"] ?? Date.now() % 1_000_000);
   const { tally, folder } = await playCampaign({
     seed,
     minutes: 1,
     roundCount: 1,
+    lookCount: LOOK_COUNT,
     faultMs: 12_000,
     leastFaultCount: 4,
     leastCommitCount: 200,
@@ -35,6 +38,11 @@ test("walbrook loses nothing in a round of the campaign", async () => {
   assert.ok(tally.commits >= 200, report(`only ${tally.commits} commits`));
   assert.ok(tally.restores.sum > 10, report(`only ${tally.restores.sum} restores`));
   assert.ok(tally.faults.sum >= 4, report(`only ${tally.faults.sum} faults`));
+  // Two replicas.
+  assert.equal(tally.window.length, 2 * LOOK_COUNT, report("looks at the window are missing:"));
+  const behindMs = tally.window.map((look) => look.behindMs);
+  assert.ok(Math.min(...behindMs) >= 0 && Math.max(...behindMs) > 0, report(`behind by ${behindMs}`));
+  recordFigure("behind under steady writing, ms, at most", Math.max(...behindMs));
   recordFigure(
     "campaign, one round",
     `seed ${seed}: ${tally.commits} commits, ${tally.faults.sum} faults, ${tally.restores.sum} restores, 0 lost`,

@@ -1,4 +1,5 @@
 /** Counts of a campaign. */
+import type { WindowLook } from "./window.ts";
 
 /** Numbers by name. */
 export class Counts {
@@ -47,14 +48,14 @@ export class Tally {
   readonly problems: string[] = [];
   /** From the end of the last fault to a replica that has everything, milliseconds. */
   readonly settledMs: number[] = [];
-
-  /** How much older than the newest commit what a replica had was, while nothing was wrong; milliseconds. */
-  readonly behindMs: number[] = [];
+  /** What would have been lost with the machine, while nothing was wrong. */
+  readonly window: WindowLook[] = [];
 
   /** The summary, one line a figure. */
   lines({ seed, elapsedMs }: { seed: number; elapsedMs: number }): string[] {
     const settled = quantiles(this.settledMs);
-    const behind = quantiles(this.behindMs);
+    const behind = quantiles(this.window.map(({ behindMs }) => behindMs));
+    const beyond = quantiles(this.window.map(({ behindMs, syncIntervalMs }) => behindMs - syncIntervalMs));
     return [
       `seed ${seed}, ${this.rounds} rounds in ${(elapsedMs / 60_000).toFixed(1)} minutes`,
       `commits ${this.commits} acknowledged`,
@@ -66,8 +67,9 @@ export class Tally {
       `new generations ${this.generations.sum}: ${this.generations}`,
       `walbrook ended by itself ${this.exits.sum}: ${this.exits}`,
       `all caught up after the faults: median ${settled(0.5)} ms, at most ${settled(1)} ms`,
-      `behind the newest commit while nothing was wrong, ${this.behindMs.length} looks: ` +
-      `median ${behind(0.5)} ms, 95 % ${behind(0.95)} ms, at most ${behind(1)} ms`,
+      `behind the newest commit under steady writing, ${this.window.length} looks: ` +
+      `median ${behind(0.5)} ms, 95 % ${behind(0.95)} ms, at most ${behind(1)} ms; ` +
+      `beyond the sync-interval: median ${beyond(0.5)} ms, 95 % ${beyond(0.95)} ms, at most ${beyond(1)} ms`,
       `lost = ${this.problems.length}`,
     ];
   }

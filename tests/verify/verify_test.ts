@@ -10,7 +10,10 @@ import type { ReadOptions, ReadPart, StoreOptions } from "../../src/storage/obje
 import { ReplicaClient } from "../../src/storage/replica_client.ts";
 import type { GenerationReport } from "../../src/verify/report.ts";
 import { type VerifyOptions, verifyReplica } from "../../src/verify/verify.ts";
+import { exitCodeOf } from "../../src/cli/run_verify.ts";
+import { formatReport } from "../../src/cli/verify_text.ts";
 import { cipherFor, makeAgeKey } from "../age.ts";
+import { addOwnCollation } from "../builders/own_collation.ts";
 import { buildReplica, BUILT_FROM } from "../builders/replica_builder.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 import { Bench } from "../replicate/bench_of_one.ts";
@@ -111,6 +114,39 @@ test("verifyReplica() has SQLite look at what is restored", async () => {
   const { damages } = await onlyGeneration(client, { isDeep: true });
   assert.equal(damages[0]?.key, key);
   assert.match(damages[0]!.reason, /^what is restored from it fails SQLite's integrity check: /);
+});
+
+test("verifyReplica() deep says that only the application could check the schema", async () => {
+  await using bench = new Bench();
+  addOwnCollation(bench.path);
+  await bench.run();
+  await bench.current();
+  await bench.stop();
+  const report = await verifyReplica(bench.replica.direct, { isDeep: true });
+  assert.equal(report.isProven, true);
+  const [finding, ...others] = report.generations[0]!.findings;
+  assert.deepEqual(others, []);
+  assert.equal(finding!.kind, "extension");
+  assert.match(finding!.message, /^SQLite can't check .*: no such collation sequence: mine$/);
+  assert.equal(exitCodeOf([report]), 0);
+});
+
+test("exitCodeOf() and the verdict claim no proof of what could not be looked at", async () => {
+  using folder = temporaryFolder();
+  const { client } = await buildReplica({ folder: folder.path, ...SMALL });
+  const whole = await verifyReplica(client);
+  const finding = { kind: "unchecked", key: "k", message: "m", count: 1 } as const;
+  const unchecked = {
+    ...whole,
+    generations: whole.generations.map((generation) => ({ ...generation, findings: [finding] })),
+  };
+  const damaged = { ...unchecked, isProven: false };
+  const unseen = { replica: "r", place: "p", error: "e" };
+  assert.deepEqual(
+    [[whole], [whole, unchecked], [whole, unseen], [unseen, damaged]].map((results) => exitCodeOf(results)),
+    [0, 2, 2, 1],
+  );
+  assert.match(formatReport(unchecked), /: no damage found, but not all of it could be looked at\n$/);
 });
 
 test("verifyReplica() proves what walbrook wrote while an application was busy", async () => {

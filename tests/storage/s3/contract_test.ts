@@ -4,7 +4,7 @@ import { S3Store } from "../../../src/storage/s3/s3_store.ts";
 import { objectStoreContract } from "../../contract/object_store.ts";
 import { recordFigure } from "../../figures.ts";
 import { oncePerFile } from "../../servers/once.ts";
-import { isFullRun } from "../../servers/full_run.ts";
+import { isFullRun } from "../../full_run.ts";
 import { type S3Server, startMinio, startRclone, startVersitygw } from "../../servers/s3_servers.ts";
 
 let storeCount = 0;

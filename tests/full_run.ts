@@ -1,4 +1,4 @@
-/** `deno task test --full`: a third S3 server, and a minute of each fault instead of seconds. */
+/** `deno task test --full`: a third S3 server, a minute of each fault instead of seconds, every failing call, more power cuts. */
 import process from "node:process";
 
 /** Set by the runner for a long run. */
