@@ -157,6 +157,27 @@ const NETWORK: [string, string, string | undefined, string, string][] = [
     "retry",
   ],
   [
+    "Deno's host without a way to it",
+    "client error (Connect): tcp connect error: No route to host (os error 113)",
+    undefined,
+    "unreachable",
+    "retry",
+  ],
+  [
+    "Deno's network without a way to it",
+    "client error (Connect): tcp connect error: Network is unreachable (os error 101)",
+    undefined,
+    "unreachable",
+    "retry",
+  ],
+  [
+    "Bun's host without a way to it",
+    "EHOSTUNREACH: Unable to connect. Is the computer able to access the url?",
+    "EHOSTUNREACH",
+    "unreachable",
+    "retry",
+  ],
+  [
     "Deno's untrusted certificate",
     "client error (Connect): invalid peer certificate: UnknownIssuer",
     undefined,
