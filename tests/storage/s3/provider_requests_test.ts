@@ -7,7 +7,7 @@ import { locateReplica } from "../../../src/storage/s3/providers.ts";
 import { S3Store } from "../../../src/storage/s3/s3_store.ts";
 import { pattern } from "../../contract/object_store.ts";
 import { fixedCredentials, TEST_KEYS } from "../../servers/s3_servers.ts";
-import { KEY, MIB, QUICK_RETRY } from "./proxied_store.ts";
+import { failureOf, KEY, MIB, QUICK_RETRY } from "./proxied_store.ts";
 
 /** Keeps what is sent, and answers as `answer` says, without a body. */
 function recorder(answer: (request: HttpRequest) => { status: number; headers?: Record<string, string> }) {
@@ -138,6 +138,17 @@ test("S3Store addresses a provider that is named by its endpoint in the same way
     await byUrl.put(KEY, pattern(10, 1));
     assert.equal(seen[1]!.url, `${root}${KEY}`, `${name} beside a url`);
   }
+});
+
+test("S3Store says that an endpoint is that of another region than the bucket's, having asked there twice", async () => {
+  const headers = { "x-amz-bucket-region": "eu-central-1" };
+  const { seen, http } = recorder(() => ({ status: 301, headers }));
+  await using store = open({ bucket: "b", endpoint: "https://s3.us-west-2.amazonaws.com" }, http);
+  assert.match(
+    (await failureOf(store.put(KEY, pattern(10, 1)))).text,
+    /: bucket "b" is not at https:\/\/s3\.us-west-2\.amazonaws\.com but in region "eu-central-1"; correct endpoint and/,
+  );
+  assert.equal(seen.length, 2);
 });
 
 test("S3Store follows a bucket of AWS to the host of its region, whether or not its URL names another one", async () => {
