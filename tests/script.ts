@@ -8,12 +8,19 @@ import { promisify } from "node:util";
  * Run a script of this repository.
  *
  * @param path from the repository's top folder
+ * @param options.words its arguments
  * @returns what it prints: JSON, an object of numbers
  */
-export async function runScript(path: string): Promise<Record<string, number>> {
+export async function runScript<T extends object = Record<string, number>>(
+  path: string,
+  { words = [] }: { words?: readonly string[] } = {},
+): Promise<T> {
   const isBun = process.versions["bun"] !== undefined;
   const script = fileURLToPath(new URL(`../${path}`, import.meta.url));
-  const words = [...(isBun ? [] : ["run", "-A"]), script];
-  const { stdout } = await promisify(execFile)(process.execPath, words);
-  return JSON.parse(stdout) as Record<string, number>;
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    ...(isBun ? [] : ["run", "-A"]),
+    script,
+    ...words,
+  ]);
+  return JSON.parse(stdout) as T;
 }

@@ -205,7 +205,7 @@ const REPLICA: readonly KeyFact[] = [
   }),
   key("replica", "force-path-style", "flag", {
     types: ["s3"],
-    defaultText: "true with an endpoint",
+    defaultText: "true with an endpoint but Tigris's",
     meaning: "The bucket in the path of a request instead of in its host",
   }),
   key("replica", "skip-verify", "flag", {
@@ -216,13 +216,13 @@ const REPLICA: readonly KeyFact[] = [
   own("replica", "ca-cert", "text", { types: ["s3"], meaning: "File with the certificates (PEM) to trust" }),
   own("replica", "part-size", "size", {
     types: ["s3"],
-    defaultText: "chosen by the size",
-    meaning: "Size of a part of a large upload; at least 5Mi",
+    defaultText: "`8Mi`",
+    meaning: "Size of the first parts of a large upload; `5Mi` to `5Gi`",
   }),
   own("replica", "concurrency", "count", {
     types: ["s3"],
-    defaultText: "chosen by the store",
-    meaning: "Parts of one upload sent at once",
+    defaultText: "`4`",
+    meaning: "Parts of one upload sent at once; 1 to 1000",
   }),
   own("replica", "storage-class", "text", {
     types: ["s3"],

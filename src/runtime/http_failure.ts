@@ -15,7 +15,7 @@ const PATTERNS: readonly (readonly [RegExp, HttpFailureKind])[] = [
   [/corrupt message|InvalidContentType|WRONG_VERSION_NUMBER|wrong version number|ERR_SSL_/i, "untrusted"],
   [/dns error|ENOTFOUND|EAI_AGAIN|EAI_NONAME|DNSException|name resolution/i, "no-such-host"],
   [/connection refused|ECONNREFUSED|ConnectionRefused|FailedToOpenSocket|ports? .* blocked/i, "refused"],
-  [/unreachable|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|timed out/i, "unreachable"],
+  [/unreachable|no route to host|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|timed out/i, "unreachable"],
 ];
 
 /** The kind of a network failure; `broken` for what is not known. */

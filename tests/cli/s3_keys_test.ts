@@ -1,5 +1,5 @@
 /** The keys of an s3 replica in a configuration file, as they reach a server. */
-import { after, test } from "node:test";
+import { after, mock, test } from "node:test";
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -98,6 +98,29 @@ test("openReplica() sends region, session token and storage class", async () => 
     assert.equal(headers["x-amz-security-token"], "token-1");
     assert.equal(headers["x-amz-storage-class"], "STANDARD_IA");
   }
+});
+
+test("openReplica() puts the bucket in the host with force-path-style: false, and in the path otherwise", async () => {
+  const urls: string[] = [];
+  // Not every machine's name service knows names of buckets, so nothing is to be sent.
+  const fetch = mock.method(globalThis, "fetch", (url: string) => {
+    urls.push(url);
+    return Promise.resolve(new Response(null, { status: 200, headers: { etag: '"x"' } }));
+  });
+  try {
+    for (const style of ["", ", force-path-style: false", ", force-path-style: true"]) {
+      for (const place of ["bucket: b1, endpoint: h.example", 'url: "s3://b1.fra1.digitaloceanspaces.com"']) {
+        const client = await clientOf(`type: s3, ${place}, ${KEYS}${style}`);
+        await using _ = client.store;
+        await client.put(KEY, pattern(10, 1));
+      }
+    }
+  } finally {
+    fetch.mock.restore();
+  }
+  const inPath = [`https://h.example/b1/${KEY}`, `https://fra1.digitaloceanspaces.com/b1/${KEY}`];
+  const inHost = [`https://b1.h.example/${KEY}`, `https://b1.fra1.digitaloceanspaces.com/${KEY}`];
+  assert.deepEqual(urls, [...inPath, ...inHost, ...inPath]);
 });
 
 test("openReplica() sends parts of part-size", async () => {

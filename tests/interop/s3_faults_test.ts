@@ -1,20 +1,14 @@
 /** Replication and restore through every fault of a line or a server: seconds of each, a minute in a full run. */
 import assert from "node:assert/strict";
-import { join } from "node:path";
-import process from "node:process";
 import { test } from "node:test";
-import { restore } from "../../src/restore/restore.ts";
-import { ReplicaClient } from "../../src/storage/replica_client.ts";
-import type { S3StoreOptions } from "../../src/storage/s3/options.ts";
-import { S3Store } from "../../src/storage/s3/s3_store.ts";
-import { temporaryFolder } from "../doubles/temporary_folder.ts";
-import { until } from "../doubles/until.ts";
+import { recordFigure } from "../figures.ts";
+import { runScript } from "../script.ts";
 import { type Fault, type FaultProxy, type SeenRequest, startFaultProxy } from "../servers/fault_proxy.ts";
 import { isFullRun } from "../full_run.ts";
 import { oncePerFile } from "../servers/once.ts";
 import { startMinio } from "../servers/s3_servers.ts";
 import { startToxiproxy, type Toxic } from "../servers/toxiproxy.ts";
-import { contentOf, replicated, write } from "./s3_replicated.ts";
+import type { Carried, CarryThrough } from "./s3_carry_through.ts";
 
 const MB = 1e6;
 const FAULT_MS = isFullRun() ? 60_000 : 800;
@@ -23,12 +17,6 @@ const FLAT_BYTES = 150 * MB;
 
 const server = oncePerFile(() => startMinio());
 const toxiproxy = oncePerFile(() => startToxiproxy());
-
-const SETTINGS: Partial<S3StoreOptions> = {
-  retry: { tries: 12, firstWaitMs: 5, longestWaitMs: 40 },
-  // Short enough to give up what is silent or late, and ample for what isn't.
-  patience: { answerMs: 400, stallMs: 200, slowestUpload: 4 * 1024 * 1024 },
-};
 
 const error = (code: string) => `<Error><Code>${code}</Code><Message>${code}</Message></Error>`;
 
@@ -77,43 +65,23 @@ function hitOnce(faults: readonly Fault[]): NonNullable<FaultProxy["fault"]> {
   };
 }
 
-/** Replicate through `store` for the time of a fault, then restore through it, and compare. */
-async function carryThrough(store: S3Store): Promise<void> {
-  using folder = temporaryFolder();
-  const before = process.memoryUsage().rss;
-  let most = before;
-  let roundCount = 0;
-  const rows = await replicated(
-    { path: join(folder.path, "app.db"), store },
-    async (application, { replicas }) => {
-      const endsAt = performance.now() + FAULT_MS;
-      for (; roundCount < 3 || performance.now() < endsAt; roundCount++) {
-        const position = JSON.stringify(replicas[0]!.position);
-        write(application, 10);
-        await until(
-          () => JSON.stringify(replicas[0]!.position) !== position,
-          () => `an upload: ${replicas[0]!.lastError}`,
-          { limitMs: 30_000 },
-        );
-        most = Math.max(most, process.memoryUsage().rss);
-      }
-    },
-  );
-  const outputPath = join(folder.path, "restored.db");
-  await restore({ clients: [new ReplicaClient(store)], outputPath, signal: AbortSignal.timeout(120_000) });
-  assert.ok(contentOf(outputPath) === rows, `restored after ${roundCount} rounds`);
-  assert.ok(most - before < FLAT_BYTES, `${(most - before) / MB} MB more than before`);
+/** Replicate by way of `endpoint` for the time of a fault, then restore that way, and compare. */
+async function carryThrough(name: string, endpoint: string): Promise<void> {
+  const told: CarryThrough = { endpoint, path: `faults/${name.replaceAll(" ", "-")}`, writeMs: FAULT_MS };
+  const { roundCount, grownBy } = await runScript<Carried>("tests/interop/s3_carry_through.ts", {
+    words: [JSON.stringify(told)],
+  });
+  const grownMb = Math.round(grownBy / MB);
+  if (isFullRun()) recordFigure(`a minute of ${name}`, `${roundCount} uploads, ${grownMb} MB more`);
+  assert.ok(grownBy < FLAT_BYTES, `${grownMb} MB more than before`);
 }
 
 for (const [name, faults] of FAULTS) {
   test(`a replica in S3 loses nothing through ${name}`, async () => {
-    const { port, bucket, credentials } = await server();
-    const proxy = await startFaultProxy({ upstreamPort: port });
-    const path = `faults/${name.replaceAll(" ", "-")}`;
+    const proxy = await startFaultProxy({ upstreamPort: (await server()).port });
     try {
-      await using store = new S3Store({ bucket, endpoint: proxy.endpoint, credentials, path, ...SETTINGS });
       proxy.fault = hitOnce(faults);
-      await carryThrough(store);
+      await carryThrough(name, proxy.endpoint);
     } finally {
       await proxy.stop();
     }
@@ -122,12 +90,8 @@ for (const [name, faults] of FAULTS) {
 
 for (const [name, toxic] of TOXICS) {
   test(`a replica in S3 loses nothing through ${name}`, async () => {
-    const { port, bucket, credentials } = await server();
-    const line = await (await toxiproxy()).open({ upstreamPort: port });
-    const endpoint = `http://127.0.0.1:${line.port}`;
-    const path = `toxics/${name.replaceAll(" ", "-")}`;
-    await using store = new S3Store({ bucket, endpoint, credentials, path, ...SETTINGS });
+    const line = await (await toxiproxy()).open({ upstreamPort: (await server()).port });
     await line.add(toxic);
-    await carryThrough(store);
+    await carryThrough(name, `http://127.0.0.1:${line.port}`);
   });
 }

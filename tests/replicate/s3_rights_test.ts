@@ -118,3 +118,23 @@ test("restore-only credentials restore, and are refused everything else in one l
     );
   }
 });
+
+test("the documented policies can be narrowed to the path, as the documentation says", async () => {
+  const text = readFileSync(new URL("../../docs/S3.md", import.meta.url), "utf8");
+  const [, condition] = /`"Condition": (\{.*?\}\})`/.exec(text)!;
+  const policy = JSON.parse(documentedPolicies()[0]!) as { Statement: Record<string, unknown>[] };
+  const [list, ...others] = policy.Statement;
+  const Condition = JSON.parse(condition!.replaceAll("PATH", "proxied")) as unknown;
+  policy.Statement = [{ ...list, Action: "s3:ListBucket", Condition }, ...others];
+  const narrow = fixedCredentials(await temporaryKeys(await minio(), JSON.stringify(policy)));
+  await using bench = await S3Bench.open(await minio(), { store: { credentials: narrow } });
+  await bench.opened.store.check();
+  bench.insert();
+  await bench.run();
+  await bench.current();
+  await bench.stop();
+  await assertRestores(bench);
+  const { bucket, endpoint } = await minio();
+  await using elsewhere = new S3Store({ bucket, endpoint, credentials: narrow, path: "others" });
+  await assert.rejects(elsewhere.check(), (error) => /access denied/.test(describeError(error)));
+});

@@ -33,7 +33,11 @@ const REASONS: Readonly<Record<string, (subject: RequestSubject, refused: Refuse
   RequestExpired: (_, refused) => skewInWords(refused),
   AuthorizationHeaderMalformed: ({ region }, { message }) =>
     `the server does not accept region "${region}": ${withoutPeriod(message)}; set region`,
-  PermanentRedirect: ({ bucket, region }) => `bucket "${bucket}" is not in region "${region}"; set region`,
+  // Said after the region was followed already: a host that is fixed stays the wrong one.
+  PermanentRedirect: ({ bucket, region, server }, { region: named }) =>
+    named === undefined || named === ""
+      ? `bucket "${bucket}" is not in region "${region}"; set region`
+      : `bucket "${bucket}" is not at ${server} but in region "${named}"; correct endpoint and region`,
   InvalidStorageClass: () => "the server does not have this storage-class",
   EntityTooLarge: () => "the object is larger than the server takes",
   EntityTooSmall: () => "the server wants larger parts; raise part-size",

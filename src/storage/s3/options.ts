@@ -19,7 +19,7 @@ export interface S3StoreOptions {
   readonly region?: string | undefined;
   /** URL of the server, `https://` when it has no scheme. Default: AWS. */
   readonly endpoint?: string | undefined;
-  /** The bucket in the path instead of in the host. Default: with an endpoint. */
+  /** The bucket in the path instead of in the host. Default: with an endpoint, but one of Tigris. */
   readonly forcePathStyle?: boolean | undefined;
   /** Trust any certificate. Default false. */
   readonly skipVerify?: boolean | undefined;

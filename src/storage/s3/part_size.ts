@@ -14,8 +14,14 @@ export const MAX_PART_SIZE = 5 * 1024 * MIB;
 /**
  * Bytes of part `partNumber` (from 1): `firstSize` for the first half of the parts, then twice as much after each
  * 500 more. With 8 MiB that is flat to 39 GiB and 7.8 TiB in all, more than an object may have.
+ *
+ * @param options.areEqual all parts but the last are `firstSize`
  */
-export function partSizeAt(partNumber: number, { firstSize }: { firstSize: number }): number {
+export function partSizeAt(
+  partNumber: number,
+  { firstSize, areEqual = false }: { firstSize: number; areEqual?: boolean },
+): number {
+  if (areEqual) return firstSize;
   const doublings = Math.max(0, Math.ceil((partNumber - MAX_PART_COUNT / 2) / 500));
   return Math.min(MAX_PART_SIZE, firstSize * 2 ** doublings);
 }

@@ -20,6 +20,8 @@ export interface S3Quirks {
   readonly hasBatchDelete?: boolean;
   /** What the provider verifies, where asking it would be wrong. */
   readonly checksum?: "md5";
+  /** The bucket must be in the host, where AWS and the others take it in the path too. */
+  readonly hasBucketInHost?: boolean;
 }
 
 interface Provider {
@@ -30,6 +32,8 @@ interface Provider {
   readonly endpointHost: RegExp;
   /** `$host` is the host without the bucket. Default `https://$host`. */
   readonly endpoint?: string;
+  /** The host follows from the region: a wrong one can be corrected. */
+  readonly isAws?: true;
   /** Where the host doesn't name one. */
   readonly region?: string;
   readonly quirks?: S3Quirks;
@@ -80,6 +84,8 @@ const PROVIDERS: readonly Provider[] = [
     host: /^(?:(?<bucket>.+)\.)?(?<rest>fly\.storage\.tigris\.dev|t3\.storage\.dev)$/,
     endpointHost: /(^|\.)(fly\.storage\.tigris\.dev|t3\.storage\.dev)$/,
     region: "auto",
+    // Of buckets made after February 2025; older ones are found both ways.
+    quirks: { hasBucketInHost: true },
   },
   {
     name: "Wasabi",
@@ -115,6 +121,7 @@ const PROVIDERS: readonly Provider[] = [
     name: "AWS",
     host: /^(?:(?<bucket>.+)\.)?(?<rest>s3\.(?<region>[^.]+)\.amazonaws\.com(?:\.cn)?)$/,
     endpointHost: /\.amazonaws\.com(\.cn)?$/,
+    isAws: true,
   },
 ];
 
@@ -129,11 +136,12 @@ export function parseS3Host(host: string): S3Location {
     const groups = provider.host.exec(name)?.groups;
     if (groups === undefined) continue;
     const region = groups["region"] ?? provider.region;
+    const place = { bucket: groups["bucket"] ?? "", ...(region === undefined ? {} : { region }) };
+    if (provider.isAws) return place;
     return {
-      bucket: groups["bucket"] ?? "",
-      ...(region === undefined ? {} : { region }),
+      ...place,
       endpoint: (provider.endpoint ?? "https://$host").replace("$host", () => `${groups["rest"]}${port}`),
-      forcePathStyle: true,
+      forcePathStyle: provider.quirks?.hasBucketInHost !== true,
     };
   }
   return { bucket: name };
@@ -151,7 +159,8 @@ export function locateReplica(
   const { bucket, ...derived } = parseS3Host(host);
   const region = explicit.region || derived.region;
   const endpoint = explicit.endpoint || derived.endpoint;
-  const forcePathStyle = explicit.forcePathStyle ?? (explicit.endpoint ? true : derived.forcePathStyle);
+  const isInPath = explicit.endpoint ? !quirksOf(explicit.endpoint).hasBucketInHost : derived.forcePathStyle;
+  const forcePathStyle = explicit.forcePathStyle ?? isInPath;
   return {
     bucket,
     path: cleanPrefix(path),

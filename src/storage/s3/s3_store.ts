@@ -46,7 +46,9 @@ export class S3Store implements ObjectStore {
     this.#prefix = path === "" ? "" : `${path}/`;
     this.place = describePlace(options.bucket, path);
     this.#staleUploadMs = options.staleUploadMs ?? S3_STORE_DEFAULTS.staleUploadMs;
-    const address = bucketAddress(options);
+    const { hasBucketInHost } = quirksOf(options.endpoint);
+    const forcePathStyle = options.forcePathStyle ?? (hasBucketInHost ? false : undefined);
+    const address = bucketAddress({ ...options, forcePathStyle });
     if (options.http === undefined) this.#ownHttp = openHttp(options);
     this.#context = contextOf(options, { address, http: options.http ?? this.#ownHttp! });
   }

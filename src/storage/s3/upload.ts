@@ -171,5 +171,5 @@ function sizeOfPart(
         "raise part-size",
     );
   }
-  return hasEqualParts ? partSize : partSizeAt(partNumber, { firstSize: partSize });
+  return partSizeAt(partNumber, { firstSize: partSize, areEqual: hasEqualParts });
 }

@@ -89,3 +89,9 @@ test("partSizeAt() is flat for half of the parts and then fits any object", () =
   assert.ok(sum(6 * MIB) >= 5 * 1024 ** 4);
   assert.ok(sum(5 * MIB) >= 4.9 * 1024 ** 4);
 });
+
+test("partSizeAt() keeps parts equal where the provider wants that", () => {
+  for (const number of [1, 5001, MAX_PART_COUNT]) {
+    assert.equal(partSizeAt(number, { firstSize: 8 * MIB, areEqual: true }), 8 * MIB);
+  }
+});

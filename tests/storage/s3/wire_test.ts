@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
+import { mock, test } from "node:test";
 import { readAll } from "../../../src/bytes.ts";
 import { StoreError, UsageError } from "../../../src/errors.ts";
 import { openHttpClient } from "../../../src/runtime/http.ts";
@@ -294,6 +294,26 @@ for (const [name, server] of [["MinIO", minio], ["versitygw", versitygw]] as con
     await store.delete(keys);
     assert.deepEqual(await keysOf(store, "odd/"), []);
   });
+}
+
+for (const [name, server] of [["MinIO", minio], ["versitygw", versitygw]] as const) {
+  for (const [minutes, way] of [[90, "ahead of"], [-90, "behind"]] as const) {
+    test(`S3Store says in words that ${name} refuses a clock ${way} its own`, async () => {
+      const { endpoint, bucket, credentials } = await server();
+      await using store = new S3Store({ bucket, endpoint, credentials, retry: QUICK_RETRY });
+      mock.timers.enable({ apis: ["Date"], now: Date.now() + minutes * 60_000 });
+      try {
+        const { text, error } = await failureOf(store.put(KEY, pattern(10, 1)));
+        assert.match(
+          text,
+          new RegExp(`this machine's clock is (89|90) minutes ${way} the server's; set this machine`),
+        );
+        assert.ok(error instanceof StoreError && !error.isTransient);
+      } finally {
+        mock.timers.reset();
+      }
+    });
+  }
 }
 
 test("S3Store tells in one line that there is no such host and that nothing listens", async () => {

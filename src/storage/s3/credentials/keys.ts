@@ -46,8 +46,9 @@ export function environmentKeys(env: Environment): CredentialsSource {
       if (!accessKeyId && !secretAccessKey) return Promise.resolve(undefined);
       if (!accessKeyId) return Promise.reject(halfError("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"));
       if (!secretAccessKey) return Promise.reject(halfError("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"));
-      // The token belongs to AWS's own pair only.
-      const isAws = !env["LITESTREAM_ACCESS_KEY_ID"];
+      // The token belongs to AWS's own pair, which is ours too where it has no other.
+      const isAws = [undefined, "", accessKeyId].includes(env["AWS_ACCESS_KEY_ID"]) ||
+        !env["LITESTREAM_ACCESS_KEY_ID"];
       const sessionToken = isAws ? env["AWS_SESSION_TOKEN"] || undefined : undefined;
       return Promise.resolve({ accessKeyId, secretAccessKey, sessionToken });
     },

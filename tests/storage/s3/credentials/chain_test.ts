@@ -65,6 +65,25 @@ const ORDER: [string, DefaultCredentialsOptions, string, string | undefined][] =
     undefined,
   ],
   ["LITESTREAM_ variables without AWS's token", { env: { ...OWN_ENV, ...AWS_ENV } }, "k-env", undefined],
+  [
+    "LITESTREAM_ variables with AWS's token where AWS has no other pair",
+    { env: { ...OWN_ENV, AWS_SESSION_TOKEN: "t-aws" } },
+    "k-env",
+    "t-aws",
+  ],
+  [
+    "LITESTREAM_ variables with AWS's token where AWS has the same pair",
+    {
+      env: {
+        ...OWN_ENV,
+        AWS_ACCESS_KEY_ID: "k-env",
+        AWS_SECRET_ACCESS_KEY: "s-env",
+        AWS_SESSION_TOKEN: "t-aws",
+      },
+    },
+    "k-env",
+    "t-aws",
+  ],
   ["AWS_ variables with their token", { env: AWS_ENV }, "k-aws", "t-aws"],
   [
     "AWS's older variables",
