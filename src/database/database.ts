@@ -96,7 +96,7 @@ export class LiveDatabase implements AsyncDisposable {
     this.#attention = new Attention({
       walPath: `${this.path}-wal`,
       clock: this.#clock,
-      peek: () => this.#lookout.peek(),
+      peek: (isWatchSure) => this.#lookout.peek(isWatchSure),
       isInTheWay: () => this.#opened?.follower.isInTheWay ?? false,
       isDue: () => this.#lookout.isDue(),
     });
@@ -109,6 +109,11 @@ export class LiveDatabase implements AsyncDisposable {
   /** Why the last look failed; empty when it didn't. */
   get lastError(): string {
     return this.#troubles.lastError;
+  }
+
+  /** Whether nothing was committed for some time. */
+  get isQuiet(): boolean {
+    return this.#lookout.activity.isIdle;
   }
 
   /** How it is followed, now. */

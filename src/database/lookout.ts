@@ -4,7 +4,7 @@ import type { CheckpointSchedule } from "./checkpoint_schedule.ts";
 import { shouldMove } from "./decide.ts";
 import type { DatabaseMeter } from "./measure.ts";
 import { hasSpare, type Opened } from "./opened.ts";
-import { Surroundings } from "./surroundings.ts";
+import { LOOK_AROUND_QUIETLY_MS, Surroundings } from "./surroundings.ts";
 import type { Troubles } from "./troubles.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { WalIndex } from "../wal/wal_index.ts";
@@ -29,6 +29,8 @@ export class Lookout {
   isSettled = false;
   /** Whether the last peek at a busy database found nothing new. */
   #isLull = false;
+  /** Until when only a write to the `-wal` can bring anything new, by the last look around. */
+  #restsUntilMs = -Infinity;
 
   constructor(parts: LookoutParts) {
     this.#parts = parts;
@@ -45,6 +47,7 @@ export class Lookout {
   begin(opened: Opened): boolean {
     const isLull = this.#isLull;
     this.#isLull = false;
+    this.#restsUntilMs = -Infinity;
     this.activity.noteLook();
     this.#surroundings.look(opened);
     return isLull;
@@ -52,11 +55,16 @@ export class Lookout {
 
   /** The next real look takes nothing from the ones before. */
   expire(): void {
+    this.#restsUntilMs = -Infinity;
     this.#surroundings.expire();
   }
 
-  /** At a slow turn: is there anything new, a check that is due, or something wrong? */
-  peek(): boolean {
+  /**
+   * At a slow turn: is there anything new, a check that is due, or something wrong? While a sure watch would tell of
+   * what is new, that is asked only together with the look around.
+   */
+  peek(isWatchSure: boolean): boolean {
+    if (isWatchSure && this.#parts.clock.monotonicMs() < this.#restsUntilMs) return false;
     return orTurn(() => this.#peek());
   }
 
@@ -78,8 +86,12 @@ export class Lookout {
     if (this.activity.isIdle && hasSpare(opened)) return false;
     const startMs = clock.monotonicMs();
     if (!this.#surroundings.glance(opened)) return false;
+    // What a checkpoint has left to do is nothing that a watch tells of.
+    const isAtRest = index.mxFrame === index.backfilledCount && !opened.follower.isInTheWay;
+    const endMs = clock.monotonicMs();
+    this.#restsUntilMs = isAtRest ? endMs + LOOK_AROUND_QUIETLY_MS : -Infinity;
     troubles.clear();
-    meter.glance(clock.monotonicMs() - startMs);
+    meter.glance(endMs - startMs);
     return true;
   }
 

@@ -81,6 +81,7 @@ test("boundsOf() finds the last note where Litestream went on without any, with 
     assert.equal(endAt.getTime(), notedCount === 0 ? 1999 : 1e6 + notedCount - 1, `${notedCount} notes`);
     assert.ok(looked.size <= 25, `${looked.size} looks`);
   }
+});
 
 test("notedBounds() knows nothing of a generation without a snapshot", async () => {
   const segment = {
