@@ -3,7 +3,7 @@ import { unseal, unsealBytes } from "../codec/sealed.ts";
 import { DamagedObjectError, NotFoundError } from "../errors.ts";
 import type { ByteRange, ObjectInfo } from "../storage/object_store.ts";
 import type { ReplicaClient } from "../storage/replica_client.ts";
-import { releaseUnusedMemory } from "../runtime/memory.ts";
+import { releaseUnusedMemorySoon } from "../runtime/memory.ts";
 import { asDamage, FetchError } from "./damage.ts";
 import { vanished } from "./moments.ts";
 
@@ -136,7 +136,7 @@ export class Prefetcher implements AsyncDisposable {
     this.#sinceRelease += COST_PER_PIECE + (memory === undefined ? bytes.length : 0);
     if (this.#sinceRelease >= RELEASE_EVERY) {
       this.#sinceRelease = 0;
-      releaseUnusedMemory();
+      releaseUnusedMemorySoon();
     }
     return bytes;
   }
