@@ -24,6 +24,9 @@ export function releaseUnusedMemorySoon(): void {
   bun()?.gc(false);
 }
 
+/** Whether a connection takes memory worth mentioning, whatever comes over it: on Deno 100 KiB. */
+export const HAS_COSTLY_CONNECTIONS = "Deno" in globalThis;
+
 /** Bytes of memory, from and to. */
 export interface MemoryRange {
   readonly start: number;
