@@ -113,6 +113,20 @@ test("Prefetcher asks a store that is far away for many times as many small obje
   }
 });
 
+test("Prefetcher asks a store that is far away for a quarter more pieces of a large object", async () => {
+  using folder = temporaryFolder();
+  const busy = new BusyStore({ root: folder.path });
+  const object = await busy.put("large", bytesOf(20 * PIECE_SIZE));
+  for (
+    const [store, parallelism, most] of [[new FarStore(busy), 8, 10], [new FarStore(busy), 1, 1]] as const
+  ) {
+    busy.most = 0;
+    await using source = new Prefetcher(new ReplicaClient(store), [object], { parallelism });
+    await readStream((await source.next(object)).stream());
+    assert.equal(busy.most, most);
+  }
+});
+
 test("Prefetcher gives objects of every size in order, with no more requests at once than asked for", async () => {
   using folder = temporaryFolder();
   const { objects } = await storeOf(folder.path);
