@@ -197,7 +197,7 @@ export function decodeObjectBytes(
     size += raw.length;
     if (size > limit) throw new Error(`object decodes to more than ${limit} bytes`);
     // The copy: what the decoder returns holds only until its next call.
-    parts.push(Uint8Array.from(raw));
+    parts.push(raw.slice() as Uint8Array<ArrayBuffer>);
   }
   if (at < stored.length) throw new Error(TRAILING_DATA);
   const [only] = parts;

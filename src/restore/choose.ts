@@ -3,7 +3,7 @@ import { NoBackupsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { GenerationEnds, ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import type { StoreOptions } from "../storage/object_store.ts";
-import { type Inventory, listGeneration, type MomentOf } from "./inventory.ts";
+import { type Inventory, type MomentOf, sortInventory } from "./inventory.ts";
 import { momentsOf } from "./moments.ts";
 import { noSnapshots, type RestoreTarget } from "./plan.ts";
 
@@ -176,14 +176,13 @@ async function candidatesOf(
   wanted: string | undefined,
   options: StoreOptions,
 ): Promise<Choice[]> {
-  const generations = await explained("cannot fetch generations", client.generations(options));
   const momentOf = momentsOf(client, options);
   const found: Choice[] = [];
-  for (const generation of generations) {
-    if (wanted !== undefined && generation !== wanted) continue;
-    const inventory = await explained("generation created at", listGeneration(client, generation, options));
-    if (inventory.snapshots.length + inventory.segments.length === 0) continue;
-    found.push({ client, inventory, momentOf });
+  for (
+    const objects of await explained("cannot fetch generations", client.allObjects({ wanted, ...options }))
+  ) {
+    if (objects.snapshots.length + objects.segments.length === 0) continue;
+    found.push({ client, inventory: sortInventory(objects), momentOf });
   }
   return found;
 }

@@ -18,7 +18,7 @@ import { type RestoredSnapshot, writeSnapshot } from "./snapshot.ts";
 import { WalReplay } from "./wal_replay.ts";
 
 /** So many bytes of a snapshot are written between two syncs that go on beside it. */
-const SYNC_EVERY = 32 * 1024 * 1024;
+const SYNC_EVERY = 8 * 1024 * 1024;
 
 /** How far a restore is. */
 export interface RestoreProgress {

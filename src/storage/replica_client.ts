@@ -27,6 +27,13 @@ export interface SegmentInfo extends ObjectInfo {
 /** Objects that a server lists in one answer. */
 const PAGE_COUNT = 1000;
 
+/** What a generation has: all snapshots and all segments. */
+export interface GenerationObjects {
+  readonly generation: string;
+  readonly snapshots: SnapshotInfo[];
+  readonly segments: SegmentInfo[];
+}
+
 /** What is newest in a generation. */
 export interface NewestObjects {
   readonly snapshot: SnapshotInfo | undefined;
@@ -165,6 +172,34 @@ export class ReplicaClient {
   }
 
   /**
+   * The same of every generation, by name, or only of `wanted`. Stores that list by name are asked once for all of it:
+   * asking for the names of the generations first would be one way there and back more.
+   */
+  async allObjects(
+    { wanted, ...options }: StoreOptions & { wanted?: string | undefined } = {},
+  ): Promise<GenerationObjects[]> {
+    if (wanted !== undefined) {
+      return isGeneration(wanted) ? [{ generation: wanted, ...await this.objects(wanted, options) }] : [];
+    }
+    if (this.store.type !== "file") {
+      const found = new Map<string, GenerationObjects>();
+      let isSorted = true;
+      let before = "";
+      for await (const object of this.store.list(GENERATIONS_PREFIX, options)) {
+        isSorted &&= before < object.key;
+        before = object.key;
+        addObject(found, object);
+      }
+      if (isSorted) return [...found.values()];
+    }
+    const all: GenerationObjects[] = [];
+    for (const generation of await this.generations(options)) {
+      all.push({ generation, ...await this.objects(generation, options) });
+    }
+    return all;
+  }
+
+  /**
    * The newest snapshot and the newest segments of a generation, with the fewest requests: one for a short history,
    * two for a long one whose newest index is known.
    *
@@ -199,6 +234,19 @@ export class ReplicaClient {
     for await (const object of this.store.list(generationPrefix(generation), options)) keys.push(object.key);
     await this.store.delete(keys, options);
   }
+}
+
+/** Take a listed object in, if it is one of a generation. */
+function addObject(found: Map<string, GenerationObjects>, object: ObjectInfo): void {
+  const generation = object.key.slice(GENERATIONS_PREFIX.length).split("/", 1)[0]!;
+  if (!isGeneration(generation)) return;
+  const snapshot = snapshotAt(object, generation);
+  const segment = snapshot === undefined ? segmentAt(object, generation) : undefined;
+  if (snapshot === undefined && segment === undefined) return;
+  const known = found.get(generation) ?? { generation, snapshots: [], segments: [] };
+  found.set(generation, known);
+  if (snapshot !== undefined) known.snapshots.push(snapshot);
+  if (segment !== undefined) known.segments.push(segment);
 }
 
 function snapshotAt<T extends { readonly key: string }>(object: T, generation: string) {

@@ -56,6 +56,13 @@ test("restore and verify load nothing of what replicates", () => {
   }
 });
 
+test("S3 loads none of the modules that bring streams and the network along: fetch() is there already", () => {
+  const loaded = loadedWith("storage/s3/open.ts");
+  assert.ok(loaded.includes("runtime/digests.ts"), "nothing was followed");
+  const builtins = loaded.filter((name) => name.startsWith("node:")).sort();
+  assert.deepEqual(builtins, ["node:fs", "node:os", "node:path", "node:process"]);
+});
+
 test("replicate loads what restores, serves and starts programs only when it does that", () => {
   const loaded = loadedWith("cli/main.ts", "cli/replicate.ts", "cli/run_replicate.ts");
   assert.ok(loaded.includes("replicate/validator.ts"), "nothing was followed");

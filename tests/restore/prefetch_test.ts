@@ -14,6 +14,7 @@ import { ReplicaClient } from "../../src/storage/replica_client.ts";
 import { CountingStore } from "../doubles/counting_store.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 import { failFiles } from "../doubles/failing_files.ts";
+import { HAS_COSTLY_CONNECTIONS } from "../../src/runtime/memory.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
 
 const SIZES = [
@@ -90,19 +91,38 @@ class FarStore extends CountingStore {
   }
 }
 
-test("Prefetcher asks a store that is far away for eight times as many small objects at once, not for more bytes", async () => {
+test("Prefetcher asks a store that is far away for many times as many small objects at once, not for more bytes", async () => {
   using folder = temporaryFolder();
   const busy = new BusyStore({ root: folder.path });
   const small: ObjectInfo[] = [];
   const large: ObjectInfo[] = [];
-  for (let nth = 0; nth < 60; nth++) small.push(await busy.put(`small/${nth}`, bytesOf(64 * 1024)));
+  for (let nth = 0; nth < 300; nth++) small.push(await busy.put(`small/${nth}`, bytesOf(64 * 1024)));
   for (let nth = 0; nth < 6; nth++) large.push(await busy.put(`large/${nth}`, bytesOf(64 * 1024 + 1)));
-  for (const [objects, parallelism, most] of [[small, 1, 1], [small, 2, 16], [large, 2, 2]] as const) {
+  const looks = [[small, 1, 1], [small, 2, HAS_COSTLY_CONNECTIONS ? 16 : 32], [small, 64, 256], [
+    small,
+    300,
+    300,
+  ], [large, 2, 2]] as const;
+  for (const [objects, parallelism, most] of looks) {
     busy.most = 0;
     await using source = new Prefetcher(new ReplicaClient(new FarStore(busy)), objects, { parallelism });
     for (const object of objects) {
       assert.deepEqual((await source.next(object)).whole, bytesOf(object.size));
     }
+    assert.equal(busy.most, most);
+  }
+});
+
+test("Prefetcher asks a store that is far away for a quarter more pieces of a large object", async () => {
+  using folder = temporaryFolder();
+  const busy = new BusyStore({ root: folder.path });
+  const object = await busy.put("large", bytesOf(20 * PIECE_SIZE));
+  for (
+    const [store, parallelism, most] of [[new FarStore(busy), 8, 10], [new FarStore(busy), 1, 1]] as const
+  ) {
+    busy.most = 0;
+    await using source = new Prefetcher(new ReplicaClient(store), [object], { parallelism });
+    await readStream((await source.next(object)).stream());
     assert.equal(busy.most, most);
   }
 });

@@ -224,3 +224,44 @@ test("ReplicaClient.objects() takes one listing where names come in order, and W
     assert.equal(store.afters.length, listCount);
   }
 });
+
+test("ReplicaClient.allObjects() takes one listing where names come in order, whatever number of generations", async () => {
+  using folder = temporaryFolder();
+  const files = new FileStore({ root: folder.path });
+  const store = new FarListingStore(files);
+  for (const generation of [B, A]) {
+    await fill(new ReplicaClient(files), [
+      ...[5, 3].map((index) => snapshotKey({ generation, index })),
+      segmentKey({ generation, index: 5, offset: 32 }),
+      `generations/${generation}/wal/x`,
+    ]);
+  }
+  await fill(new ReplicaClient(files), [`generations/${A}0/snapshots/00000000.snapshot.lz4`]);
+  const seen = async (client: ReplicaClient, wanted?: string) =>
+    (await client.allObjects({ wanted })).map(({ generation, snapshots, segments }) => [
+      generation,
+      snapshots.map(({ index }) => index).sort(),
+      segments.map(({ index, offset }) => [index, offset]),
+    ]);
+  const of = (generation: string) => [generation, [3, 5], [[5, 32]]];
+  const far = new ReplicaClient(store);
+  const looks = [
+    { client: far, expected: [of(A), of(B)], listed: ["generations/"] },
+    { client: far, wanted: B, expected: [of(B)], listed: [`generations/${B}/`] },
+    { client: far, wanted: C, expected: [[C, [], []]], listed: [`generations/${C}/`] },
+    { client: far, wanted: "../else", expected: [], listed: [] },
+    { client: new ReplicaClient(files), expected: [of(A), of(B)] },
+  ];
+  for (const { client, wanted, expected, listed } of looks) {
+    store.lists.length = 0;
+    assert.deepEqual(await seen(client, wanted), expected);
+    if (listed !== undefined) assert.deepEqual(store.lists, listed);
+  }
+  store.isReversed = true;
+  store.lists.length = 0;
+  assert.deepEqual(await seen(far), [of(A), of(B)], "what a snapshot needs is listed after it");
+  const last = (generation: string) => store.lists.lastIndexOf(`generations/${generation}/wal/`);
+  for (const generation of [A, B]) {
+    assert.ok(last(generation) > store.lists.lastIndexOf(`generations/${generation}/snapshots/`));
+  }
+});

@@ -26,6 +26,8 @@ export class RequestSigner {
     request: UnsignedRequest,
     { credentials, region }: { credentials: Credentials; region: string },
   ): Promise<Record<string, string>> {
+    const quick = this.#signPlain(request, { credentials, region });
+    if (quick !== undefined) return quick;
     const { accessKeyId, secretAccessKey, sessionToken } = credentials;
     const signer = new DirectSigner(this.#keys, {
       ...request,
@@ -38,7 +40,64 @@ export class RequestSigner {
     const { headers } = await signer.sign();
     return Object.fromEntries(headers);
   }
+
+  /**
+   * The same for what nothing has to be encoded in, as nearly all objects of a replica: aws4fetch's way through URL and
+   * Headers is a fifth of what a small request costs. `undefined` for anything else.
+   */
+  #signPlain(
+    { method, url, headers }: UnsignedRequest,
+    { credentials, region }: { credentials: Credentials; region: string },
+  ): Record<string, string> | undefined {
+    const [, host, path] = PLAIN_URL.exec(url) ?? [];
+    if (host === undefined || path === undefined || path.includes("/.")) return undefined;
+    const { accessKeyId, secretAccessKey, sessionToken } = credentials;
+    const datetime = new Date().toISOString().replace(/[:-]|\.\d{3}/g, "");
+    const all: Record<string, string> = {
+      [CONTENT_HASH]: "UNSIGNED-PAYLOAD",
+      ...headers,
+      "x-amz-date": datetime,
+    };
+    if (sessionToken !== undefined) all["x-amz-security-token"] = sessionToken;
+    const signed: Record<string, string> = { ...all, host };
+    const names = Object.keys(signed).filter((name) => !UNSIGNED_HEADERS.has(name)).sort();
+    if (!names.every((name) => PLAIN_NAME.test(name) && PLAIN_VALUE.test(signed[name]!))) return undefined;
+    const canonicalHeaders = names.map((name) => `${name}:${signed[name]}\n`).join("");
+    const signedHeaders = names.join(";");
+    const canonical = [method, path, "", canonicalHeaders, signedHeaders, all[CONTENT_HASH]].join("\n");
+    const date = datetime.slice(0, 8);
+    const scope = `${date}/${region}/${this.#service}/aws4_request`;
+    const hash = toHex(sha256(new TextEncoder().encode(canonical)));
+    const key = this.#keys.get({ secretAccessKey, date, region, service: this.#service });
+    const signature = toHex(hmacSha256(key, `AWS4-HMAC-SHA256\n${datetime}\n${scope}\n${hash}`));
+    all["authorization"] = `AWS4-HMAC-SHA256 Credential=${accessKeyId}/${scope}, ` +
+      `SignedHeaders=${signedHeaders}, Signature=${signature}`;
+    return all;
+  }
 }
+
+const CONTENT_HASH = "x-amz-content-sha256";
+
+/** Scheme, host and path without a query, with nothing in them that would have to be encoded or made normal. */
+const PLAIN_URL = /^https?:\/\/([a-z0-9.:-]+)(\/[\w.~/-]*)$/;
+
+const PLAIN_NAME = /^[a-z0-9-]+$/;
+
+/** One line without doubled spaces, which would be signed as one. */
+const PLAIN_VALUE = /^[!-~]+( [!-~]+)*$/;
+
+/** What aws4fetch signs neither, since proxies change it. */
+const UNSIGNED_HEADERS: ReadonlySet<string> = new Set([
+  "authorization",
+  "connection",
+  "content-length",
+  "content-type",
+  "expect",
+  "presigned-expires",
+  "range",
+  "user-agent",
+  "x-amzn-trace-id",
+]);
 
 /** What is needed to derive a key. */
 interface KeyScope {
