@@ -9,17 +9,15 @@ import { describeError, UsageError } from "../errors.ts";
 import { blockingFiles } from "../runtime/blocking_files.ts";
 import type { ReplicaClient } from "../storage/replica_client.ts";
 
-/** One line of a listing: its cells for a table, and the same for programs. */
-export interface ListingRow {
-  readonly cells: readonly string[];
-  readonly value: unknown;
-}
-
-/** How one replica is listed. */
-export interface Lister {
+/** How one replica is listed, an `Item` for each line. */
+export interface Lister<Item> {
   readonly header: readonly string[];
   /** Rejections say what could not be listed. */
-  readonly list: (client: ReplicaClient, database: DatabaseConfig | undefined) => Promise<ListingRow[]>;
+  readonly list: (client: ReplicaClient, database: DatabaseConfig | undefined) => Promise<Item[]>;
+  /** One line of a table; `replica` is the name of the replica. */
+  readonly cells: (item: Item, replica: string) => readonly string[];
+  /** The same for programs. */
+  readonly value: (item: Item, replica: string) => unknown;
 }
 
 /**
@@ -28,21 +26,26 @@ export interface Lister {
  *
  * @returns the exit code: 1 when a replica was passed over
  */
-export async function runListing(
+export async function runListing<Item>(
   { source, isJson }: ListingRequest,
   output: Output,
-  { header, list }: Lister,
+  { header, list, cells, value }: Lister<Item>,
 ): Promise<number> {
   // Standard output is the listing's alone.
   const toError: Output = { ...output, writeOutput: output.writeError };
   const { replicas, database, logger } = await findSource(source, toError);
-  const rows: ListingRow[] = [];
+  const rows: (readonly string[])[] = [];
+  const values: unknown[] = [];
   let exitCode = 0;
   for (const replica of replicas) {
     try {
       const client = await openReplica(replica, { logger, files: blockingFiles });
       await using _ = client.store;
-      rows.push(...await list(client, database));
+      // One by one: as arguments of one call a million are too many.
+      for (const item of await list(client, database)) {
+        if (isJson) values.push(value(item, client.name));
+        else rows.push(cells(item, client.name));
+      }
     } catch (error) {
       // A database that isn't there is no fault of the replica.
       if (error instanceof UsageError) throw error;
@@ -50,9 +53,6 @@ export async function runListing(
       exitCode = 1;
     }
   }
-  const text = isJson
-    ? formatJson(rows.map(({ value }) => value))
-    : formatTable(header, rows.map(({ cells }) => cells));
-  output.writeOutput(text);
+  output.writeOutput(isJson ? formatJson(values) : formatTable(header, rows));
   return exitCode;
 }

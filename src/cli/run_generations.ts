@@ -1,12 +1,17 @@
 /** What `walbrook generations` does. */
 import type { Output } from "./command.ts";
 import type { ListingRequest } from "./listing_request.ts";
-import { type ListingRow, runListing } from "./listing.ts";
+import { runListing } from "./listing.ts";
 import { formatTime } from "./table.ts";
 import { formatGoDuration } from "../duration.ts";
 import { UsageError } from "../errors.ts";
-import { type Inventory, listGeneration } from "../restore/inventory.ts";
 import { systemFiles } from "../runtime/files.ts";
+import type { GenerationTimes } from "../storage/generation_times.ts";
+
+interface GenerationItem extends GenerationTimes {
+  readonly generation: string;
+  readonly lagMs: number;
+}
 
 /** List them; returns the exit code. */
 export function runGenerations(request: ListingRequest, output: Output): Promise<number> {
@@ -14,13 +19,29 @@ export function runGenerations(request: ListingRequest, output: Output): Promise
     header: ["name", "generation", "lag", "start", "end"],
     async list(client, database) {
       const changedAt = database === undefined ? new Date() : databaseChangedAt(database.path);
-      const rows: ListingRow[] = [];
+      const items: GenerationItem[] = [];
       for (const generation of await client.generations()) {
-        const row = generationRow(await listGeneration(client, generation), { name: client.name, changedAt });
-        if (row !== undefined) rows.push(row);
+        const times = await client.times(generation);
+        if (times === undefined) continue;
+        items.push({ ...times, generation, lagMs: changedAt.getTime() - times.endAt.getTime() });
       }
-      return rows;
+      return items;
     },
+    cells: ({ generation, lagMs, startAt, endAt }, replica) => [
+      replica,
+      generation,
+      formatLag(lagMs),
+      formatTime(startAt),
+      formatTime(endAt),
+    ],
+    value: ({ generation, lagMs, startAt, endAt, isRestorable }, replica) => ({
+      replica,
+      generation,
+      lag_seconds: lagMs / 1000,
+      start: startAt.toISOString(),
+      end: endAt.toISOString(),
+      restorable: isRestorable,
+    }),
   });
 }
 
@@ -34,32 +55,6 @@ export function databaseChangedAt(path: string): Date {
   if (stat === undefined) throw new UsageError(`stat ${path}: no such file or directory`);
   const wal = systemFiles.statSync(`${path}-wal`);
   return wal !== undefined && wal.modifiedAt > stat.modifiedAt ? wal.modifiedAt : stat.modifiedAt;
-}
-
-/** `undefined` for a generation whose objects are all gone. */
-function generationRow(
-  { generation, snapshots, segments }: Inventory,
-  { name, changedAt }: { name: string; changedAt: Date },
-): ListingRow | undefined {
-  const [first] = snapshots;
-  // WAL from before the first snapshot restores nothing.
-  const useful = first === undefined ? segments : segments.filter(({ index }) => index >= first.index);
-  const times = [...snapshots, ...useful].map(({ createdAt }) => createdAt.getTime());
-  if (times.length === 0) return undefined;
-  const startAt = new Date(times.reduce((least, time) => Math.min(least, time)));
-  const endAt = new Date(times.reduce((most, time) => Math.max(most, time)));
-  const lagMs = changedAt.getTime() - endAt.getTime();
-  return {
-    cells: [name, generation, formatLag(lagMs), formatTime(startAt), formatTime(endAt)],
-    value: {
-      replica: name,
-      generation,
-      lag_seconds: lagMs / 1000,
-      start: startAt.toISOString(),
-      end: endAt.toISOString(),
-      restorable: first !== undefined,
-    },
-  };
 }
 
 /** A Go duration without more digits than matter at its size. */

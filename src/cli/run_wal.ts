@@ -1,8 +1,9 @@
 /** What `walbrook wal` does. */
 import type { Output } from "./command.ts";
 import type { ListingRequest } from "./listing_request.ts";
-import { type ListingRow, runListing } from "./listing.ts";
+import { runListing } from "./listing.ts";
 import { formatTime } from "./table.ts";
+import type { SegmentInfo } from "../storage/replica_client.ts";
 
 /** What is to be listed. */
 export interface WalRequest extends ListingRequest {
@@ -15,24 +16,28 @@ export function runWal(request: WalRequest, output: Output): Promise<number> {
   return runListing(request, output, {
     header: ["replica", "generation", "index", "offset", "size", "created"],
     async list(client) {
-      const rows: ListingRow[] = [];
+      const segments: SegmentInfo[][] = [];
       for (const generation of await client.generations()) {
         if (request.generation !== undefined && generation !== request.generation) continue;
-        for (const { index, offset, size, createdAt } of await client.segments(generation)) {
-          rows.push({
-            cells: [client.name, generation, `${index}`, `${offset}`, `${size}`, formatTime(createdAt)],
-            value: {
-              replica: client.name,
-              generation,
-              index,
-              offset,
-              size,
-              created: createdAt.toISOString(),
-            },
-          });
-        }
+        segments.push(await client.segments(generation));
       }
-      return rows;
+      return segments.flat();
     },
+    cells: ({ generation, index, offset, size, createdAt }, replica) => [
+      replica,
+      generation,
+      `${index}`,
+      `${offset}`,
+      `${size}`,
+      formatTime(createdAt),
+    ],
+    value: ({ generation, index, offset, size, createdAt }, replica) => ({
+      replica,
+      generation,
+      index,
+      offset,
+      size,
+      created: createdAt.toISOString(),
+    }),
   });
 }

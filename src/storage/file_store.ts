@@ -43,6 +43,9 @@ export interface FileStoreOptions {
 /** Files looked at or removed at once; enough to hide a network file system's delay. */
 const PARALLEL = 32;
 
+/** Files looked at in one call, where the file system takes several. */
+const PAGE_COUNT = 1000;
+
 /** The store of type `file`. */
 export class FileStore implements ObjectStore {
   readonly type = "file";
@@ -61,7 +64,15 @@ export class FileStore implements ObjectStore {
     this.place = this.#root.path;
   }
 
-  async *list(prefix: string, { after = "", signal }: ListOptions = {}): AsyncGenerator<ObjectInfo> {
+  async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ObjectInfo> {
+    for await (const page of this.listPages(prefix, options)) yield* page;
+  }
+
+  async *listPages(
+    prefix: string,
+    { after = "", signal }: ListOptions = {},
+  ): AsyncGenerator<ObjectInfo[]> {
+    const pageCount = this.#files.statAll === undefined ? PARALLEL : PAGE_COUNT;
     checkPrefix(prefix);
     signal?.throwIfAborted();
     await this.#root.check();
@@ -69,13 +80,11 @@ export class FileStore implements ObjectStore {
     for (let at = 0; at < prefixes.length; at++) {
       const { names, folders } = await this.#contentOf(prefixes[at]!, signal);
       prefixes.push(...folders);
-      const wanted = names.filter((name) => prefixes[at] + name > after);
-      for (let from = 0; from < wanted.length; from += PARALLEL) {
+      const wanted = after === "" ? names : names.filter((name) => prefixes[at] + name > after);
+      for (let from = 0; from < wanted.length; from += pageCount) {
         signal?.throwIfAborted();
-        const part = wanted.slice(from, from + PARALLEL);
-        for (const object of await this.#objectsIn(prefixes[at]!, part)) {
-          if (object !== undefined) yield object;
-        }
+        const part = wanted.slice(from, from + pageCount);
+        yield (await this.#objectsIn(prefixes[at]!, part)).filter((object) => object !== undefined);
       }
     }
   }

@@ -65,6 +65,14 @@ export interface ObjectStore extends AsyncDisposable {
   list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo>;
 
   /**
+   * The objects of `list()`, many at a time. Only stores have it that find so many so fast that to wait for each one
+   * would take longer.
+   */
+  readonly listPages?:
+    | ((prefix: string, options?: ListOptions) => AsyncIterable<readonly ObjectInfo[]>)
+    | undefined;
+
+  /**
    * The keys of `list()`, and perhaps of what it passes over. Only stores have it which must look at each object for the
    * rest; they have `look()` too.
    */

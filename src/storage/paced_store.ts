@@ -82,6 +82,10 @@ export class PacedStore implements ObjectStore {
     return this.#inner.read?.bind(this.#inner);
   }
 
+  get listPages(): ObjectStore["listPages"] {
+    return this.#inner.listPages?.bind(this.#inner);
+  }
+
   get listKeys(): ObjectStore["listKeys"] {
     return this.#inner.listKeys?.bind(this.#inner);
   }

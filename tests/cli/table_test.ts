@@ -9,7 +9,17 @@ test("formatTable() pads all columns but the last (case 103)", () => {
 });
 
 test("formatTime() writes UTC to the second", () => {
-  assert.equal(formatTime(new Date("2026-11-22T20:36:08.999Z")), "2026-11-22T20:36:08Z");
+  const cases = [
+    ["2026-11-22T20:36:08.999Z", "2026-11-22T20:36:08Z"],
+    ["2026-11-22T20:36:59.999Z", "2026-11-22T20:36:59Z"],
+    ["2026-11-22T20:37:00.000Z", "2026-11-22T20:37:00Z"],
+    ["2026-11-22T20:36:00.001Z", "2026-11-22T20:36:00Z"],
+    ["0000-01-01T00:00:00.000Z", "0000-01-01T00:00:00Z"],
+    ["1969-12-31T23:59:59.999Z", "1969-12-31T23:59:59Z"],
+    ["+010000-01-01T00:00:10.000Z", "+010000-01-01T00:00:10Z"],
+  ] as const;
+  for (const [at, text] of cases) assert.equal(formatTime(new Date(at)), text);
+  assert.throws(() => formatTime(new Date(Number.NaN)), RangeError);
 });
 
 test("formatJson() writes an array that a program reads back", () => {

@@ -246,6 +246,22 @@ function listings(contractTest: ContractTest, { manyCount = 2500 }: ContractOpti
     assert.equal(await store.look(KEY), undefined);
     assert.equal(await store.look("generations"), undefined);
   });
+  contractTest("listPages(), where the store has it, gives what list() gives", async (store) => {
+    if (store.listPages === undefined) return;
+    const keys = [0, 1, 2].map((index) => segmentKey({ generation: GENERATION, index, offset: 0 }));
+    for (const key of [snapshotKey({ generation: GENERATION, index: 1 }), ...keys]) {
+      await store.put(key, pattern(key.length, 22));
+    }
+    const byKey = (left: ObjectInfo, right: ObjectInfo) => left.key < right.key ? -1 : 1;
+    for (const prefix of ["", `generations/${GENERATION}/`, segmentsPrefix(GENERATION), "nowhere/"]) {
+      for (const after of [undefined, keys[0]]) {
+        const pages: (readonly ObjectInfo[])[] = await Array.fromAsync(store.listPages(prefix, { after }));
+        assert.deepEqual(pages.flat().sort(byKey), (await listed(store, prefix, { after })).sort(byKey));
+      }
+    }
+    const given = AbortSignal.abort(new Error("enough"));
+    await assert.rejects(Array.fromAsync(store.listPages("", { signal: given })), /enough/);
+  });
   contractTest("list() gives at least what comes after a key", async (store) => {
     const keys = [0, 1, 2].map((index) => segmentKey({ generation: GENERATION, index, offset: 0 }));
     for (const key of keys) await store.put(key, pattern(3, 22));

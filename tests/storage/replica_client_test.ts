@@ -9,6 +9,7 @@ import { FileStore } from "../../src/storage/file_store.ts";
 import type { ListOptions, ObjectInfo } from "../../src/storage/object_store.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
 import { segmentKey, snapshotKey } from "../../src/storage/keys.ts";
+import { MemoryStore } from "../doubles/memory_store.ts";
 import { recordFiles } from "../doubles/recording_files.ts";
 import { ReplicaClient } from "../../src/storage/replica_client.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
@@ -264,4 +265,65 @@ test("ReplicaClient.allObjects() takes one listing where names come in order, wh
   for (const generation of [A, B]) {
     assert.ok(last(generation) > store.lists.lastIndexOf(`generations/${generation}/snapshots/`));
   }
+});
+
+test("ReplicaClient.times() tells from when to when objects came, from the first snapshot's index on", async () => {
+  const at = (second: number) => new Date(Date.UTC(2026, 0, 1, 0, 0, second));
+  const object = (key: string, second: number) =>
+    [key, { bytes: new Uint8Array(1), createdAt: at(second) }] as const;
+  const before = object(segmentKey({ generation: A, index: 2, offset: 0 }), 1);
+  const snapshots = [[5, 30], [3, 20]].map(([index, second]) =>
+    object(snapshotKey({ generation: A, index: index! }), second!)
+  );
+  const segments = [[3, 50], [5, 40]].map(([index, second]) =>
+    object(segmentKey({ generation: A, index: index!, offset: 0 }), second!)
+  );
+  const foreign = [
+    object(`generations/${A}/wal/foreign`, 0),
+    object(`generations/${A}/snapshots/foreign`, 0),
+    object(segmentKey({ generation: B, index: 9, offset: 0 }), 59),
+  ];
+  const cases = [
+    [[], undefined],
+    [[...foreign], undefined],
+    [[before, ...segments, ...foreign], { startAt: at(1), endAt: at(50), isRestorable: false }],
+    [[...snapshots, ...foreign], { startAt: at(20), endAt: at(30), isRestorable: true }],
+    // A clock that went back: neither the first nor the last object by name is the earliest or the latest.
+    [[before, ...segments, ...snapshots, ...foreign], {
+      startAt: at(20),
+      endAt: at(50),
+      isRestorable: true,
+    }],
+  ] as const;
+  for (const [objects, expected] of cases) {
+    const byName = objects.toSorted(([left], [right]) => left < right ? -1 : 1);
+    for (const order of [byName, byName.toReversed(), objects]) {
+      const client = new ReplicaClient(new MemoryStore(new Map(order)));
+      assert.deepEqual(await client.times(A), expected);
+    }
+  }
+});
+
+test("ReplicaClient.times() takes one listing where names come in order, and looks at each file of a folder once", async () => {
+  using folder = temporaryFolder();
+  const { files, calls } = recordFiles(systemFiles, { kinds: ["stat"] });
+  const inner = new FileStore({ root: folder.path, files });
+  const keys = [5, 3].flatMap((index) => [
+    snapshotKey({ generation: A, index }),
+    segmentKey({ generation: A, index, offset: 0 }),
+  ]);
+  await fill(new ReplicaClient(inner), keys);
+  const store = new FarListingStore(inner);
+  for (const [isReversed, listCount] of [[false, 1], [true, 3]] as const) {
+    store.isReversed = isReversed;
+    store.afters.length = 0;
+    assert.equal((await new ReplicaClient(store).times(A))?.isRestorable, true);
+    assert.equal(store.afters.length, listCount);
+  }
+  calls.length = 0;
+  await new ReplicaClient(inner).times(A);
+  const looked = calls.map(({ path }) => path.slice(folder.path.length + 1)).filter((path) =>
+    path.endsWith(".lz4")
+  );
+  assert.deepEqual(looked.sort(), keys.sort());
 });
