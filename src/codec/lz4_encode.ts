@@ -123,13 +123,16 @@ export function encodeFrameBytes(raw: Uint8Array, prefix: Uint8Array = EMPTY): U
   const parts: Uint8Array[] = [prefix, Uint8Array.from(FRAME_HEADER)];
   for (let at = 0; at < raw.length; at += BLOCK_LIMIT) {
     const block = raw.subarray(at, at + BLOCK_LIMIT);
-    // The copy: what the kernel returns holds only until its next call.
-    const compressed = compressBlock(block, { hash })?.slice();
+    const isLast = at + BLOCK_LIMIT >= raw.length;
+    const compressed = compressBlock(block, { hash });
     const size = compressed?.length ?? (block.length | STORED_BIT) >>> 0;
-    parts.push(wordBytes(size), compressed ?? block);
+    // A copy but of the last: what the kernel returns holds only until its next call.
+    parts.push(wordBytes(size), (isLast ? compressed : compressed?.slice()) ?? block);
   }
-  parts.push(wordBytes(0), wordBytes(hash.digest()));
-  return concatBytes(parts);
+  parts.push(new Uint8Array(ROOM_AFTER));
+  const frame = concatBytes(parts);
+  viewOf(frame).setUint32(frame.length - 4, hash.digest(), true);
+  return frame;
 }
 
 function wordBytes(word: number): Uint8Array {

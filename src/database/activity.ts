@@ -8,7 +8,7 @@ const IDLE_MS = 10_000;
 
 /** Nothing that is committed is left alone for longer than this, nor more of it than this. */
 const LONGEST_REST_MS = 1000;
-const REST_BYTES = 1 << 20;
+export const REST_BYTES = 1 << 20;
 
 /** What one database was seen to do. */
 export class Activity {
@@ -66,9 +66,9 @@ export class Activity {
     return seen === index || seen !== undefined && hasSameCommits(seen, index);
   }
 
-  /** Whether a busy database calls for a real look although nobody waits for one. */
-  isRestOver({ uncopiedBytes }: { uncopiedBytes: number }): boolean {
-    return uncopiedBytes >= REST_BYTES || this.#clock.monotonicMs() - this.#lastLookMs >= LONGEST_REST_MS;
+  /** Whether a busy database has been left alone for long enough. */
+  get isRestOver(): boolean {
+    return this.#clock.monotonicMs() - this.#lastLookMs >= LONGEST_REST_MS;
   }
 }
 

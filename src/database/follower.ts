@@ -289,24 +289,24 @@ export class Follower implements Disposable {
   get uncopiedBytes(): number {
     try {
       const index = this.live.look();
-      return index === undefined ? 0 : this.uncopiedOf(index);
+      if (index === undefined) return 0;
+      return Math.max(0, index.mxFrame - this.#copiedOf(index)) * frameSize(index.pageSize);
     } catch {
       // The next copy fails for the same reason, and tells it.
       return 0;
     }
   }
 
-  /** Whether the WAL has grown to where the reader rather stays since it was copied from. */
-  isCrowding(index: WalIndex): boolean {
-    return index.mxFrame >= this.#stayFromPages && (this.#shadow?.frameCount ?? 0) < this.#stayFromPages;
+  /** Frames that a WAL may grow to before it is copied from: to where the reader stays, or by `maxBytes`. */
+  mostFrames(index: WalIndex, { maxBytes }: { maxBytes: number }): number {
+    const most = this.#copiedOf(index) + Math.ceil(maxBytes / frameSize(index.pageSize));
+    return this.shadow.frameCount < this.#stayFromPages ? Math.min(most, this.#stayFromPages) : most;
   }
 
-  /** Bytes of the frames of `index` that are not copied yet. */
-  uncopiedOf(index: WalIndex): number {
+  /** Frames of the WAL of `index` that were copied. */
+  #copiedOf({ salts }: WalIndex): number {
     const chain = this.#shadow?.chain;
-    const isSame = chain !== undefined && equalPair(index.salts, chain.salts);
-    const count = index.mxFrame - (isSame ? this.shadow.frameCount : 0);
-    return count <= 0 ? 0 : count * frameSize(index.pageSize);
+    return chain !== undefined && equalPair(salts, chain.salts) ? this.shadow.frameCount : 0;
   }
 
   #beginIndex(): void {

@@ -8,14 +8,14 @@
 import { type Files, type FileStat, type OpenFile } from "../runtime/files.ts";
 import { parentFolder } from "../runtime/paths.ts";
 import { WAL_HEADER_SIZE } from "../position.ts";
-import { parseWalIndex, WAL_INDEX_SIZE, type WalIndex } from "../wal/wal_index.ts";
+import { parseWalIndexWords, WAL_INDEX_SIZE, type WalIndex } from "../wal/wal_index.ts";
 
 /** A writer publishes within microseconds; after this many looks something else is wrong. */
 const LOOK_COUNT = 200;
 
 /** Where all of them read to; only those words are kept that differ from the last ones. */
 const lookBytes = new Uint8Array(WAL_INDEX_SIZE);
-const lookWords = new Uint32Array(lookBytes.buffer);
+const lookWords = new Int32Array(lookBytes.buffer);
 
 const MAGIC = new TextEncoder().encode("SQLite format 3\0");
 
@@ -56,7 +56,7 @@ export class LiveFiles implements Disposable {
   #indexStat: FileStat | undefined;
   /** What the last look found, and the bytes that said so. */
   #found: WalIndex | undefined;
-  readonly #foundWords = new Uint32Array(WAL_INDEX_SIZE / 4);
+  readonly #foundWords = new Int32Array(WAL_INDEX_SIZE / 4);
 
   /**
    * Opens the main file; the others come with `attach`.
@@ -133,7 +133,7 @@ export class LiveFiles implements Disposable {
     for (let count = 0; count < LOOK_COUNT; count++) {
       if (this.#index!.readSync(lookBytes, 0) < WAL_INDEX_SIZE) return undefined;
       if (this.#found !== undefined && equalWords(lookWords, this.#foundWords)) return this.#found;
-      const index = parseWalIndex(lookBytes);
+      const index = parseWalIndexWords(lookWords);
       if (index === undefined) continue;
       this.#foundWords.set(lookWords);
       return this.#found = index;
@@ -207,7 +207,7 @@ export class LiveFiles implements Disposable {
   }
 }
 
-function equalWords(left: Uint32Array, right: Uint32Array): boolean {
+function equalWords(left: Int32Array, right: Int32Array): boolean {
   for (let at = 0; at < left.length; at++) if (left[at] !== right[at]) return false;
   return true;
 }

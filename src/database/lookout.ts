@@ -1,5 +1,5 @@
 /** When a database is looked at: what one cheap read of the wal-index says, and what is beside it. */
-import { Activity } from "./activity.ts";
+import { Activity, REST_BYTES } from "./activity.ts";
 import type { CheckpointSchedule } from "./checkpoint_schedule.ts";
 import { shouldMove } from "./decide.ts";
 import type { DatabaseMeter } from "./measure.ts";
@@ -7,7 +7,11 @@ import { hasSpare, type Opened } from "./opened.ts";
 import { LOOK_AROUND_QUIETLY_MS, Surroundings } from "./surroundings.ts";
 import type { Troubles } from "./troubles.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { equalPair, type Salts } from "../wal/header.ts";
 import type { WalIndex } from "../wal/wal_index.ts";
+
+/** As long as the wal-index says the same, what else can call for a turn is asked for no more often than this. */
+const SAME_PEEK_MS = 200;
 
 /** What they judge by. */
 export interface LookoutParts {
@@ -31,6 +35,10 @@ export class Lookout {
   #isLull = false;
   /** Until when only a write to the `-wal` can bring anything new, by the last look around. */
   #restsUntilMs = -Infinity;
+  /** What the last peek found, and when it was asked what else there is. */
+  #peeked: { readonly index: WalIndex; readonly atMs: number } | undefined;
+  /** Up to where the WAL with these salts may grow before the next turn. */
+  #bound: { readonly salts: Salts; readonly mostFrames: number } | undefined;
 
   constructor(parts: LookoutParts) {
     this.#parts = parts;
@@ -48,6 +56,7 @@ export class Lookout {
     const isLull = this.#isLull;
     this.#isLull = false;
     this.#restsUntilMs = -Infinity;
+    this.#bound = this.#peeked = undefined;
     this.activity.noteLook();
     this.#surroundings.look(opened);
     return isLull;
@@ -69,11 +78,15 @@ export class Lookout {
   }
 
   #peek(): boolean {
-    const { schedule, troubles } = this.#parts;
+    const { schedule, troubles, clock } = this.#parts;
     const { activity } = this;
     const opened = this.#parts.opened();
     const index = opened?.live.look();
     if (opened === undefined || index === undefined) return true;
+    const atMs = clock.monotonicMs();
+    // Where others may come to wait for our reader this is asked fifty times a second.
+    if (index === this.#peeked?.index && atMs - this.#peeked.atMs < SAME_PEEK_MS) return false;
+    this.#peeked = { index, atMs };
     return activity.isNew(index) || troubles.lastError !== "" || schedule.isTime(index, activity) ||
       shouldMove(index, opened.follower.readers.standing!) ||
       this.#surroundings.isOverdue && !this.#isAllWell(opened, index);
@@ -104,10 +117,14 @@ export class Lookout {
     const opened = this.#parts.opened();
     const index = opened?.live.look();
     if (opened === undefined || index === undefined) return true;
-    const { follower } = opened;
     this.#isLull = this.activity.isLull(index);
-    return this.#isLull || follower.isCrowding(index) || isWaitedFor(opened, index) ||
-      this.activity.isRestOver({ uncopiedBytes: follower.uncopiedOf(index) });
+    if (this.#isLull || isWaitedFor(opened, index)) return true;
+    // Fifty times a second code is never warm: what a turn alone changes is asked for once.
+    if (this.#bound === undefined || !equalPair(this.#bound.salts, index.salts)) {
+      const mostFrames = opened.follower.mostFrames(index, { maxBytes: REST_BYTES });
+      this.#bound = { salts: index.salts, mostFrames };
+    }
+    return index.mxFrame >= this.#bound.mostFrames || this.activity.isRestOver;
   }
 }
 

@@ -9,7 +9,7 @@ import { frameChecksumAt, type WalChain } from "../wal/frames.ts";
 /** Bytes that are read at once. */
 const READ_BYTES = 256 * 1024;
 
-/** Up to this a segment is read at once. */
+/** Up to this a segment is read without a wait. */
 const SHORT_BYTES = 64 * 1024;
 
 /**
@@ -32,6 +32,8 @@ export interface Segment extends IndexOffset {
   chain(): WalChain | undefined;
   /** The bytes; a chunk is valid until the next one is read. */
   read(): ReadableStream<Uint8Array>;
+  /** The bytes at once, into an array of their length: the quick way for a small segment. */
+  readInto(into: Uint8Array): Promise<void>;
 }
 
 /**
@@ -87,6 +89,12 @@ function cut(
     path,
     chain: () => chainBefore(open, offset),
     read: () => readRange(open(), { start: offset, end: end.offset }),
+    async readInto(into) {
+      using file = open();
+      // What a few commits left is in the page cache; waiting for a thread takes longer than reading it.
+      const count = into.length <= SHORT_BYTES ? file.readSync(into, offset) : await file.read(into, offset);
+      if (count < into.length) throw becameShorter(file);
+    },
   };
 }
 
@@ -150,12 +158,9 @@ function readRange(
       const chunk = buffer.subarray(0, Math.min(buffer.length, end - position));
       isReading = true;
       try {
-        // What a few commits left is in the page cache; waiting for a thread takes longer than reading it.
-        const count = end - start <= SHORT_BYTES
-          ? file.readSync(chunk, position)
-          : await file.read(chunk, position);
+        const count = await file.read(chunk, position);
         isReading = false;
-        if (count < chunk.length) throw new Error(`${file.path} became shorter while it was read`);
+        if (count < chunk.length) throw becameShorter(file);
       } catch (error) {
         file.close();
         throw error;
@@ -165,6 +170,10 @@ function readRange(
     },
     cancel: finish,
   }, { highWaterMark: 0 });
+}
+
+function becameShorter({ path }: OpenFile): Error {
+  return new Error(`${path} became shorter while it was read`);
 }
 
 function lost(generation: string, position: IndexOffset, why: string): ContinuityLostError {

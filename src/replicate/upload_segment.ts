@@ -1,9 +1,10 @@
 /** One segment of the shadow WAL on its way into a replica. */
-import { verifySegment } from "./verify_segment.ts";
+import { readVerified, type VerifiedBytes, verifySegment } from "./verify_segment.ts";
 import { Semaphore } from "../async.ts";
+import { acquireBuffer, releaseBuffer } from "../codec/buffer_pool.ts";
 import { encodeObject, encodeObjectBytes } from "../codec/object.ts";
 import type { Note } from "../codec/note.ts";
-import { readAhead, readAll } from "../bytes.ts";
+import { readAhead } from "../bytes.ts";
 import type { Segment } from "../database/segment.ts";
 import { segmentKey } from "../storage/keys.ts";
 import type { ObjectInfo } from "../storage/object_store.ts";
@@ -11,6 +12,9 @@ import type { ReplicaClient } from "../storage/replica_client.ts";
 
 /** Segments up to this size go as one array: no stream, no multipart upload. */
 const SMALL_BYTES = 1 << 20;
+
+/** Up to this size fresh memory costs nothing; beyond it a busy database would have a mebibyte of it each second. */
+const TINY_BYTES = 64 * 1024;
 
 /** Segments of the whole process that are ready before their turn: each holds a block of 4 MiB. */
 const readyPlaces = new Semaphore(2);
@@ -28,9 +32,10 @@ export interface SegmentUploadOptions {
 export class SegmentUpload {
   readonly segment: Segment;
   readonly #client: ReplicaClient;
-  readonly #bytes: ReadableStream<Uint8Array>;
-  readonly #problem: () => Error | undefined;
+  readonly #pageSize: number;
   readonly #note: Note;
+  /** What goes as a stream. */
+  #verified: VerifiedBytes | undefined;
   #preparing: Promise<Body> | undefined;
   #place: Disposable | undefined;
 
@@ -43,9 +48,7 @@ export class SegmentUpload {
     this.segment = segment;
     this.#client = client;
     this.#note = { kind: "segment", generation, index, offset, newestCommitAt, previousEnd };
-    const { bytes, problem } = verifySegment(segment, { pageSize });
-    this.#bytes = bytes;
-    this.#problem = problem;
+    this.#pageSize = pageSize;
   }
 
   /**
@@ -67,10 +70,17 @@ export class SegmentUpload {
   }
 
   async #encode(): Promise<Body> {
-    const note = this.#note;
-    return this.segment.length <= SMALL_BYTES
-      ? encodeObjectBytes(await readAll(this.#bytes, { limit: SMALL_BYTES }), { note })
-      : encodeObject(this.#bytes, { note });
+    const [segment, note, pageSize] = [this.segment, this.#note, this.#pageSize];
+    if (segment.length > SMALL_BYTES) {
+      this.#verified = verifySegment(segment, { pageSize });
+      return encodeObject(this.#verified.bytes, { note });
+    }
+    const buffer = segment.length <= TINY_BYTES ? new Uint8Array(segment.length) : acquireBuffer();
+    const into = buffer.subarray(0, segment.length);
+    await readVerified(segment, { into, pageSize });
+    const body = encodeObjectBytes(into, { note });
+    if (segment.length > TINY_BYTES) releaseBuffer(buffer);
+    return body;
   }
 
   /**
@@ -86,7 +96,7 @@ export class SegmentUpload {
       return await this.#client.put(segmentKey(this.segment), body, { signal });
     } catch (error) {
       // A store may wrap what its source failed with.
-      throw this.#problem() ?? error;
+      throw this.#verified?.problem() ?? error;
     }
   }
 

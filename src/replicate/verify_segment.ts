@@ -14,6 +14,26 @@ export interface VerifiedBytes {
 }
 
 /**
+ * All bytes of `segment`, in `into`, which is as long as they are.
+ *
+ * @param pageSize that of the database
+ * @throws {ContinuityLostError} when a frame does not continue the one before; only a new generation helps then
+ */
+export async function readVerified(
+  segment: Segment,
+  { into, pageSize }: { into: Uint8Array; pageSize: number },
+): Promise<void> {
+  const checker = new FrameChecker(segment.chain());
+  await segment.readInto(into);
+  try {
+    accept(into, { checker, pageSize });
+    checker.end();
+  } catch (error) {
+    throw explain(error, segment);
+  }
+}
+
+/**
  * The bytes of `segment`, each frame checked against the one before and, at the start of an index, the header.
  *
  * @param pageSize that of the database
@@ -23,22 +43,35 @@ export function verifySegment(segment: Segment, { pageSize }: { pageSize: number
   const checked = async function* () {
     const checker = new FrameChecker(segment.chain());
     for await (const chunk of segment.read()) {
-      checker.accept(chunk);
-      if (checker.pageSize !== undefined && checker.pageSize !== pageSize) {
-        throw new BrokenWalError(`page size ${checker.pageSize}, not ${pageSize}`, 0);
-      }
+      accept(chunk, { checker, pageSize });
       yield chunk;
     }
     checker.end();
   };
-  const explain = (error: unknown) => {
-    if (!(error instanceof BrokenWalError)) return error;
-    const position = formatPosition({ ...segment, offset: segment.offset + error.length });
-    return problem = new ContinuityLostError(
-      `replica ${describeError(error)}: ${position}: the shadow wal ${segment.path} is damaged`,
-    );
+  const explained = (error: unknown) => {
+    const reason = explain(error, segment);
+    if (reason instanceof ContinuityLostError) problem = reason;
+    return reason;
   };
-  return { bytes: streamFrom(checked(), explain), problem: () => problem };
+  return { bytes: streamFrom(checked(), explained), problem: () => problem };
+}
+
+function accept(
+  bytes: Uint8Array,
+  { checker, pageSize }: { checker: FrameChecker; pageSize: number },
+): void {
+  checker.accept(bytes);
+  if (checker.pageSize !== undefined && checker.pageSize !== pageSize) {
+    throw new BrokenWalError(`page size ${checker.pageSize}, not ${pageSize}`, 0);
+  }
+}
+
+function explain(error: unknown, segment: Segment): unknown {
+  if (!(error instanceof BrokenWalError)) return error;
+  const position = formatPosition({ ...segment, offset: segment.offset + error.length });
+  return new ContinuityLostError(
+    `replica ${describeError(error)}: ${position}: the shadow wal ${segment.path} is damaged`,
+  );
 }
 
 function streamFrom(

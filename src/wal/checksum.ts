@@ -48,8 +48,8 @@ export class RunningChecksum {
     let s1 = this.#s1;
     if (this.#swapped) {
       for (let at = from; at < to; at += 2) {
-        s0 = (s0 + swap(words[at]!) + s1) | 0;
-        s1 = (s1 + swap(words[at + 1]!) + s0) | 0;
+        s0 = (s0 + swapBytes(words[at]!) + s1) | 0;
+        s1 = (s1 + swapBytes(words[at + 1]!) + s0) | 0;
       }
     } else {
       for (let at = from; at < to; at += 2) {
@@ -62,7 +62,8 @@ export class RunningChecksum {
   }
 }
 
-function swap(word: number): number {
+/** A word with its four bytes in the other order. */
+export function swapBytes(word: number): number {
   const halves = ((word & 0x00ff00ff) << 8) | ((word >>> 8) & 0x00ff00ff);
   return (halves << 16) | (halves >>> 16);
 }

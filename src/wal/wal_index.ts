@@ -12,14 +12,13 @@
  * page size (14, 2 bytes, 1 means 65536), mxFrame (16), database size in pages (20), checksum of the last frame
  * (24, 28), salts as their bytes stand in the WAL header (32…39), checksum of bytes 0…39 in native words (40, 44).
  */
-import { equalBytes, viewOf } from "../bytes.ts";
-import { type Checksum, walChecksum } from "./checksum.ts";
-import { equalPair, type Salts } from "./header.ts";
+import { type Checksum, swapBytes, wordsOf } from "./checksum.ts";
+import type { Salts } from "./header.ts";
 
 /** Bytes to read for one look. */
 export const WAL_INDEX_SIZE = 136;
 
-const COPY_SIZE = 48;
+const COPY_WORDS = 12;
 const FORMAT_VERSION = 3007000;
 const NATIVE_LITTLE = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 
@@ -42,23 +41,46 @@ export interface WalIndex {
 
 /** The state in the first 136 bytes of the `-shm` file; `undefined` when they are not consistent: read again. */
 export function parseWalIndex(bytes: Uint8Array): WalIndex | undefined {
-  if (bytes.length < WAL_INDEX_SIZE) return undefined;
-  const first = bytes.subarray(0, COPY_SIZE);
-  if (!equalBytes(first, bytes.subarray(COPY_SIZE, 2 * COPY_SIZE))) return undefined;
-  const view = viewOf(bytes);
-  if (view.getUint32(0, NATIVE_LITTLE) !== FORMAT_VERSION || view.getUint8(12) !== 1) return undefined;
-  const stated: Checksum = [view.getUint32(40, NATIVE_LITTLE), view.getUint32(44, NATIVE_LITTLE)];
-  const computed = walChecksum(first.subarray(0, 40), { bigEndian: !NATIVE_LITTLE });
-  if (!equalPair(stated, computed)) return undefined;
-  const pageSize = view.getUint16(14, NATIVE_LITTLE);
+  return bytes.length < WAL_INDEX_SIZE ? undefined : parseWalIndexWords(wordsOf(bytes));
+}
+
+/**
+ * The same of the 34 words that those bytes are, in the machine's own order.
+ *
+ * A busy database is looked at fifty times a second, and each time it says something new: no view is made of it.
+ */
+export function parseWalIndexWords(words: Int32Array): WalIndex | undefined {
+  for (let at = 0; at < COPY_WORDS; at++) if (words[at] !== words[COPY_WORDS + at]) return undefined;
+  if (words[0] !== FORMAT_VERSION || byteAt(words, 12) !== 1 || !isChecksumRight(words)) return undefined;
+  const pageSize = NATIVE_LITTLE ? words[3]! >>> 16 : words[3]! & 0xffff;
   return {
-    mxFrame: view.getUint32(16, NATIVE_LITTLE),
-    pageCount: view.getUint32(20, NATIVE_LITTLE),
+    mxFrame: words[4]! >>> 0,
+    pageCount: words[5]! >>> 0,
     pageSize: pageSize === 1 ? 65536 : pageSize,
-    frameChecksum: [view.getUint32(24, NATIVE_LITTLE), view.getUint32(28, NATIVE_LITTLE)],
-    salts: [view.getUint32(32), view.getUint32(36)],
-    change: view.getUint32(8, NATIVE_LITTLE),
-    backfilledCount: view.getUint32(96, NATIVE_LITTLE),
-    readMarks: [1, 2, 3, 4].map((slot) => view.getUint32(100 + 4 * slot, NATIVE_LITTLE)),
+    frameChecksum: [words[6]! >>> 0, words[7]! >>> 0],
+    salts: [bigEndian(words[8]!), bigEndian(words[9]!)],
+    change: words[2]! >>> 0,
+    backfilledCount: words[24]! >>> 0,
+    readMarks: [words[26]! >>> 0, words[27]! >>> 0, words[28]! >>> 0, words[29]! >>> 0],
   };
+}
+
+function byteAt(words: Int32Array, at: number): number {
+  const place = NATIVE_LITTLE ? at & 3 : 3 - (at & 3);
+  return words[at >>> 2]! >>> 8 * place & 0xff;
+}
+
+/** Whether bytes 40…47 state the WAL checksum of bytes 0…39, in native words. */
+function isChecksumRight(words: Int32Array): boolean {
+  let [s0, s1] = [0, 0];
+  for (let at = 0; at < 10; at += 2) {
+    s0 = (s0 + words[at]! + s1) | 0;
+    s1 = (s1 + words[at + 1]! + s0) | 0;
+  }
+  return s0 === words[10] && s1 === words[11];
+}
+
+/** The value of a word whose bytes stand in big-endian order. */
+function bigEndian(word: number): number {
+  return (NATIVE_LITTLE ? swapBytes(word) : word) >>> 0;
 }

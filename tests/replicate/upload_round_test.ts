@@ -81,6 +81,9 @@ class Way implements AsyncDisposable {
           cancel: () => void this.ended.push(index),
         }, { highWaterMark: 0 });
       },
+      async readInto(into) {
+        into.set(await readAll(this.read(), { limit: into.length }));
+      },
     };
   }
 

@@ -225,6 +225,11 @@ async function tryLitestream(scene: Scene, replica: SoakReplica, point: Point): 
     removeOutput(path);
     return;
   }
+  // A segment that the store threw away at the end of an index can't be missed by a program without our notes.
+  if (replica.isSpoiled) {
+    scene.tally.litestream.add(`${kind}: from a store that lied, not judged`);
+    return removeOutput(path);
+  }
   const content = await judgeFile(scene, path, `${replica.name}, Litestream ${args.join(" ")}`);
   if (content === undefined) return;
   scene.tally.restores.add(`Litestream ${kind}`);

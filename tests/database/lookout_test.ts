@@ -1,0 +1,87 @@
+/** What the cheap looks ask for, which is most of what commits cost us: fifty of them a second. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { bareFollower } from "./bare_follower.ts";
+import { Stage } from "./stage.ts";
+import { Writers } from "../../src/database/checkpoint.ts";
+import { CheckpointSchedule } from "../../src/database/checkpoint_schedule.ts";
+import { CHECKPOINT_DEFAULTS } from "../../src/database/decide.ts";
+import { Lookout } from "../../src/database/lookout.ts";
+import { DatabaseMeter } from "../../src/database/measure.ts";
+import { Troubles } from "../../src/database/troubles.ts";
+import { silentLogger } from "../../src/logger.ts";
+import { silentMetrics } from "../../src/metrics.ts";
+import { StoppedClock } from "../doubles/moved_clock.ts";
+
+/** A lookout over a real database, with the calls counted that a cheap look makes for more than the wal-index. */
+async function lookoutOver(stage: Stage) {
+  const bare = bareFollower(stage);
+  const { follower } = bare;
+  await follower.startGeneration();
+  const clock = new StoppedClock();
+  const schedule = new CheckpointSchedule({ limits: CHECKPOINT_DEFAULTS, clock, logger: silentLogger });
+  const counts = { isTime: 0, mostFrames: 0 };
+  const isTime = schedule.isTime.bind(schedule);
+  schedule.isTime = (...words) => (counts.isTime++, isTime(...words));
+  const mostFrames = follower.mostFrames.bind(follower);
+  follower.mostFrames = (...words) => (counts.mostFrames++, mostFrames(...words));
+  const opened = { live: follower.live, follower, writers: new Writers(follower.live) };
+  const lookout = new Lookout({
+    opened: () => opened,
+    clock,
+    schedule,
+    troubles: new Troubles({ logger: silentLogger, clock }),
+    meter: new DatabaseMeter(silentMetrics, stage.path),
+  });
+  const dispose = () => {
+    opened.writers.close();
+    bare[Symbol.dispose]();
+  };
+  return { lookout, follower, clock, counts, opened, [Symbol.dispose]: dispose };
+}
+
+test("Lookout.peek() asks five times a second for what only time brings, and at once for a commit", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  using over = await lookoutOver(stage);
+  const { lookout, clock, counts, opened, follower } = over;
+  lookout.begin(opened);
+  follower.moveUp();
+  lookout.activity.begin();
+  lookout.peek();
+  counts.isTime = 0;
+  for (let count = 0; count < 50; count++) {
+    await clock.advance(20);
+    assert.equal(lookout.peek(), false);
+  }
+  assert.ok(counts.isTime >= 4 && counts.isTime <= 5, `asked ${counts.isTime} times`);
+  stage.insert();
+  assert.equal(lookout.peek(), true);
+});
+
+test("Lookout.isDue() asks once how far the WAL may grow, and again after a turn and for another WAL", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  using over = await lookoutOver(stage);
+  const { lookout, counts, opened, follower } = over;
+  lookout.begin(opened);
+  for (let count = 0; count < 10; count++) {
+    stage.insert();
+    assert.equal(lookout.isDue(), false);
+  }
+  assert.equal(counts.mostFrames, 1);
+  assert.equal(lookout.isDue(), true, "nothing new since");
+  stage.insert(2 << 20);
+  assert.equal(lookout.isDue(), true, "more than is left alone");
+  await follower.catchUp();
+  lookout.begin(opened);
+  stage.insert();
+  assert.equal(lookout.isDue(), false);
+  assert.equal(counts.mostFrames, 2);
+  await follower.catchUp();
+  stage.application.exec("PRAGMA wal_checkpoint(FULL)");
+  for (let round = 0; round < 3; round++) await follower.catchUp();
+  stage.insert();
+  lookout.isDue();
+  assert.equal(counts.mostFrames, 3);
+});
