@@ -48,15 +48,15 @@ test("Lookout.peek() asks five times a second for what only time brings, and at 
   lookout.begin(opened);
   follower.moveUp();
   lookout.activity.begin();
-  lookout.peek();
+  lookout.peek(false);
   counts.isTime = 0;
   for (let count = 0; count < 50; count++) {
     await clock.advance(20);
-    assert.equal(lookout.peek(), false);
+    assert.equal(lookout.peek(false), false);
   }
   assert.ok(counts.isTime >= 4 && counts.isTime <= 5, `asked ${counts.isTime} times`);
   stage.insert();
-  assert.equal(lookout.peek(), true);
+  assert.equal(lookout.peek(false), true);
 });
 
 test("Lookout.isDue() asks once how far the WAL may grow, and again after a turn and for another WAL", async () => {
