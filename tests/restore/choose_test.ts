@@ -49,18 +49,6 @@ test("chooseBounds() takes the latest end, up to the moment, then the latest sta
   }
 });
 
-test("boundsOf() ends no generation before it begins, whatever the store's clock says of what follows", async () => {
-  const generation = "0123456789abcdef";
-  const snapshot = { key: "snapshot", size: 1, createdAt: new Date(1000), generation, index: 0 };
-  const segment = { key: "segment", size: 1, createdAt: new Date(2000), generation, index: 0, offset: 0 };
-  const later = { ...snapshot, key: "later", createdAt: new Date(3000), index: 1 };
-  const inventory = { generation, snapshots: [snapshot, later], segments: [segment] };
-  const noted = { at: new Date(9000), isNoted: true, offset: 0 };
-  const momentOf = ({ key, createdAt }: { key: string; createdAt: Date }) =>
-    Promise.resolve(key === "snapshot" ? noted : { at: createdAt, isNoted: false, offset: 0 });
-  assert.deepEqual(await boundsOf(inventory, momentOf), { startAt: noted.at, endAt: noted.at });
-});
-
 test("notedBounds() knows nothing of a generation without a snapshot", async () => {
   const segment = {
     key: "s",
@@ -73,6 +61,18 @@ test("notedBounds() knows nothing of a generation without a snapshot", async () 
   const ends = { firstSnapshot: undefined, lastSnapshot: undefined, lastSegment: segment };
   const momentOf = () => assert.fail("nothing needs to be asked for");
   assert.equal(await notedBounds(ends, momentOf), undefined);
+});
+
+test("boundsOf() ends no generation before it begins, whatever the store's clock says of what follows", async () => {
+  const generation = "0123456789abcdef";
+  const snapshot = { key: "snapshot", size: 1, createdAt: new Date(1000), generation, index: 0 };
+  const segment = { key: "segment", size: 1, createdAt: new Date(2000), generation, index: 0, offset: 0 };
+  const later = { ...snapshot, key: "later", createdAt: new Date(3000), index: 1 };
+  const inventory = { generation, snapshots: [snapshot, later], segments: [segment] };
+  const noted = { at: new Date(9000), isNoted: true, offset: 0 };
+  const momentOf = ({ key, createdAt }: { key: string; createdAt: Date }) =>
+    Promise.resolve(key === "snapshot" ? noted : { at: createdAt, isNoted: false, offset: 0 });
+  assert.deepEqual(await boundsOf(inventory, momentOf), { startAt: noted.at, endAt: noted.at });
 });
 
 /** A generation of one snapshot, which is a number of empty pages. */
