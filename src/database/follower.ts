@@ -300,7 +300,7 @@ export class Follower implements Disposable {
   /** Frames that a WAL may grow to before it is copied from: to where the reader stays, or by `maxBytes`. */
   mostFrames(index: WalIndex, { maxBytes }: { maxBytes: number }): number {
     const most = this.#copiedOf(index) + Math.ceil(maxBytes / frameSize(index.pageSize));
-    return this.shadow.frameCount < this.#stayFromPages ? Math.min(most, this.#stayFromPages) : most;
+    return (this.#shadow?.frameCount ?? 0) < this.#stayFromPages ? Math.min(most, this.#stayFromPages) : most;
   }
 
   /** Frames of the WAL of `index` that were copied. */

@@ -212,7 +212,7 @@ export async function checkIntegrity(
 ): Promise<string> {
   signal?.throwIfAborted();
   const { location } = locate(path, "read-write");
-  // Not of a Blob: what `deno compile` makes found none of those before Deno 2.9.
+  // Not of a Blob: in what older versions of `deno compile` make that is not found (denoland/deno#29962).
   const source = `data:text/javascript,${encodeURIComponent(INTEGRITY_SOURCE)}`;
   const worker = new Worker(source, { type: "module" });
   const { promise, resolve, reject } = Promise.withResolvers<string>();

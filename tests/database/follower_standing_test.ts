@@ -33,24 +33,18 @@ test("Follower.uncopiedBytes counts what was committed since, and nothing where 
   assert.equal(bare.follower.uncopiedBytes, frames * (4096 + 24));
 });
 
-test("Follower.isCrowding() from where the reader rather stays until that is copied", async () => {
+test("Follower.mostFrames() is where the reader rather stays, once that is copied a number of bytes more", async () => {
   await using stage = new Stage();
   stage.insert();
-  const { mxFrame } = lookAt(stage.path);
-  using bare = bareFollower(stage, systemFiles, { stayFromPages: mxFrame + 1 });
-  assert.equal(bare.follower.isCrowding(lookAt(stage.path)), false);
+  const stayFromPages = lookAt(stage.path).mxFrame + 1;
+  using bare = bareFollower(stage, systemFiles, { stayFromPages });
+  const mostFrames = () => bare.follower.mostFrames(lookAt(stage.path), { maxBytes: 1 << 20 });
+  assert.equal(mostFrames(), stayFromPages, "without a shadow WAL");
   await bare.follower.startGeneration();
+  assert.equal(mostFrames(), stayFromPages);
   stage.insert();
-  assert.equal(bare.follower.isCrowding(lookAt(stage.path)), true);
   await bare.follower.catchUp();
-  assert.equal(bare.follower.isCrowding(lookAt(stage.path)), false);
-});
-
-test("Follower.isCrowding() knows no shadow WAL before a generation", async () => {
-  await using stage = new Stage();
-  stage.insert();
-  using bare = bareFollower(stage, systemFiles, { stayFromPages: 1 });
-  assert.equal(bare.follower.isCrowding(lookAt(stage.path)), true);
+  assert.equal(mostFrames(), lookAt(stage.path).mxFrame + Math.ceil((1 << 20) / 4120));
 });
 
 test("Follower.ownPaths has the folder alone until the shadow WAL has a file", async () => {
