@@ -4,7 +4,7 @@ import { readAll } from "../../../src/bytes.ts";
 import { NotFoundError, StoreError } from "../../../src/errors.ts";
 import { segmentKey } from "../../../src/storage/keys.ts";
 import { pattern, reusingStream } from "../../contract/object_store.ts";
-import type { SeenRequest } from "../../servers/fault_proxy.ts";
+import type { Fault, SeenRequest } from "../../servers/fault_proxy.ts";
 import { oncePerFile } from "../../servers/once.ts";
 import { startMinio, startVersitygw } from "../../servers/s3_servers.ts";
 import {
@@ -89,6 +89,38 @@ test("S3Store sends again what was dropped, and what was carried out but not ans
     }
   }
   assert.deepEqual(await keysOf(store), [KEY]);
+});
+
+test("S3Store asks again where only the status of a refusal came, since what is lost may say so", async () => {
+  await using opened = await proxied(await minio(), { patience: { stallMs: 150 } });
+  const { store, proxy } = opened;
+  for (const how of ["close", "stall"] as const) {
+    proxy.seen.length = 0;
+    proxy.fault = firstTimes(1, isGet, { act: "cut", after: 60, how });
+    await assert.rejects(store.get(KEY), NotFoundError);
+    assert.equal(proxy.seen.length, 2, how);
+  }
+  const whole = '<?xml version="1.0"?><Error><Code>ExpiredToken</Code><Message>no</Message></Error>';
+  const answer = (body: string): Fault => ({ act: "answer", status: 400, body });
+  for (const length of [10, 25, 40, whole.length - 1]) {
+    proxy.seen.length = 0;
+    proxy.fault = firstTimes(1, isPut, answer(whole.slice(0, length)));
+    await store.put(KEY, pattern(10, 1));
+    assert.equal(proxy.seen.length, 2, `${length} bytes`);
+  }
+  proxy.fault = () => answer(whole.slice(0, 40));
+  const { text, error } = await failureOf(store.put(KEY, pattern(10, 1)));
+  assert.match(text, /^cannot write s3:.*: status 400, and why was lost on the way \(8 tries\)$/);
+  assert.ok(error instanceof StoreError && error.isTransient);
+  for (const body of ["", "<html><body>Bad request</body></html>"]) {
+    proxy.seen.length = 0;
+    proxy.fault = () => answer(body);
+    assert.match(
+      (await failureOf(store.put(KEY, pattern(10, 1)))).text,
+      /the server refuses it \(status 400\)$/,
+    );
+    assert.equal(proxy.seen.length, 1, "what was never said can't be lost");
+  }
 });
 
 test("S3Store.put() finds its object when the answer to the last request of an upload was lost", async () => {
