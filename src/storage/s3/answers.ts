@@ -94,6 +94,17 @@ export function parseErrorDocument(text: string): ErrorDocument | undefined {
   }
 }
 
+/** Whether a text begins as an `<Error>` does and is no whole document. */
+export function isCutDocument(text: string): boolean {
+  if (!/^\s*<(\?xml|Error)/.test(text)) return false;
+  try {
+    parseXml(text);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
 function errorOf(root: XmlElement): ErrorDocument {
   return {
     code: childText(root, "Code") ?? "",

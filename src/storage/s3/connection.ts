@@ -4,7 +4,7 @@ import type { Logger } from "../../logger.ts";
 import type { HttpClient } from "../../runtime/http.ts";
 import { type HttpFailureKind, isNetworkError } from "../../runtime/http_failure.ts";
 import type { BucketAddress } from "./address.ts";
-import { type ErrorDocument, parseErrorDocument } from "./answers.ts";
+import { type ErrorDocument, isCutDocument, parseErrorDocument } from "./answers.ts";
 import type { Credentials, CredentialsProvider } from "./credentials/credentials.ts";
 import { Exchange } from "./exchange.ts";
 import { type Reaction, reactTo, reactToNetwork, readRefusal, type RefusedRequest } from "./failure.ts";
@@ -47,6 +47,9 @@ export class RefusalInAnswer extends Error {
     super(document.code);
   }
 }
+
+/** A refusal of which only the status came. */
+class LostRefusalError extends Error {}
 
 /** How long a server is waited for. */
 export interface Patience {
@@ -166,9 +169,19 @@ export class S3Connection {
   }
 
   async #readRefusal<T>(request: S3Request<T>, exchange: Exchange): Promise<Outcome<T>> {
-    // A refusal whose body was cut is one all the same.
-    const text = request.method === "HEAD" ? "" : await exchange.text().catch(() => "");
-    const refused = this.#refusal(exchange, parseErrorDocument(text));
+    const body = request.method === "HEAD"
+      ? ""
+      : await exchange.text().catch((error: unknown) => ({ error }));
+    const document = typeof body === "string" ? parseErrorDocument(body) : undefined;
+    const refused = this.#refusal(exchange, document);
+    // What a status means by itself holds without its body. Of others the code decides, which may say "again".
+    const isLost = typeof body !== "string" || isCutDocument(body);
+    if (isLost && reactTo(refused).act === "fail") {
+      const cause = typeof body === "string" ? undefined : body.error;
+      return {
+        error: new LostRefusalError(`status ${refused.status}, and why was lost on the way`, { cause }),
+      };
+    }
     const result = request.onRefusal?.(refused);
     return result === undefined ? { refused } : { result };
   }
@@ -186,7 +199,7 @@ export class S3Connection {
 
   #reactToError(error: unknown): Reaction & { kind?: HttpFailureKind } {
     // Neither cut nor stalled: the answer was not what it should be, so a part of it may be missing.
-    if (error instanceof StallError || !isNetworkError(error)) return { act: "retry" };
+    if (isDamagedAnswer(error)) return { act: "retry" };
     return reactToNetwork(error);
   }
 
@@ -242,7 +255,7 @@ export class S3Connection {
   /** The error to end with when the answer to `request` could not be read, `tries` times. */
   explain(request: RequestWords, { cause, tries }: { cause: unknown; tries: number }): Error {
     const subject = this.#subject(request);
-    if (cause instanceof StallError || !isNetworkError(cause)) return answerError(subject, { tries, cause });
+    if (isDamagedAnswer(cause)) return answerError(subject, { tries, cause });
     return networkError(subject, { kind: reactToNetwork(cause).kind, tries, cause });
   }
 
@@ -260,4 +273,9 @@ export class S3Connection {
     const region = this.#region;
     return { cannot: `cannot ${doing}`, bucket, right, region, server: address.server(region) };
   }
+}
+
+/** Whether an answer came that is cut, stalled, or not what it should be. */
+function isDamagedAnswer(error: unknown): boolean {
+  return error instanceof StallError || error instanceof LostRefusalError || !isNetworkError(error);
 }

@@ -9,7 +9,6 @@ import { oncePerFile } from "../../servers/once.ts";
 import { startMinio, startVersitygw } from "../../servers/s3_servers.ts";
 import {
   assertHolds,
-  assertSame,
   failureOf,
   firstTimes,
   KEY,
@@ -28,53 +27,6 @@ const isPut = ({ method }: SeenRequest) => method === "PUT";
 const isPart = ({ method, path }: SeenRequest) => method === "PUT" && path.includes("partNumber=");
 const isList = ({ path }: SeenRequest) => path.includes("list-type");
 const isCompletion = ({ method, path }: SeenRequest) => method === "POST" && path.includes("uploadId=");
-
-const BURSTS = [
-  [500, "InternalError"],
-  [503, "SlowDown"],
-  [429, "TooManyRequests"],
-  [502, "BadGateway"],
-  [400, "RequestTimeout"],
-] as const;
-for (const [status, code] of BURSTS) {
-  test(`S3Store outlasts a burst of ${status} ${code} in every call`, async () => {
-    await using opened = await proxied(await minio());
-    const { store, proxy } = opened;
-    const burst = () => proxy.fault = firstTimes(3, () => true, refusal(status, code));
-    burst();
-    await store.put(KEY, pattern(1000, 1));
-    burst();
-    assertSame(await readAll(await store.get(KEY), { limit: 2000 }), pattern(1000, 1));
-    burst();
-    assert.deepEqual(await keysOf(store), [KEY]);
-    burst();
-    assert.deepEqual(await store.listFolders(""), ["generations"]);
-    burst();
-    await store.delete([KEY]);
-    assert.equal(proxy.seen.length, 5 * 4);
-    assert.deepEqual(await keysOf(store), []);
-  });
-}
-
-test("S3Store waits as long as Retry-After asks", async () => {
-  await using opened = await proxied(await minio());
-  opened.proxy.fault = firstTimes(1, isPut, refusal(503, "SlowDown", { headers: { "retry-after": "1" } }));
-  const startedAt = performance.now();
-  await opened.store.put(KEY, pattern(10, 2));
-  assert.ok(performance.now() - startedAt >= 990);
-});
-
-test("S3Store gives up after its tries with an error that says what, why and how often", async () => {
-  await using opened = await proxied(await minio());
-  opened.proxy.fault = () => refusal(503, "SlowDown", { headers: { "x-amz-request-id": "R17" } });
-  const { text, error } = await failureOf(opened.store.put(KEY, pattern(10, 3)));
-  assert.equal(
-    text,
-    `cannot write s3://backup/${opened.path}/${KEY}: SlowDown, it said (status 503, SlowDown, request R17, 8 tries)`,
-  );
-  assert.ok(error instanceof StoreError && error.isTransient);
-  assert.equal(opened.proxy.seen.length, 8);
-});
 
 test("S3Store sends again what was dropped, and what was carried out but not answered", async () => {
   await using opened = await proxied(await minio());
@@ -384,70 +336,6 @@ test("S3Store.delete() tries again what failed in passing and throws the first r
   assert.ok(error instanceof StoreError && error.isDenied && !error.isTransient);
   proxy.fault = undefined;
   assert.deepEqual(await keysOf(store), keys.slice(1));
-});
-
-test("S3Store follows a bucket to its region once and says so", async () => {
-  await using opened = await proxied(await minio(), { region: "us-west-2" });
-  const { store, proxy, warnings } = opened;
-  const isWrong = ({ headers }: SeenRequest) => !String(headers["authorization"]).includes("/eu-central-1/");
-  proxy.fault = (request) =>
-    isWrong(request)
-      ? refusal(301, "PermanentRedirect", { headers: { "x-amz-bucket-region": "eu-central-1" } })
-      : undefined;
-  await store.put(KEY, pattern(10, 1)).catch(() => {}); // MinIO has its own opinion of the region.
-  await store.put(KEY, pattern(10, 1)).catch(() => {});
-  assert.equal(proxy.seen.filter(isWrong).length, 1);
-  assert.deepEqual(warnings, [[
-    "bucket is in another region than configured, using that",
-    { configured: "us-west-2", region: "eu-central-1" },
-  ]]);
-  proxy.fault = ({ headers }) => {
-    const region = String(headers["authorization"]).includes("/eu-central-1/") ? "EU" : "eu-central-1";
-    return refusal(400, "AuthorizationHeaderMalformed", { xml: `<Region>${region}</Region>` });
-  };
-  proxy.seen.length = 0;
-  assert.match(
-    (await failureOf(store.put(KEY, pattern(10, 1)))).text,
-    /does not accept region "eu-west-1".*; set region/,
-  );
-  assert.equal(proxy.seen.length, 2);
-});
-
-test("S3Store asks for the region by HEAD where a redirect doesn't name it", async () => {
-  await using opened = await proxied(await minio());
-  const { store, proxy } = opened;
-  proxy.fault = firstTimes(1, isPut, refusal(301, "PermanentRedirect"));
-  const head = { act: "answer", status: 301, headers: { "x-amz-bucket-region": "us-east-2" } } as const;
-  const put = proxy.fault;
-  proxy.fault = (request) => request.method === "HEAD" ? head : put(request, 0);
-  await store.put(KEY, pattern(10, 1)).catch(() => {});
-  assert.deepEqual(proxy.seen.map(({ method }) => method), ["PUT", "HEAD", "PUT"]);
-  assert.match(String(proxy.seen[2]!.headers["authorization"]), /\/us-east-2\/s3\//);
-});
-
-test("S3Store gets new credentials once when the server says that they ended", async () => {
-  const { credentials } = await minio();
-  const keys = await credentials.get();
-  let loads = 0;
-  const renewing = {
-    get: () => Promise.resolve({ ...keys, sessionToken: `token-${loads}` }),
-    discard: () => void loads++,
-  };
-  await using opened = await proxied(await minio(), { credentials: renewing });
-  const { store, proxy } = opened;
-  proxy.fault = ({ headers }) =>
-    headers["x-amz-security-token"] === "token-0"
-      ? refusal(400, "ExpiredToken")
-      : { act: "answer", status: 200, headers: { etag: '"x"' } };
-  await store.put(KEY, pattern(10, 1));
-  assert.deepEqual(proxy.seen.map(({ headers }) => headers["x-amz-security-token"]), ["token-0", "token-1"]);
-  proxy.fault = () => refusal(400, "ExpiredToken");
-  proxy.seen.length = 0;
-  assert.match(
-    (await failureOf(store.put(KEY, pattern(10, 1)))).text,
-    /temporary credentials have ended; get new ones/,
-  );
-  assert.equal(proxy.seen.length, 2);
 });
 
 test("S3Store.put() aborts an upload of which a part can't be sent", async () => {

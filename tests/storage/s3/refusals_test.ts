@@ -1,0 +1,158 @@
+/** What a store does about each kind of refusal: again, in another way, or not at all. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { readAll } from "../../../src/bytes.ts";
+import { NotFoundError, StoreError } from "../../../src/errors.ts";
+import { pattern } from "../../contract/object_store.ts";
+import type { Fault, SeenRequest } from "../../servers/fault_proxy.ts";
+import { oncePerFile } from "../../servers/once.ts";
+import { startMinio } from "../../servers/s3_servers.ts";
+import { assertSame, failureOf, firstTimes, KEY, keysOf, proxied, refusal } from "./proxied_store.ts";
+
+const minio = oncePerFile(() => startMinio());
+
+const isGet = ({ method, path }: SeenRequest) => method === "GET" && !path.includes("list-type");
+const isPut = ({ method }: SeenRequest) => method === "PUT";
+
+const BURSTS = [
+  [500, "InternalError"],
+  [503, "SlowDown"],
+  [429, "TooManyRequests"],
+  [502, "BadGateway"],
+  [400, "RequestTimeout"],
+] as const;
+for (const [status, code] of BURSTS) {
+  test(`S3Store outlasts a burst of ${status} ${code} in every call`, async () => {
+    await using opened = await proxied(await minio());
+    const { store, proxy } = opened;
+    const burst = () => proxy.fault = firstTimes(3, () => true, refusal(status, code));
+    burst();
+    await store.put(KEY, pattern(1000, 1));
+    burst();
+    assertSame(await readAll(await store.get(KEY), { limit: 2000 }), pattern(1000, 1));
+    burst();
+    assert.deepEqual(await keysOf(store), [KEY]);
+    burst();
+    assert.deepEqual(await store.listFolders(""), ["generations"]);
+    burst();
+    await store.delete([KEY]);
+    assert.equal(proxy.seen.length, 5 * 4);
+    assert.deepEqual(await keysOf(store), []);
+  });
+}
+
+test("S3Store waits as long as Retry-After asks", async () => {
+  await using opened = await proxied(await minio());
+  opened.proxy.fault = firstTimes(1, isPut, refusal(503, "SlowDown", { headers: { "retry-after": "1" } }));
+  const startedAt = performance.now();
+  await opened.store.put(KEY, pattern(10, 2));
+  assert.ok(performance.now() - startedAt >= 990);
+});
+
+test("S3Store gives up after its tries with an error that says what, why and how often", async () => {
+  await using opened = await proxied(await minio());
+  opened.proxy.fault = () => refusal(503, "SlowDown", { headers: { "x-amz-request-id": "R17" } });
+  const { text, error } = await failureOf(opened.store.put(KEY, pattern(10, 3)));
+  assert.equal(
+    text,
+    `cannot write s3://backup/${opened.path}/${KEY}: SlowDown, it said (status 503, SlowDown, request R17, 8 tries)`,
+  );
+  assert.ok(error instanceof StoreError && error.isTransient);
+  assert.equal(opened.proxy.seen.length, 8);
+});
+
+test("S3Store asks again where only the status of a refusal came, since what is lost may say so", async () => {
+  await using opened = await proxied(await minio(), { patience: { stallMs: 150 } });
+  const { store, proxy } = opened;
+  for (const how of ["close", "stall"] as const) {
+    proxy.seen.length = 0;
+    proxy.fault = firstTimes(1, isGet, { act: "cut", after: 60, how });
+    await assert.rejects(store.get(KEY), NotFoundError);
+    assert.equal(proxy.seen.length, 2, how);
+  }
+  const whole = '<?xml version="1.0"?><Error><Code>ExpiredToken</Code><Message>no</Message></Error>';
+  const answer = (body: string): Fault => ({ act: "answer", status: 400, body });
+  for (const length of [10, 25, 40, whole.length - 1]) {
+    proxy.seen.length = 0;
+    proxy.fault = firstTimes(1, isPut, answer(whole.slice(0, length)));
+    await store.put(KEY, pattern(10, 1));
+    assert.equal(proxy.seen.length, 2, `${length} bytes`);
+  }
+  proxy.fault = () => answer(whole.slice(0, 40));
+  const { text, error } = await failureOf(store.put(KEY, pattern(10, 1)));
+  assert.match(text, /^cannot write s3:.*: status 400, and why was lost on the way \(8 tries\)$/);
+  assert.ok(error instanceof StoreError && error.isTransient);
+  for (const body of ["", "<html><body>Bad request</body></html>"]) {
+    proxy.seen.length = 0;
+    proxy.fault = () => answer(body);
+    assert.match(
+      (await failureOf(store.put(KEY, pattern(10, 1)))).text,
+      /the server refuses it \(status 400\)$/,
+    );
+    assert.equal(proxy.seen.length, 1, "what was never said can't be lost");
+  }
+});
+
+test("S3Store follows a bucket to its region once and says so", async () => {
+  await using opened = await proxied(await minio(), { region: "us-west-2" });
+  const { store, proxy, warnings } = opened;
+  const isWrong = ({ headers }: SeenRequest) => !String(headers["authorization"]).includes("/eu-central-1/");
+  proxy.fault = (request) =>
+    isWrong(request)
+      ? refusal(301, "PermanentRedirect", { headers: { "x-amz-bucket-region": "eu-central-1" } })
+      : undefined;
+  await store.put(KEY, pattern(10, 1)).catch(() => {}); // MinIO has its own opinion of the region.
+  await store.put(KEY, pattern(10, 1)).catch(() => {});
+  assert.equal(proxy.seen.filter(isWrong).length, 1);
+  assert.deepEqual(warnings, [[
+    "bucket is in another region than configured, using that",
+    { configured: "us-west-2", region: "eu-central-1" },
+  ]]);
+  proxy.fault = ({ headers }) => {
+    const region = String(headers["authorization"]).includes("/eu-central-1/") ? "EU" : "eu-central-1";
+    return refusal(400, "AuthorizationHeaderMalformed", { xml: `<Region>${region}</Region>` });
+  };
+  proxy.seen.length = 0;
+  assert.match(
+    (await failureOf(store.put(KEY, pattern(10, 1)))).text,
+    /does not accept region "eu-west-1".*; set region/,
+  );
+  assert.equal(proxy.seen.length, 2);
+});
+
+test("S3Store asks for the region by HEAD where a redirect doesn't name it", async () => {
+  await using opened = await proxied(await minio());
+  const { store, proxy } = opened;
+  proxy.fault = firstTimes(1, isPut, refusal(301, "PermanentRedirect"));
+  const head = { act: "answer", status: 301, headers: { "x-amz-bucket-region": "us-east-2" } } as const;
+  const put = proxy.fault;
+  proxy.fault = (request) => request.method === "HEAD" ? head : put(request, 0);
+  await store.put(KEY, pattern(10, 1)).catch(() => {});
+  assert.deepEqual(proxy.seen.map(({ method }) => method), ["PUT", "HEAD", "PUT"]);
+  assert.match(String(proxy.seen[2]!.headers["authorization"]), /\/us-east-2\/s3\//);
+});
+
+test("S3Store gets new credentials once when the server says that they ended", async () => {
+  const { credentials } = await minio();
+  const keys = await credentials.get();
+  let loads = 0;
+  const renewing = {
+    get: () => Promise.resolve({ ...keys, sessionToken: `token-${loads}` }),
+    discard: () => void loads++,
+  };
+  await using opened = await proxied(await minio(), { credentials: renewing });
+  const { store, proxy } = opened;
+  proxy.fault = ({ headers }) =>
+    headers["x-amz-security-token"] === "token-0"
+      ? refusal(400, "ExpiredToken")
+      : { act: "answer", status: 200, headers: { etag: '"x"' } };
+  await store.put(KEY, pattern(10, 1));
+  assert.deepEqual(proxy.seen.map(({ headers }) => headers["x-amz-security-token"]), ["token-0", "token-1"]);
+  proxy.fault = () => refusal(400, "ExpiredToken");
+  proxy.seen.length = 0;
+  assert.match(
+    (await failureOf(store.put(KEY, pattern(10, 1)))).text,
+    /temporary credentials have ended; get new ones/,
+  );
+  assert.equal(proxy.seen.length, 2);
+});
