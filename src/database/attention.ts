@@ -26,8 +26,8 @@ export interface AttentionOptions {
   /** The `-wal`; see `watchFile` for why not the main file. */
   readonly walPath: string;
   readonly clock: Clock;
-  /** A cheap look, at each slow turn: whether anything calls for a real one. */
-  readonly peek: () => boolean;
+  /** A cheap look, at each slow turn: whether anything calls for a real one. A sure watch tells of each write. */
+  readonly peek: (isWatchSure: boolean) => boolean;
   /** Whether a checkpoint of somebody else would wait for our reader. */
   readonly isInTheWay: () => boolean;
   /** A cheap look while busy and not awaited: whether a real one is called for already. */
@@ -62,7 +62,8 @@ export class Attention implements Disposable {
 
   /** The slow turn, called by a ticker that all databases share. */
   tick(): void {
-    if (this.#wake !== undefined && this.#turn === undefined && this.#options.peek()) this.poke();
+    if (this.#wake === undefined || this.#turn !== undefined) return;
+    if (this.#options.peek(this.#watch?.isSure ?? false)) this.poke();
   }
 
   /** Somebody waits for the next change, until what is returned is disposed of: looks come soon. */

@@ -94,7 +94,7 @@ export class LiveDatabase implements AsyncDisposable {
     this.#attention = new Attention({
       walPath: `${this.path}-wal`,
       clock: this.#clock,
-      peek: () => this.#lookout.peek(),
+      peek: (isWatchSure) => this.#lookout.peek(isWatchSure),
       isInTheWay: () => this.#opened?.follower.isInTheWay ?? false,
       isDue: () => this.#lookout.isDue(),
     });

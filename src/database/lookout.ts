@@ -27,6 +27,8 @@ export class Lookout {
   readonly #surroundings: Surroundings;
   /** Whether the last turn came to its end: only then is it known what another one would find. */
   isSettled = false;
+  /** Whether only a write to the `-wal` or time can bring anything new, by the last look. */
+  #isResting = false;
 
   constructor(parts: LookoutParts) {
     this.#parts = parts;
@@ -40,17 +42,23 @@ export class Lookout {
    * @throws what `Surroundings.look` throws
    */
   begin(opened: Opened): void {
+    this.#isResting = false;
     this.activity.noteLook();
     this.#surroundings.look(opened);
   }
 
   /** The next real look takes nothing from the ones before. */
   expire(): void {
+    this.#isResting = false;
     this.#surroundings.expire();
   }
 
-  /** At a slow turn: is there anything new, a check that is due, or something wrong? */
-  peek(): boolean {
+  /**
+   * At a slow turn: is there anything new, a check that is due, or something wrong? While a sure watch would tell of
+   * what is new, that is asked only together with the look around.
+   */
+  peek(isWatchSure: boolean): boolean {
+    if (isWatchSure && this.#isResting && !this.#surroundings.isOverdue) return false;
     return orTurn(() => this.#peek());
   }
 
@@ -72,6 +80,8 @@ export class Lookout {
     if (this.activity.isIdle && hasSpare(opened)) return false;
     const startMs = clock.monotonicMs();
     if (!this.#surroundings.glance(opened)) return false;
+    // What a checkpoint has left to do is nothing that a watch tells of.
+    this.#isResting = index.mxFrame === index.backfilledCount && !opened.follower.isInTheWay;
     troubles.clear();
     meter.glance(clock.monotonicMs() - startMs);
     return true;

@@ -5,9 +5,18 @@
  * of its own, and closing any descriptor of them drops all of SQLite's locks in this process. A `-wal` has no locks.
  */
 import * as fs from "node:fs";
+import process from "node:process";
 
-/** Stops the notices. Safe to dispose of twice. */
-export type Watch = Disposable;
+const IS_LINUX = process.platform === "linux";
+
+/** Stops the notices when disposed of. Safe to dispose of twice. */
+export interface Watch extends Disposable {
+  /**
+   * Whether the system tells of every write, by whatever process of this machine, as soon as it is done: Linux does.
+   * Windows may tell of a file that stays open only when its pages go to the disk.
+   */
+  readonly isSure: boolean;
+}
 
 /**
  * Call `notice` when the file at `path` is written, truncated, renamed or deleted; maybe many times for one.
@@ -30,5 +39,10 @@ export function watchFile(path: string, notice: () => void): Watch | undefined {
     return undefined;
   }
   watcher.on("error", close);
-  return { [Symbol.dispose]: close };
+  return {
+    get isSure() {
+      return IS_LINUX && watcher !== undefined;
+    },
+    [Symbol.dispose]: close,
+  };
 }

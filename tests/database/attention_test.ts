@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { test } from "node:test";
 import { Stage, until } from "./stage.ts";
 import { Attention } from "../../src/database/attention.ts";
@@ -71,6 +72,29 @@ test("Attention looks once more after its watch stands, and then waits", async (
   await first;
   void attention.next();
   assert.equal(clock.nextMs, undefined);
+});
+
+test("Attention tells each slow look whether a watch stands that misses nothing", async () => {
+  using folder = temporaryFolder();
+  const walPath = join(folder.path, "app.db-wal");
+  for (const isThere of [false, true]) {
+    if (isThere) writeFileSync(walPath, "");
+    const clock = new StoppedClock();
+    const told: boolean[] = [];
+    const peek = (isWatchSure: boolean) => {
+      told.push(isWatchSure);
+      return false;
+    };
+    using attention = new Attention({ walPath, clock, peek, isInTheWay: () => false, isDue: () => false });
+    const first = attention.next();
+    if (isThere) {
+      await clock.advance(clock.nextMs!);
+      await first;
+      void attention.next();
+    }
+    attention.tick();
+    assert.deepEqual(told, [isThere && process.platform === "linux"]);
+  }
 });
 
 test("Attention guards closely while others may come to wait, else not at all", async () => {

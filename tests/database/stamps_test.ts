@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { appendFileSync, mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { test } from "node:test";
 import { Stage, until } from "./stage.ts";
+import { orAbort } from "../../src/async.ts";
 import { Stamps } from "../../src/database/stamps.ts";
 import { type Files, systemFiles as files } from "../../src/runtime/files.ts";
 import { SkippingClock } from "../doubles/moved_clock.ts";
+import { hookFiles } from "../doubles/hooked_files.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 
 /** Long enough for what was just made to count as settled. */
@@ -86,4 +89,40 @@ test("LiveDatabase looks around with few calls while nothing happens", async () 
     await until(() => database.following.sinceGoodMs < 5000, { what: "a look" });
   }
   assert.ok(calls.length >= 5 && calls.length <= 5 * 4 + 10, calls.join("\n"));
+});
+
+test("LiveDatabase reads the wal-index of a resting database only when it looks around, and misses no commit", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  let readCount = 0;
+  const counting = hookFiles(files, (call, act) => {
+    if (call.kind === "read" && call.path.endsWith("-shm")) readCount++;
+    return act();
+  });
+  const clock = new SkippingClock();
+  const database = await stage.follow({ clock, files: counting, monitorIntervalMs: 5 });
+  const lookAround = async () => {
+    clock.skip(6_000);
+    await until(() => database.following.sinceGoodMs < 5000, { what: "a look" });
+  };
+  // Past the checkpoint that quiet calls for, and the end of spare connections.
+  for (let count = 0; count < 5; count++) {
+    await lookAround();
+    await new Promise((resolve) => setTimeout(resolve, 450));
+  }
+  const readsOf = async (act: () => Promise<unknown>) => {
+    const before = readCount;
+    await act();
+    return readCount - before;
+  };
+  const pause = () => new Promise((resolve) => setTimeout(resolve, 300));
+  // A hundred slow turns without, where the watch misses nothing.
+  assert.ok(process.platform !== "linux" || await readsOf(pause) <= 3);
+  assert.ok(await readsOf(lookAround) > 0);
+  const waiting = database.changed.token;
+  stage.insert();
+  // Two seconds of a slow machine, and less than the look around takes to come.
+  await orAbort(waiting, AbortSignal.timeout(2000));
+  // While it is busy, and until it was looked at in quiet, each turn looks.
+  assert.ok(await readsOf(pause) > 3);
 });
