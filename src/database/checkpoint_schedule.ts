@@ -14,10 +14,23 @@ import {
   crowdedFrom,
   isTimeToCheckpoint,
 } from "./decide.ts";
+import { Mutex } from "../async.ts";
 import type { Logger } from "../logger.ts";
 import { walSize } from "../position.ts";
-import type { Clock } from "../runtime/clock.ts";
+import { type Clock, yieldToEvents } from "../runtime/clock.ts";
 import type { WalIndex } from "../wal/wal_index.ts";
+
+/**
+ * Databases that grew quiet together are to be checkpointed at the same slow turn, and each checkpoint syncs two files
+ * while everything else in this process waits: what comes in meanwhile has its turn between two of them.
+ */
+const politeTurn = new Mutex();
+
+async function checkpointInTurn(parts: CheckpointParts): Promise<CheckpointOutcome> {
+  using _ = await politeTurn.acquire();
+  await yieldToEvents();
+  return await checkpointPolitely(parts);
+}
 
 /** What a schedule works with. */
 export interface CheckpointScheduleOptions {
@@ -102,7 +115,7 @@ export class CheckpointSchedule {
 
   async #checkpoint(choice: CheckpointChoice, parts: CheckpointParts): Promise<void> {
     const { limits, logger } = this.#options;
-    const run = choice === "barrier" ? checkpointBehindBarrier : checkpointPolitely;
+    const run = choice === "barrier" ? checkpointBehindBarrier : checkpointInTurn;
     const outcome = await run(parts);
     logger.debug("checkpoint", { mode: "PASSIVE", result: formatOutcome(outcome) });
     const isComplete = outcome !== undefined && outcome.backfilledCount === outcome.frameCount;
