@@ -1,5 +1,8 @@
 /** One timer for all who want to be called equally often: a hundred quiet databases wake the process once, not each. */
-import type { Clock } from "./clock.ts";
+import { type Clock, yieldToEvents } from "./clock.ts";
+
+/** So many are called before what came in meanwhile has its turn: a thousand together hold it up for too long. */
+const TOGETHER_COUNT = 100;
 
 /** Passes everything on to another clock; calls of `every` with the same time share a timer of it. */
 export class SharedTicks implements Clock {
@@ -39,12 +42,30 @@ export class SharedTicks implements Clock {
 
   #begin(ms: number) {
     const acts = new Set<() => void>();
-    const timer = this.#clock.every(ms, () => {
-      // Who is disposed of meanwhile isn't called any more, and who comes in waits for the next time.
-      for (const act of [...acts]) if (acts.has(act)) act();
+    let isCalling = false;
+    const timer = this.#clock.every(ms, async () => {
+      if (isCalling) return;
+      isCalling = true;
+      try {
+        await callAll(acts);
+      } finally {
+        isCalling = false;
+      }
     });
     const shared = { acts, timer };
     this.#byMs.set(ms, shared);
     return shared;
+  }
+}
+
+/** Who is disposed of meanwhile isn't called any more, and who comes in waits for the next time. */
+async function callAll(acts: Set<() => void>): Promise<void> {
+  let left = TOGETHER_COUNT;
+  for (const act of [...acts]) {
+    if (left-- === 0) {
+      await yieldToEvents();
+      left = TOGETHER_COUNT - 1;
+    }
+    if (acts.has(act)) act();
   }
 }

@@ -1,5 +1,6 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
+import { yieldToEvents } from "../../src/runtime/clock.ts";
 import { SharedTicks } from "../../src/runtime/shared_ticks.ts";
 import { StoppedClock } from "../doubles/moved_clock.ts";
 
@@ -46,4 +47,23 @@ test("SharedTicks.every() calls nobody who was disposed of meanwhile, and the ot
   first[Symbol.dispose]();
   await clock.advance(20);
   assert.equal(calls.length, 2);
+});
+
+test("SharedTicks.every() calls many in parts, so that events have their turn in between", async () => {
+  const clock = new StoppedClock();
+  const ticks = new SharedTicks(clock);
+  let turn = 0;
+  const turnOf = new Map<number, number>();
+  const held = Array.from({ length: 1000 }, (_, at) =>
+    ticks.every(1000, () => {
+      assert.ok(!turnOf.has(at), "called once");
+      turnOf.set(at, turn);
+      // Calls off the last one, whose turn has not come.
+      if (at === 500) held[999]![Symbol.dispose]();
+    }));
+  await clock.advance(1000);
+  for (; turnOf.size < 999 && turn < 50; turn++) await yieldToEvents();
+  assert.equal(turnOf.size, 999);
+  assert.ok(turn >= 5, `in ${turn} parts`);
+  assert.deepEqual([...turnOf.keys()], Array.from({ length: 999 }, (_, at) => at));
 });
