@@ -4,7 +4,7 @@ import type { CheckpointSchedule } from "./checkpoint_schedule.ts";
 import { shouldMove } from "./decide.ts";
 import type { DatabaseMeter } from "./measure.ts";
 import { hasSpare, type Opened } from "./opened.ts";
-import { Surroundings } from "./surroundings.ts";
+import { LOOK_AROUND_QUIETLY_MS, Surroundings } from "./surroundings.ts";
 import type { Troubles } from "./troubles.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { WalIndex } from "../wal/wal_index.ts";
@@ -27,8 +27,8 @@ export class Lookout {
   readonly #surroundings: Surroundings;
   /** Whether the last turn came to its end: only then is it known what another one would find. */
   isSettled = false;
-  /** Whether only a write to the `-wal` or time can bring anything new, by the last look. */
-  #isResting = false;
+  /** Until when only a write to the `-wal` can bring anything new, by the last look around. */
+  #restsUntilMs = -Infinity;
 
   constructor(parts: LookoutParts) {
     this.#parts = parts;
@@ -42,14 +42,14 @@ export class Lookout {
    * @throws what `Surroundings.look` throws
    */
   begin(opened: Opened): void {
-    this.#isResting = false;
+    this.#restsUntilMs = -Infinity;
     this.activity.noteLook();
     this.#surroundings.look(opened);
   }
 
   /** The next real look takes nothing from the ones before. */
   expire(): void {
-    this.#isResting = false;
+    this.#restsUntilMs = -Infinity;
     this.#surroundings.expire();
   }
 
@@ -58,7 +58,7 @@ export class Lookout {
    * what is new, that is asked only together with the look around.
    */
   peek(isWatchSure: boolean): boolean {
-    if (isWatchSure && this.#isResting && !this.#surroundings.isOverdue) return false;
+    if (isWatchSure && this.#parts.clock.monotonicMs() < this.#restsUntilMs) return false;
     return orTurn(() => this.#peek());
   }
 
@@ -81,9 +81,11 @@ export class Lookout {
     const startMs = clock.monotonicMs();
     if (!this.#surroundings.glance(opened)) return false;
     // What a checkpoint has left to do is nothing that a watch tells of.
-    this.#isResting = index.mxFrame === index.backfilledCount && !opened.follower.isInTheWay;
+    const isAtRest = index.mxFrame === index.backfilledCount && !opened.follower.isInTheWay;
+    const endMs = clock.monotonicMs();
+    this.#restsUntilMs = isAtRest ? endMs + LOOK_AROUND_QUIETLY_MS : -Infinity;
     troubles.clear();
-    meter.glance(clock.monotonicMs() - startMs);
+    meter.glance(endMs - startMs);
     return true;
   }
 

@@ -6,12 +6,21 @@ import type { Clock } from "../runtime/clock.ts";
 /** They are looked at no more often than this while there is something to do. */
 export const LOOK_AROUND_MS = 1000;
 
+/** And this often while there is nothing. */
+export const LOOK_AROUND_QUIETLY_MS = 5 * LOOK_AROUND_MS;
+
+/** What is ours is then looked at less often: who writes there follows commits, and those wake us. */
+const LOOK_AT_OURS_MS = 3 * LOOK_AROUND_QUIETLY_MS;
+
 /** The looks around one database. */
 export class Surroundings {
   readonly #clock: Clock;
   #lastMs = -Infinity;
-  /** Of the folders that hold what is ours and the database, and of the newest shadow file. */
-  #stamps: Stamps | undefined;
+  #oursLastMs = -Infinity;
+  /** Of the folder that holds the database. */
+  #besideStamps: Stamps | undefined;
+  /** Of the folders that hold what is ours, and of the newest shadow file. */
+  #ourStamps: Stamps | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -23,13 +32,13 @@ export class Surroundings {
 
   /** Whether it is time although there is nothing else to do. */
   get isOverdue(): boolean {
-    return this.#sinceMs >= 5 * LOOK_AROUND_MS;
+    return this.#sinceMs >= LOOK_AROUND_QUIETLY_MS;
   }
 
   /** However short ago the last look was, the next one is a real one. */
   expire(): void {
-    this.#lastMs = -Infinity;
-    this.#stamps = undefined;
+    this.#lastMs = this.#oursLastMs = -Infinity;
+    this.#forget();
   }
 
   /**
@@ -38,19 +47,30 @@ export class Surroundings {
    * @returns whether all is as it should be; otherwise `look` is to be called, and tells what is not
    */
   glance({ live, follower }: Opened): boolean {
+    const nowMs = this.#clock.monotonicMs();
     const at = { files: live.files, now: this.#clock.now() };
     try {
-      if (this.#stamps?.holds(at) !== true) {
-        this.#stamps = Stamps.take([live.folderPath, ...follower.ownPaths], at);
+      if (this.#besideStamps?.holds(at) !== true) {
+        this.#besideStamps = Stamps.take([live.folderPath], at);
         live.requireSame();
-        follower.checkUntouched();
+      }
+      if (nowMs - this.#oursLastMs >= LOOK_AT_OURS_MS) {
+        if (this.#ourStamps?.holds(at) !== true) {
+          this.#ourStamps = Stamps.take(follower.ownPaths, at);
+          follower.checkUntouched();
+        }
+        this.#oursLastMs = nowMs;
       }
     } catch {
-      this.#stamps = undefined;
+      this.#forget();
       return false;
     }
-    this.#lastMs = this.#clock.monotonicMs();
+    this.#lastMs = nowMs;
     return true;
+  }
+
+  #forget(): void {
+    this.#besideStamps = this.#ourStamps = undefined;
   }
 
   /**
@@ -61,7 +81,7 @@ export class Surroundings {
    */
   look({ live, follower }: Opened): void {
     if (this.#sinceMs < LOOK_AROUND_MS) return;
-    this.#lastMs = this.#clock.monotonicMs();
+    this.#lastMs = this.#oursLastMs = this.#clock.monotonicMs();
     live.requireSame();
     follower.checkUntouched();
   }

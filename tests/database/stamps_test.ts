@@ -88,7 +88,26 @@ test("LiveDatabase looks around with few calls while nothing happens", async () 
     clock.skip(5_000);
     await until(() => database.following.sinceGoodMs < 5000, { what: "a look" });
   }
-  assert.ok(calls.length >= 5 && calls.length <= 5 * 4 + 10, calls.join("\n"));
+  const besideCount = calls.filter((call) => call === `stat ${stage.folder}`).length;
+  assert.equal(besideCount, 5, "the database's folder at each look");
+  // What is ours at every third, and each minute all files by themselves.
+  assert.ok(calls.length <= 5 + 2 * 3 + 8, calls.join("\n"));
+});
+
+test("LiveDatabase at rest finds its meta directory gone within three looks around", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  const clock = new SkippingClock();
+  const database = await stage.follow({ clock, monitorIntervalMs: 5 });
+  const lookAround = async () => {
+    clock.skip(5_000);
+    await until(() => database.following.sinceGoodMs < 5000, { what: "a look" });
+  };
+  for (let count = 0; count < 8; count++) await lookAround();
+  const { generation } = database.position!;
+  rmSync(database.meta.path, { recursive: true });
+  for (let count = 0; count < 3; count++) await lookAround();
+  await until(() => database.position!.generation !== generation, { what: "the next generation" });
 });
 
 test("LiveDatabase reads the wal-index of a resting database only when it looks around, and misses no commit", async () => {
