@@ -64,7 +64,7 @@ export async function openSnapshot(follower: Follower): Promise<SnapshotSource> 
 }
 
 function readMain(follower: Follower, size: number): ReadableStream<Uint8Array> {
-  const buffer = new Uint8Array(READ_BYTES);
+  const buffer = new Uint8Array(Math.min(READ_BYTES, size));
   let position = 0;
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
