@@ -95,7 +95,8 @@ const DATABASE: readonly KeyFact[] = [
   }),
   key("database", "monitor-interval", "duration", {
     default: SECOND_MS,
-    meaning: "How often to look for changes when no notice of one comes; more than 0",
+    meaning:
+      "How often to look for changes when no notice of one comes (at rest on Linux: each 5 s); more than 0",
   }),
   key("database", "checkpoint-interval", "duration", {
     default: MINUTE_MS,
