@@ -5,6 +5,7 @@ import type { Clock } from "./clock.ts";
 
 interface BunGlobal {
   gc(isSync: boolean): unknown;
+  shrink(): unknown;
 }
 
 function bun(): BunGlobal | undefined {
@@ -17,6 +18,14 @@ function bun(): BunGlobal | undefined {
  */
 export function releaseUnusedMemory(): void {
   bun()?.gc(true);
+}
+
+/**
+ * Free what is no longer used, and all that was compiled, which is compiled again when it is next called: what a start
+ * leaves behind is most of it. For when there is nothing to do. Deno has nothing like it.
+ */
+export function shrinkMemory(): void {
+  bun()?.shrink();
 }
 
 /** Bytes of memory, from and to. */
