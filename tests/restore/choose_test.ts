@@ -97,9 +97,6 @@ test("notedBounds() knows nothing of a generation without a snapshot", async () 
   assert.equal(await notedBounds(ends, momentOf), undefined);
 });
 
-  assert.deepEqual(await boundsOf(inventory, momentOf), { startAt: noted.at, endAt: noted.at });
-});
-
 /** A generation of one snapshot, which is a number of empty pages. */
 async function putSnapshot(
   store: ObjectStore,
