@@ -43,7 +43,7 @@ export class RequestSigner {
 
   /**
    * The same for what nothing has to be encoded in, as nearly all objects of a replica: aws4fetch's way through URL and
-   * Headers is a fifth of what a small request costs. `undefined` for anything else.
+   * Headers was a ninth of a restore of small segments. `undefined` for anything else.
    */
   #signPlain(
     { method, url, headers }: UnsignedRequest,
