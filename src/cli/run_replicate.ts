@@ -6,7 +6,6 @@ import { type ChildFailure, execWords, startExec, untilChildEnded } from "./exec
 import { createLogger } from "./logger.ts";
 import { observe } from "./observe.ts";
 import { ProgressLine } from "./progress.ts";
-import { releaseMemoryWhileQuiet } from "./quiet_memory.ts";
 import type { ReplicateRequest } from "./replicate.ts";
 import { VERSION } from "../version.ts";
 import type { Configuration, DatabaseConfig, ReplicaConfig } from "../config/configuration.ts";
@@ -61,9 +60,7 @@ export async function runReplicate(request: ReplicateRequest, output: Output): P
     const onSnapshotProgress = progress.tell;
     const replicators = await assembleReplicators(databases, { logger, metrics, onSnapshotProgress });
     await startAll(replicators);
-    using _code = releaseProgramCodeRegularly(systemClock);
-    const live = replicators.map(({ database }) => database);
-    using _memory = releaseMemoryWhileQuiet({ databases: live, clock: systemClock });
+    using _memory = releaseProgramCodeRegularly(systemClock);
     await using _watch = await observer.watch(replicators);
     if (request.isOnce) return await finishOnce(replicators, { logger, signals });
     const failure = await untilEnd(run, { replicators, signals });

@@ -20,8 +20,3 @@ export function releaseBuffer(buffer: Uint8Array<ArrayBuffer>): void {
   // A consumer that transferred our chunk to another thread has left a buffer of no bytes.
   if (kept.length < KEPT_COUNT && buffer.length > 0) kept.push(buffer);
 }
-
-/** Let go of those that nobody has. */
-export function dropKeptBuffers(): void {
-  kept.length = 0;
-}

@@ -111,11 +111,6 @@ export class LiveDatabase implements AsyncDisposable {
     return this.#troubles.lastError;
   }
 
-  /** Whether nothing was committed for some time. */
-  get isQuiet(): boolean {
-    return this.#lookout.activity.isIdle;
-  }
-
   /** How it is followed, now. */
   get following(): Following {
     return {

@@ -5,7 +5,6 @@ import type { Clock } from "./clock.ts";
 
 interface BunGlobal {
   gc(isSync: boolean): unknown;
-  shrink(): unknown;
 }
 
 function bun(): BunGlobal | undefined {
@@ -18,14 +17,6 @@ function bun(): BunGlobal | undefined {
  */
 export function releaseUnusedMemory(): void {
   bun()?.gc(true);
-}
-
-/**
- * Free what is no longer used, and all that was compiled, which is compiled again when it is next called: what a start
- * leaves behind is most of it. For when there is nothing to do. Deno has nothing like it.
- */
-export function shrinkMemory(): void {
-  bun()?.shrink();
 }
 
 /** The same beside what goes on: twenty milliseconds of a restore of small segments are not spent waiting for it. */
