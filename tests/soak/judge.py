@@ -2,7 +2,7 @@
 Judges database files: obeys one JSON line at a time, answers with one. It shares nothing with what it judges but the
 hash functions; its SQLite is the machine's, not ours.
 """
-import json, sqlite3, sys
+import json, os, sqlite3, sys
 from content import row_hash, schema_hash
 
 MODULUS = 1 << 62
@@ -62,10 +62,20 @@ def live(path):
         connection.close()
 
 
-for line in sys.stdin:
-    request = json.loads(line)
+def answer_to(request):
     try:
-        answer = {"content": content, "truncate": truncate, "live": live, "backup": backup}[request.pop("do")](**request)
+        return {"content": content, "truncate": truncate, "live": live, "backup": backup}[request.pop("do")](**request)
     except Exception as error:
-        answer = {"problem": f"{type(error).__name__}: {error}"}
-    print(json.dumps(answer), flush=True)
+        return {"problem": f"{type(error).__name__}: {error}"}
+
+
+# Each in a process of its own: a connection that an error left open would share its wal-index with the next one to
+# the same file, also when files were put in the place of those that it has open, and SQLite reads nonsense then.
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        print(json.dumps(answer_to(json.loads(line))), flush=True)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if status != 0:
+        print(json.dumps({"problem": f"the judge ended with wait status {status}"}), flush=True)
