@@ -41,10 +41,10 @@ interface Run extends Partial<Pick<Configuration, "addr" | "health">> {
  */
 export async function runReplicate(request: ReplicateRequest, output: Output): Promise<number> {
   requireSafeSqlite();
-  // Before the first record, at which somebody may already tell us to end.
-  using signals = new EndSignals();
   const run = await whatToReplicate(request, output);
   const { databases, logger, addr, health } = run;
+  // Before the first record, at which somebody may already tell us to end; not while a configuration is waited for.
+  using signals = new EndSignals();
   logger.info("walbrook", { version: VERSION });
   if (databases.length === 0) logger.error("no databases specified in configuration");
   // Timers of ours don't keep a process alive that only waits for its database.

@@ -4,7 +4,7 @@ import type { Output } from "./command.ts";
 import { findSource } from "./source.ts";
 import { transferProgress } from "./transfer_progress.ts";
 import { VERIFY_EXIT, type VerifyRequest } from "./verify.ts";
-import { formatReport, isUnchecked } from "./verify_text.ts";
+import { formatReport } from "./verify_text.ts";
 import { describeError } from "../errors.ts";
 import { type EndSignal, exitProcess, onSignal } from "../runtime/process.ts";
 import type { ReplicaClient } from "../storage/replica_client.ts";
@@ -46,9 +46,11 @@ export async function runVerify(request: VerifyRequest, output: Output): Promise
 
 /** Damage counts for more than what could not be looked at. */
 export function exitCodeOf(results: readonly (VerifyReport | UnseenReplica)[]): number {
-  if (results.some((result) => "isProven" in result && !result.isProven)) return VERIFY_EXIT.damaged;
-  const isUnseen = results.some((result) => "error" in result || isUnchecked(result));
-  return isUnseen ? VERIFY_EXIT.unseen : VERIFY_EXIT.proven;
+  const isDamaged = (result: VerifyReport | UnseenReplica) =>
+    "generations" in result && result.generations.some(({ damages }) => damages.length > 0);
+  if (results.some(isDamaged)) return VERIFY_EXIT.damaged;
+  const isProven = results.every((result) => "isProven" in result && result.isProven);
+  return isProven ? VERIFY_EXIT.proven : VERIFY_EXIT.unseen;
 }
 
 async function look(

@@ -10,19 +10,14 @@ export function formatReport(report: VerifyReport): string {
   const damageCount = report.generations.reduce((sum, { damages }) => sum + damages.length, 0);
   const lost = report.generations.reduce((sum, one) => sum + one.pointCount - one.reachableCount, 0);
   lines.push(
-    report.isProven && isUnchecked(report)
-      ? `${report.place}: no damage found, but not all of it could be looked at`
-      : report.isProven
+    report.isProven
       ? `${report.place}: proven, every restore point can be restored`
+      : damageCount === 0
+      ? `${report.place}: no damage found, but not all of it could be looked at`
       : `${report.place}: DAMAGED, ${counted(damageCount, "object")} bad or missing, ` +
         `${counted(lost, "restore point")} lost`,
   );
   return lines.join("\n") + "\n";
-}
-
-/** Whether anything could not be looked at, so that nothing is proven by what was. */
-export function isUnchecked({ generations }: VerifyReport): boolean {
-  return generations.some(({ findings }) => findings.some(({ kind }) => kind === "unchecked"));
 }
 
 function generationLines(generation: GenerationReport, { place, isDeep }: VerifyReport): string[] {

@@ -15,7 +15,7 @@ import { Lookout } from "./lookout.ts";
 import { DatabaseMeter } from "./measure.ts";
 import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
 import { checkMetaPath, openFollower, openLiveFiles, WaitError } from "./open.ts";
-import { closeOpened, closeSpare, type Opened } from "./opened.ts";
+import { closeOpened, closeSpare, hasCopiedAll, type Opened } from "./opened.ts";
 import type { Segment } from "./segment.ts";
 import { type Backlog, ShadowSource } from "./shadow_source.ts";
 import { OpenSnapshots } from "./open_snapshots.ts";
@@ -286,6 +286,8 @@ export class LiveDatabase implements AsyncDisposable {
     const follower = this.#opened?.follower;
     // We still hold the files that lost their names: what was committed last is in there.
     const uncopied = await follower?.catchUp().then(() => undefined, (error: unknown) => {
+      // With all copied it is only the reader that could not move on.
+      if (hasCopiedAll(follower)) return undefined;
       this.#troubles.note(error);
       return error;
     });

@@ -35,3 +35,13 @@ export function closeSpare({ follower, writers }: Opened): void {
 export function hasSpare({ follower, writers }: Opened): boolean {
   return writers.isOpen || follower.readers.hasIdle;
 }
+
+/** Whether nothing that is committed now remains to be copied, as far as that can be told. */
+export function hasCopiedAll(follower: Follower): boolean {
+  try {
+    const index = follower.live.look();
+    return index !== undefined && follower.isAtEnd(index);
+  } catch {
+    return false;
+  }
+}

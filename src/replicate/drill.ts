@@ -74,6 +74,9 @@ export class Drill {
   /** How long drills have been failing; `undefined` when the last one passed, and before the first. */
   get failingForMs(): number | undefined {
     const since = this.#failingSince;
+    const { state } = this.#parts.database;
+    // Where there is no database any more, nothing is to be proven.
+    if (state.kind === "waiting" && state.isNew) return undefined;
     return since === undefined ? undefined : Math.max(0, this.#parts.clock.now() - since);
   }
 
@@ -82,7 +85,7 @@ export class Drill {
    * nothing for.
    */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, logger } = this.#parts;
+    const { clock, database, logger } = this.#parts;
     if (!this.isEnabled) return;
     for (let waitMs: number | undefined; !signal.aborted;) {
       try {
@@ -98,6 +101,8 @@ export class Drill {
         if (text === this.#backoff.lastMessage) logger.error("drill failed", { error: text });
         waitMs = Math.min(this.#intervalMs, this.#backoff.fail("drill failed", error));
         const provenAt = this.#lastProvenAt?.getTime();
+        // Nothing is made beside a database that went away meanwhile.
+        if (database.state.kind !== "live") continue;
         this.#memory.write({ since: provenAt ?? since, provenAt, failure: { since, error: text } });
       }
     }
@@ -116,7 +121,7 @@ export class Drill {
     if (remembered === undefined) {
       await pause(soonMs, { clock, signal });
       // Nothing is made beside a database that isn't there.
-      if (database.position !== undefined) this.#memory.write({ since: startedAt });
+      if (database.state.kind === "live") this.#memory.write({ since: startedAt });
       return this.#intervalMs - soonMs;
     }
     const { since, provenAt, failure } = remembered;
@@ -141,9 +146,9 @@ export class Drill {
    * @throws {Error} when the replica is not proven, for whatever reason
    */
   async drill(signal: AbortSignal): Promise<Proof | undefined> {
-    const { logger } = this.#parts;
-    const proof = await this.#validator.prove(signal);
-    if (proof.outcome === "skipped") {
+    const { database, logger } = this.#parts;
+    const proof = database.state.kind === "live" ? await this.#validator.prove(signal) : undefined;
+    if (proof === undefined || proof.outcome === "skipped") {
       if (!this.#isSkipped) logger.info("drill: no replica position available");
       this.#isSkipped = true;
       return undefined;

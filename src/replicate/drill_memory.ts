@@ -19,7 +19,7 @@ export interface RememberedDrill {
 }
 
 /** A larger file is none of ours. */
-const SIZE_LIMIT = 4096;
+const SIZE_LIMIT = 64 * 1024;
 
 /** Of an error; a path or two are in it. */
 const ERROR_LENGTH = 1000;

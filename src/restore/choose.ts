@@ -1,5 +1,5 @@
 /** Which replica and which generation to restore from. */
-import { NoBackupsError } from "../errors.ts";
+import { DamagedObjectError, NoBackupsError, NotFoundError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { GenerationEnds, ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import type { StoreOptions } from "../storage/object_store.ts";
@@ -18,6 +18,8 @@ export interface Choice {
 export interface Bounds {
   readonly startAt: Date;
   readonly endAt: Date;
+  /** When the newest object came to be, by the store, where no note stands at the end. */
+  readonly storedEndAt?: Date;
 }
 
 /**
@@ -54,7 +56,26 @@ export async function boundsOf(inventory: Inventory, momentOf: MomentOf): Promis
   const { at } = await momentOf(first);
   const lasts = await Promise.all([lastNoted(snapshots, momentOf), lastNoted(useful, momentOf)]);
   const stored = [...snapshots, ...useful].map(({ createdAt }) => createdAt);
-  return boundsFrom(at, [...stored, ...lasts.filter((end) => end !== undefined)]);
+  const bounds = boundsFrom(at, [...stored, ...lasts.filter((end) => end !== undefined)]);
+  return { ...bounds, storedEndAt: boundsFrom(stored[0]!, stored).endAt };
+}
+
+/**
+ * The same generations, all of one store: of those without notes at their ends none ends before another that the store
+ * has got nothing for since. One may still have notes from a time when this machine's clock was ahead.
+ */
+export function inStoredOrder<T extends Bounds>(all: readonly T[]): T[] {
+  const storedEnd = ({ storedEndAt }: T) => storedEndAt?.getTime() ?? 0;
+  const rising = all.toSorted((left, right) =>
+    storedEnd(left) - storedEnd(right) || left.startAt.getTime() - right.startAt.getTime()
+  );
+  let latestMs = -Infinity;
+  return rising.map((bounds) => {
+    if (bounds.storedEndAt === undefined) return bounds;
+    // Later by a little at least, or the one that began last would be taken.
+    latestMs = Math.max(bounds.endAt.getTime(), latestMs + 1);
+    return { ...bounds, endAt: new Date(latestMs) };
+  });
 }
 
 /**
@@ -71,15 +92,16 @@ async function lastNoted<T extends SnapshotInfo | SegmentInfo>(
   for (let distance = 1; tried.at(-1) !== 0 && distance < 2 * objects.length; distance *= 2) {
     tried.push(Math.max(0, objects.length - 1 - distance));
   }
-  const moments = await Promise.all(tried.map((at) => momentOf(objects[at]!)));
-  const nth = moments.findIndex(({ isNoted }) => isNoted);
+  const look = (at: number) => momentOf(objects[at]!).catch(noneIfGone);
+  const moments = await Promise.all(tried.map(look));
+  const nth = moments.findIndex((moment) => moment?.isNoted);
   if (nth === -1) return undefined;
   let last = moments[nth]!.at;
   let [low, high] = [tried[nth]!, tried[nth - 1] ?? objects.length - 1];
   while (high - low > 1) {
     const middle = (low + high) >> 1;
-    const { isNoted, at } = await momentOf(objects[middle]!);
-    if (isNoted) [low, last] = [middle, at];
+    const moment = await look(middle);
+    if (moment?.isNoted) [low, last] = [middle, moment.at];
     else high = middle;
   }
   return last;
@@ -101,6 +123,12 @@ export async function notedBounds(
   const [start, ...ends] = await Promise.all([firstSnapshot, ...lasts].map(momentOf));
   if (!ends.some((end) => end.isNoted)) return undefined;
   return boundsFrom(start!.at, ends.map((end) => end.at));
+}
+
+/** An object that retention takes meanwhile, elsewhere, tells nothing; whoever needs it fails by itself. */
+function noneIfGone(error: unknown): undefined {
+  if (error instanceof DamagedObjectError && error.cause instanceof NotFoundError) return undefined;
+  throw error;
 }
 
 /** Nothing in a generation is earlier than its start, whatever a store whose clock differs says of what follows. */
@@ -194,8 +222,12 @@ async function chooseAmong(
   // The only one is it, without a request for its times.
   if (candidates.length <= 1 && target.kind !== "moment") return candidates[0];
   const bounded = [];
-  for (const choice of candidates) {
-    bounded.push({ choice, ...await boundsOf(choice.inventory, choice.momentOf) });
+  for (const [, choices] of Map.groupBy(candidates, ({ client }) => client)) {
+    const ofOne = [];
+    for (const choice of choices) {
+      ofOne.push({ choice, ...await boundsOf(choice.inventory, choice.momentOf) });
+    }
+    bounded.push(...inStoredOrder(ofOne));
   }
   return chooseBounds(bounded, target)?.choice;
 }

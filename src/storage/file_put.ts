@@ -62,8 +62,9 @@ async function openTemporary(
       await giveTo(permissions.fileOwner, { file, files });
       return file;
     } catch (error) {
-      const isMissing = systemCode(error) === "ENOENT";
-      if (isMissing) await root.check();
+      const code = systemCode(error);
+      const isMissing = code === "ENOENT";
+      if (isMissing || code === "ENOTDIR") await root.check();
       const wasRemoved = isMissing && await root.isRelied(folderKey);
       root.forgetFolders();
       if (wasRemoved) {

@@ -84,9 +84,14 @@ export interface VerifyReport {
   readonly replica: string;
   readonly place: string;
   readonly isDeep: boolean;
-  /** Whether no damage was found in any generation. */
+  /** Whether all of every generation was looked at, and no damage found. */
   readonly isProven: boolean;
   readonly generations: readonly GenerationReport[];
   /** What is about no single generation. */
   readonly findings: readonly Finding[];
+}
+
+/** Whether anything of a generation could not be looked at, so that nothing is proven by what was. */
+export function isUnchecked({ findings }: GenerationReport): boolean {
+  return findings.some(({ kind }) => kind === "unchecked");
 }

@@ -8,7 +8,7 @@ import type { ReplicaClient } from "../storage/replica_client.ts";
 import { ListingChangedError, verifyGeneration } from "./generation.ts";
 import { findLeftovers } from "./leftovers.ts";
 import { type MomentRange, withinRange } from "./range.ts";
-import type { GenerationReport, VerifyReport } from "./report.ts";
+import { type GenerationReport, isUnchecked, type VerifyReport } from "./report.ts";
 
 /** What to verify and how. */
 export interface VerifyOptions extends MomentRange {
@@ -47,21 +47,27 @@ export async function verifyReplica(
     const inventory = await listedWithin(client, name, options);
     if (inventory !== undefined) inventories.push(inventory);
   }
-  if (inventories.length === 0) throw new NoBackupsError("no matching backups found");
+  if (inventories.length === 0) throw nothingThere();
   const progress = progressOf(inventories, options.progress);
   const generations: GenerationReport[] = [];
   for (const inventory of inventories) {
     const report = await verifyOne(client, { inventory, options, onBytes: progress });
     if (report !== undefined) generations.push(report);
   }
+  // All were deleted meanwhile: what nobody looked at isn't proven.
+  if (generations.length === 0) throw nothingThere();
   return {
     replica: client.name,
     place: client.store.place,
     isDeep,
-    isProven: generations.every(({ damages }) => damages.length === 0),
+    isProven: generations.every((report) => report.damages.length === 0 && !isUnchecked(report)),
     generations,
     findings: await findLeftovers(client, { signal }),
   };
+}
+
+function nothingThere(): NoBackupsError {
+  return new NoBackupsError("no matching backups found");
 }
 
 async function listedWithin(

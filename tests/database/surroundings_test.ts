@@ -23,6 +23,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { assertNothingLost, keepSnapshot, Stage, until } from "./stage.ts";
 import { Neighbour } from "./neighbour.ts";
+import { comparePositions } from "../../src/position.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
 import { failFiles, type FailRule } from "../doubles/failing_files.ts";
 import { SkippingClock } from "../doubles/moved_clock.ts";
@@ -599,4 +600,20 @@ test("LiveDatabase.settle() tells what kept the last commits of a deleted databa
   stage.insert();
   await database.settle();
   assert.equal(await database.settle(), undefined, "a new one is there");
+});
+
+test("LiveDatabase.settle() has nothing to tell of a database that went away right after a commit that was copied", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  const clock = new SkippingClock();
+  const database = await stage.follow({ clock, monitorIntervalMs: 60_000 });
+  // The reader that does not stand is closed at rest, and can't be opened again once the path is gone.
+  clock.skip(11_000);
+  await database.settle();
+  const before = database.position!;
+  stage.insert();
+  for (const suffix of ["", "-wal", "-shm"]) rmSync(stage.path + suffix);
+  await database.settle();
+  assert.equal(await database.settle(), undefined);
+  assert.ok(comparePositions(database.position!, before) > 0, "the last commit is copied");
 });

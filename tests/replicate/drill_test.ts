@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { Semaphore } from "../../src/async.ts";
 import { encodeObjectBytes } from "../../src/codec/object.ts";
@@ -165,4 +166,24 @@ test("Drill with nothing to restore is held again in a minute, says so once, and
   await until(() => clock.nextMs === 3_600_000, "the interval to be waited for");
   stop.abort();
   await run;
+});
+
+test("Drill waits where the database went away, and makes no meta directory for it", async () => {
+  await using bench = await DrilledBench.begin();
+  const drill = bench.drill(OFTEN);
+  bench.application!.close();
+  bench.application = undefined;
+  const metaPath = bench.database.meta.path;
+  for (const suffix of ["", "-wal", "-shm"]) rmSync(bench.path + suffix, { force: true });
+  rmSync(metaPath, { recursive: true });
+  await until(async () => {
+    await bench.database.settle();
+    return bench.database.state.kind === "waiting";
+  }, "the database to be missed");
+  const isTold = () =>
+    bench.logs.records.some(({ message }) => message === "drill: no replica position available");
+  await running(drill, isTold, "a drill to be skipped");
+  assert.equal(drill.lastError, "");
+  assert.equal(drill.failingForMs, undefined);
+  assert.equal(existsSync(join(metaPath, "walbrook-drills")), false);
 });

@@ -2,7 +2,7 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describeError, NoBackupsError } from "../../src/errors.ts";
+import { DamagedObjectError, describeError, NoBackupsError, NotFoundError } from "../../src/errors.ts";
 import { encodeObjectBytes } from "../../src/codec/object.ts";
 import { type LogFields, type Logger, silentLogger } from "../../src/logger.ts";
 import {
@@ -10,8 +10,10 @@ import {
   boundsOf,
   chooseBounds,
   chooseGeneration,
+  inStoredOrder,
   notedBounds,
 } from "../../src/restore/choose.ts";
+import type { RestoreTarget } from "../../src/restore/plan.ts";
 import { restore, type RestoreOptions } from "../../src/restore/restore.ts";
 import { snapshotKey } from "../../src/storage/keys.ts";
 import { FileStore } from "../../src/storage/file_store.ts";
@@ -58,7 +60,8 @@ test("boundsOf() ends no generation before it begins, whatever the store's clock
   const noted = { at: new Date(9000), isNoted: true, offset: 0 };
   const momentOf = ({ key, createdAt }: { key: string; createdAt: Date }) =>
     Promise.resolve(key === "snapshot" ? noted : { at: createdAt, isNoted: false, offset: 0 });
-  assert.deepEqual(await boundsOf(inventory, momentOf), { startAt: noted.at, endAt: noted.at });
+  const bounds = { startAt: noted.at, endAt: noted.at, storedEndAt: new Date(3000) };
+  assert.deepEqual(await boundsOf(inventory, momentOf), bounds);
 });
 
 test("boundsOf() finds the last note where Litestream went on without any, with few looks", async () => {
@@ -81,6 +84,42 @@ test("boundsOf() finds the last note where Litestream went on without any, with 
     assert.equal(endAt.getTime(), notedCount === 0 ? 1999 : 1e6 + notedCount - 1, `${notedCount} notes`);
     assert.ok(looked.size <= 25, `${looked.size} looks`);
   }
+});
+
+test("inStoredOrder() has generations without notes at their ends follow one another as the store got them", () => {
+  const unnoted = (name: string, start: number, end: number, storedEnd: number) => ({
+    ...bounds(name, start, end),
+    storedEndAt: new Date(storedEnd * 1000),
+  });
+  // Ours of when the clock was 1000 s ahead; one that we began then and Litestream went on with; Litestream's own.
+  const ours = bounds("ours", 1010, 1100);
+  const shared = unnoted("shared", 1101, 1102, 300);
+  const theirs = unnoted("theirs", 350, 400, 400);
+  const chosen = (all: readonly Bounds[], target: RestoreTarget = latest) =>
+    (chooseBounds(inStoredOrder(all), target) as { name?: string } | undefined)?.name;
+  for (const all of [[ours, shared, theirs], [theirs, shared, ours], [shared, theirs, ours]]) {
+    assert.equal(chosen(all), "theirs");
+    assert.equal(chosen(all, until(360)), "theirs");
+  }
+  assert.equal(chosen([ours, shared]), "shared");
+  assert.equal(chosen([theirs, unnoted("began last", 390, 400, 400)]), "began last");
+  assert.equal(chosen([unnoted("began last", 390, 400, 400), theirs]), "began last");
+  assert.equal(chosen([theirs, unnoted("ended first", 390, 395, 395)]), "theirs");
+});
+
+test("boundsOf() passes over objects that are gone since they were listed, but for its ends", async () => {
+  const generation = "0123456789abcdef";
+  const createdAt = new Date(1000);
+  const snapshots = [{ key: "snapshot", size: 1, createdAt, generation, index: 0 }];
+  const segments = Array.from({ length: 10 }, (_, index) => {
+    return { key: `${index}`, size: 1, createdAt, generation, index, offset: 0 };
+  });
+  const momentOf = ({ key }: { key: string }) =>
+    Number(key) < 9
+      ? Promise.reject(new DamagedObjectError(key, "gone", { cause: new NotFoundError("gone") }))
+      : Promise.resolve({ at: createdAt, isNoted: false, offset: 0 });
+  const found = await boundsOf({ generation, snapshots, segments }, momentOf);
+  assert.deepEqual(found, { startAt: createdAt, endAt: createdAt, storedEndAt: createdAt });
 });
 
 test("notedBounds() knows nothing of a generation without a snapshot", async () => {

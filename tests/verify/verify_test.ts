@@ -131,6 +131,18 @@ test("verifyReplica() deep says that only the application could check the schema
   assert.equal(exitCodeOf([report]), 0);
 });
 
+test("verifyReplica() proves nothing of generations that are all deleted while it looks", async () => {
+  using folder = temporaryFolder();
+  const { client } = await buildReplica({ folder: folder.path, ...SMALL });
+  const objects = client.objects.bind(client);
+  client.objects = async (...asked) => {
+    const found = await objects(...asked);
+    rmSync(join(client.store.place, "generations"), { recursive: true, force: true });
+    return found;
+  };
+  await assert.rejects(verifyReplica(client), NoBackupsError);
+});
+
 test("exitCodeOf() and the verdict claim no proof of what could not be looked at", async () => {
   using folder = temporaryFolder();
   const { client } = await buildReplica({ folder: folder.path, ...SMALL });
@@ -138,9 +150,14 @@ test("exitCodeOf() and the verdict claim no proof of what could not be looked at
   const finding = { kind: "unchecked", key: "k", message: "m", count: 1 } as const;
   const unchecked = {
     ...whole,
+    isProven: false,
     generations: whole.generations.map((generation) => ({ ...generation, findings: [finding] })),
   };
-  const damaged = { ...unchecked, isProven: false };
+  const damage = { key: "k", reason: "r", cost: { pointCount: 1, isEarlierPossible: false } };
+  const damaged = {
+    ...unchecked,
+    generations: unchecked.generations.map((generation) => ({ ...generation, damages: [damage] })),
+  };
   const unseen = { replica: "r", place: "p", error: "e" };
   assert.deepEqual(
     [[whole], [whole, unchecked], [whole, unseen], [unseen, damaged]].map((results) => exitCodeOf(results)),

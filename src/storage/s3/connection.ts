@@ -76,6 +76,9 @@ export interface ConnectionOptions {
 
 type Outcome<T> = { readonly result: T } | { readonly refused: RefusedRequest } | { readonly error: unknown };
 
+/** Then the status alone is believed: a proxy on the way may cut off every refusal. */
+const LOST_REFUSALS = 4;
+
 /** The longest wait for a server that isn't there. */
 const AWAY_WAIT_MS = 500;
 
@@ -84,6 +87,8 @@ interface Detours {
   location?: string;
   hasChangedRegion: boolean;
   hasRenewed: boolean;
+  /** Refusals of which only the status came. */
+  lostCount: number;
 }
 
 /** Signs requests for one bucket, sends them, and sends them again. */
@@ -108,14 +113,16 @@ export class S3Connection {
    * @throws {StoreError} in one line; or the signal's reason
    */
   async send<T>(request: S3Request<T>): Promise<T> {
-    const detours: Detours = { hasChangedRegion: false, hasRenewed: false };
+    const detours: Detours = { hasChangedRegion: false, hasRenewed: false, lostCount: 0 };
     for (let tries = 1;; tries++) {
       request.signal?.throwIfAborted();
       const credentials = await this.#options.credentials.get({ signal: request.signal });
-      const outcome = await this.#try(request, { credentials, location: detours.location });
+      const region = this.#region;
+      const outcome = await this.#try(request, { credentials, ...detours });
+      if ("error" in outcome && outcome.error instanceof LostRefusalError) detours.lostCount++;
       if ("result" in outcome) return outcome.result;
       const reaction = "refused" in outcome ? reactTo(outcome.refused) : this.#reactToError(outcome.error);
-      if (await this.#takeDetour(reaction, { detours, credentials })) continue;
+      if (await this.#takeDetour(reaction, { detours, credentials, signedFor: region })) continue;
       if (reaction.act !== "retry" || tries >= this.#options.retry.tries) {
         throw this.#failure(request, outcome, { isTransient: reaction.act === "retry", tries });
       }
@@ -132,7 +139,11 @@ export class S3Connection {
 
   async #try<T>(
     request: S3Request<T>,
-    { credentials, location }: { credentials: Credentials; location: string | undefined },
+    { credentials, location, lostCount }: {
+      credentials: Credentials;
+      location?: string | undefined;
+      lostCount: number;
+    },
   ): Promise<Outcome<T>> {
     const { patience, http, address } = this.#options;
     const { method, key, query, body, signal } = request;
@@ -153,7 +164,9 @@ export class S3Connection {
       const limitMs = patience.answerMs + (body?.length ?? 0) / patience.slowestUpload * 1000;
       await exchange.begin((signal) => http.send({ method, url, headers, body, signal }), { limitMs });
       const { status } = exchange.response;
-      if (status < 200 || status >= 300) return await this.#readRefusal(request, exchange);
+      if (status < 200 || status >= 300) {
+        return await this.#readRefusal(request, exchange, { mayBeLost: lostCount >= LOST_REFUSALS });
+      }
       const result = await request.read(exchange);
       isOpen = request.keepsOpen === true;
       return { result };
@@ -168,7 +181,11 @@ export class S3Connection {
     }
   }
 
-  async #readRefusal<T>(request: S3Request<T>, exchange: Exchange): Promise<Outcome<T>> {
+  async #readRefusal<T>(
+    request: S3Request<T>,
+    exchange: Exchange,
+    { mayBeLost }: { mayBeLost: boolean },
+  ): Promise<Outcome<T>> {
     const body = request.method === "HEAD"
       ? ""
       : await exchange.text().catch((error: unknown) => ({ error }));
@@ -176,7 +193,7 @@ export class S3Connection {
     const refused = this.#refusal(exchange, document);
     // What a status means by itself holds without its body. Of others the code decides, which may say "again".
     const isLost = typeof body !== "string" || isCutDocument(body);
-    if (isLost && reactTo(refused).act === "fail") {
+    if (isLost && !mayBeLost && reactTo(refused).act === "fail") {
       const cause = typeof body === "string" ? undefined : body.error;
       return {
         error: new LostRefusalError(`status ${refused.status}, and why was lost on the way`, { cause }),
@@ -206,7 +223,11 @@ export class S3Connection {
   /** Whether something was changed that makes it worth while to send the request at once again. */
   async #takeDetour(
     reaction: Reaction,
-    { detours, credentials }: { detours: Detours; credentials: Credentials },
+    { detours, credentials, signedFor }: {
+      detours: Detours;
+      credentials: Credentials;
+      signedFor: string;
+    },
   ): Promise<boolean> {
     const { logger, region: configured } = this.#options;
     if (reaction.act === "renew-credentials" && !detours.hasRenewed) {
@@ -223,7 +244,9 @@ export class S3Connection {
     }
     detours.hasChangedRegion = true;
     const region = reaction.act === "change-region" ? reaction.region : await this.#findRegion(credentials);
-    if (region === undefined || region === this.#region) return false;
+    if (region === undefined) return false;
+    // Another request may have found it meanwhile.
+    if (region === this.#region) return region !== signedFor;
     this.#region = region;
     if (configured === undefined) logger.debug("bucket found", { region });
     else logger.warn("bucket is in another region than configured, using that", { configured, region });
@@ -239,7 +262,7 @@ export class S3Connection {
       method: "HEAD",
       read: ({ response }) => Promise.resolve((note(response.headers), true as const)),
       onRefusal: ({ region }) => ((found = region), true),
-    }, { credentials, location: undefined });
+    }, { credentials, lostCount: LOST_REFUSALS });
     return "result" in outcome ? found : undefined;
   }
 

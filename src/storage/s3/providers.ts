@@ -178,6 +178,10 @@ export function quirksOf(endpoint: string | undefined): S3Quirks & { readonly re
   const { hostname } = new URL(withScheme);
   const provider = PROVIDERS.find(({ endpointHost }) => endpointHost.test(hostname));
   if (provider === undefined) return {};
-  const region = provider.region ?? provider.host.exec(hostname)?.groups?.["region"];
-  return { ...provider.quirks, ...(region === undefined ? {} : { region }) };
+  const groups = provider.host.exec(hostname)?.groups;
+  const region = provider.region ?? groups?.["region"];
+  // An endpoint that names the bucket already, as Litestream takes it, gets the bucket in the path.
+  const { hasBucketInHost = false, ...quirks } = provider.quirks ?? {};
+  const isBare = hasBucketInHost && groups?.["bucket"] === undefined;
+  return { ...quirks, ...(isBare ? { hasBucketInHost } : {}), ...(region === undefined ? {} : { region }) };
 }

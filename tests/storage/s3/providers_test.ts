@@ -100,6 +100,8 @@ test("quirksOf() knows providers by their endpoints, with or without a scheme", 
     region: "auto",
   });
   assert.deepEqual(quirksOf("https://s3.nl-ams.scw.cloud"), { region: "nl-ams" });
+  assert.deepEqual(quirksOf("https://t3.storage.dev"), { hasBucketInHost: true, region: "auto" });
+  assert.deepEqual(quirksOf("https://mine.t3.storage.dev"), { region: "auto" }, "with the bucket already");
   assert.deepEqual(quirksOf("http://127.0.0.1:9000"), {});
   assert.deepEqual(quirksOf(undefined), {});
   assert.deepEqual(quirksOf("::"), {});

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readAll } from "../../../src/bytes.ts";
+import { segmentKey } from "../../../src/storage/keys.ts";
 import { NotFoundError, StoreError } from "../../../src/errors.ts";
 import { pattern } from "../../contract/object_store.ts";
 import type { Fault, SeenRequest } from "../../servers/fault_proxy.ts";
@@ -78,10 +79,15 @@ test("S3Store asks again where only the status of a refusal came, since what is 
     await store.put(KEY, pattern(10, 1));
     assert.equal(proxy.seen.length, 2, `${length} bytes`);
   }
+  // Where every refusal is cut off, its status has to do.
+  proxy.seen.length = 0;
   proxy.fault = () => answer(whole.slice(0, 40));
-  const { text, error } = await failureOf(store.put(KEY, pattern(10, 1)));
-  assert.match(text, /^cannot write s3:.*: status 400, and why was lost on the way \(8 tries\)$/);
-  assert.ok(error instanceof StoreError && error.isTransient);
+  const { text } = await failureOf(store.put(KEY, pattern(10, 1)));
+  assert.match(text, /^cannot write s3:.*: the server refuses it \(status 400, 5 tries\)$/);
+  assert.equal(proxy.seen.length, 5);
+  proxy.fault = (request) => isGet(request) ? { act: "cut", after: 60, how: "close" } : undefined;
+  const missing = segmentKey({ generation: "0123456789abcdef", index: 9, offset: 0 });
+  await assert.rejects(store.get(missing), NotFoundError);
   for (const body of ["", "<html><body>Bad request</body></html>"]) {
     proxy.seen.length = 0;
     proxy.fault = () => answer(body);
