@@ -132,7 +132,7 @@ test("DrillMemory says nothing of another place, nor from a file that is broken 
   const path = memoryPath(bench);
   const text = readFileSync(path, "utf8");
   const broken = ["", text.slice(0, 40), "[]", "null", "7", text.replace('"since":1', '"since":"1"')];
-  for (const one of [...broken, text.replace('"provenAt":2', '"provenAt":{}'), text + " ".repeat(5000)]) {
+  for (const one of [...broken, text.replace('"provenAt":2', '"provenAt":{}'), text + " ".repeat(70_000)]) {
     writeFileSync(path, one);
     assert.equal(memory.read(), undefined, one.slice(0, 100));
   }

@@ -67,6 +67,8 @@ export class Scene implements AsyncDisposable {
   epoch = 1;
   /** The clock of walbrook was moved: times in the replica are no longer those of the applications. */
   hasMovedClock = false;
+  /** Whether Litestream has written into a replica. */
+  hasForeignObjects = false;
   /** What is out of order now, as walbrook may then end by itself. */
   readonly active: Set<string> = new Set();
   #lastFaultMs = 0;

@@ -90,6 +90,7 @@ export const DATABASE_FAULTS: readonly Fault[] = [
     isExclusive: true,
     async run(scene) {
       const { applications, follower, replicas, folder, databasePath } = scene;
+      scene.hasForeignObjects = true;
       await applications.stop();
       await follower.stop();
       const { place, settingsLines } = replicas[0]!;
