@@ -22,7 +22,7 @@ const COST_PER_PIECE = 16 * 1024;
  */
 const SMALL_FACTOR = HAS_COSTLY_CONNECTIONS ? 8 : 16;
 
-/** Pieces of a large object from far away are a quarter more; exact in binary. More would not fit into 120 MB. */
+/** Pieces of a large object from far away are a quarter more; exact in binary. Half as many again took longer. */
 const FAR_PIECE_SHARE = 13 / 16;
 
 /** Not more small objects at once than this, unless the parallelism is more: each has a connection. */

@@ -11,7 +11,7 @@ import {
 } from "./keys.ts";
 import { type GenerationTimes, GenerationTimesSweep } from "./generation_times.ts";
 import type { ObjectInfo, ObjectStore, StoreOptions } from "./object_store.ts";
-import { visitObjects } from "./visit_objects.ts";
+import { visitInOrder, visitObjects } from "./visit_objects.ts";
 
 /** A stored snapshot: the database with all WAL before `index` applied. */
 export interface SnapshotInfo extends ObjectInfo {
@@ -127,17 +127,10 @@ export class ReplicaClient {
   async times(generation: string, options: StoreOptions = {}): Promise<GenerationTimes | undefined> {
     if (this.store.type !== "file") {
       const sweep = new GenerationTimesSweep(generation);
-      let isSorted = true;
-      let before = "";
-      await visitObjects(this.store, generationPrefix(generation), {
-        ...options,
-        visit(object) {
-          isSorted &&= before < object.key;
-          before = object.key;
-          sweep.add(object);
-        },
-      });
-      if (isSorted) return sweep.times;
+      const visit = (object: ObjectInfo) => sweep.add(object);
+      if (await visitInOrder(this.store, generationPrefix(generation), { ...options, visit })) {
+        return sweep.times;
+      }
     }
     const sweep = new GenerationTimesSweep(generation);
     for (const prefix of [snapshotsPrefix(generation), segmentsPrefix(generation)]) {
@@ -188,17 +181,15 @@ export class ReplicaClient {
     if (this.store.type !== "file") {
       const snapshots: SnapshotInfo[] = [];
       const segments: SegmentInfo[] = [];
-      let isSorted = true;
-      let before = "";
-      for await (const object of this.store.list(generationPrefix(generation), options)) {
+      const visit = (object: ObjectInfo) => {
         const snapshot = snapshotAt(object, generation);
         const segment = segmentAt(object, generation);
         if (snapshot !== undefined) snapshots.push(snapshot);
         if (segment !== undefined) segments.push(segment);
-        isSorted &&= before < object.key;
-        before = object.key;
+      };
+      if (await visitInOrder(this.store, generationPrefix(generation), { ...options, visit })) {
+        return { snapshots, segments };
       }
-      if (isSorted) return { snapshots, segments };
     }
     const snapshots = await this.snapshots(generation, options);
     return { snapshots, segments: await this.segments(generation, options) };
@@ -216,14 +207,10 @@ export class ReplicaClient {
     }
     if (this.store.type !== "file") {
       const found = new Map<string, GenerationObjects>();
-      let isSorted = true;
-      let before = "";
-      for await (const object of this.store.list(GENERATIONS_PREFIX, options)) {
-        isSorted &&= before < object.key;
-        before = object.key;
-        addObject(found, object);
+      const visit = (object: ObjectInfo) => addObject(found, object);
+      if (await visitInOrder(this.store, GENERATIONS_PREFIX, { ...options, visit })) {
+        return [...found.values()];
       }
-      if (isSorted) return [...found.values()];
     }
     const all: GenerationObjects[] = [];
     for (const generation of await this.generations(options)) {

@@ -12,3 +12,22 @@ export async function visitObjects(
   }
   for await (const page of store.listPages(prefix, options)) for (const object of page) visit(object);
 }
+
+/** The same; returns whether the names came in order, each once, as most stores list them. */
+export async function visitInOrder(
+  store: ObjectStore,
+  prefix: string,
+  { visit, ...options }: ListOptions & { readonly visit: (object: ObjectInfo) => void },
+): Promise<boolean> {
+  let isSorted = true;
+  let before = "";
+  await visitObjects(store, prefix, {
+    ...options,
+    visit(object) {
+      isSorted &&= before < object.key;
+      before = object.key;
+      visit(object);
+    },
+  });
+  return isSorted;
+}
