@@ -1,7 +1,13 @@
 /** What went wrong with a request that got no whole answer. */
 
-/** `broken`: the connection was cut, at whichever moment. */
-export type HttpFailureKind = "no-such-host" | "refused" | "unreachable" | "untrusted" | "broken";
+/** `broken`: the connection was cut, at whichever moment. `no-name-service`: whether there is such a host isn't known. */
+export type HttpFailureKind =
+  | "no-such-host"
+  | "no-name-service"
+  | "refused"
+  | "unreachable"
+  | "untrusted"
+  | "broken";
 
 /**
  * Deno gives no codes, only text; Bun gives codes. Ordered: the first that matches counts, since the text of a
@@ -13,7 +19,8 @@ const PATTERNS: readonly (readonly [RegExp, HttpFailureKind])[] = [
     "untrusted",
   ],
   [/corrupt message|InvalidContentType|WRONG_VERSION_NUMBER|wrong version number|ERR_SSL_/i, "untrusted"],
-  [/dns error|ENOTFOUND|EAI_AGAIN|EAI_NONAME|DNSException|name resolution/i, "no-such-host"],
+  [/EAI_AGAIN|temporary failure in name resolution/i, "no-name-service"],
+  [/dns error|ENOTFOUND|EAI_NONAME|DNSException|name resolution/i, "no-such-host"],
   [/connection refused|ECONNREFUSED|ConnectionRefused|FailedToOpenSocket|ports? .* blocked/i, "refused"],
   [/unreachable|no route to host|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|timed out/i, "unreachable"],
 ];

@@ -72,6 +72,7 @@ export function refusalError(
 const NETWORK_REASONS: Readonly<Record<HttpFailureKind, (server: string) => string>> = {
   "no-such-host": (server) =>
     `there is no host of this name: ${server}; check endpoint, region and the name service`,
+  "no-name-service": (server) => `no name service answers for ${server}; check the network`,
   "untrusted": (server) =>
     `the certificate of ${server} is not trusted; set ca-cert to its certificate authority, or correct endpoint`,
   "refused": (server) => `nothing listens at ${server}; check endpoint, and whether the server runs`,
@@ -80,7 +81,9 @@ const NETWORK_REASONS: Readonly<Record<HttpFailureKind, (server: string) => stri
 };
 
 /** Nobody got the request. A name that isn't known is what a machine without a network sees first. */
-export const AWAY_KINDS: ReadonlySet<HttpFailureKind> = new Set(["no-such-host", "refused", "unreachable"]);
+export const AWAY_KINDS: ReadonlySet<HttpFailureKind> = new Set([
+  ...["no-such-host", "no-name-service", "refused", "unreachable"] as const,
+]);
 
 /** The error for a request without an answer. */
 export function networkError(

@@ -143,6 +143,20 @@ const NETWORK: [string, string, string | undefined, string, string][] = [
   ],
   ["Bun's unknown host", "getaddrinfo ENOTFOUND nosuch.invalid", "ENOTFOUND", "no-such-host", "fail"],
   [
+    "Deno without a name service",
+    "client error (Connect): dns error: failed to lookup address information: Temporary failure in name resolution",
+    undefined,
+    "no-name-service",
+    "retry",
+  ],
+  [
+    "Bun without a name service",
+    "getaddrinfo EAI_AGAIN s3.eu-west-1.amazonaws.com",
+    "EAI_AGAIN",
+    "no-name-service",
+    "retry",
+  ],
+  [
     "Deno's refusal",
     "client error (Connect): tcp connect error: Connection refused (os error 111)",
     undefined,
@@ -294,6 +308,11 @@ test("networkError() names the server and what helps", () => {
       "service (3 tries)",
   );
   assert.equal(say("no-such-host").isTransient, false);
+  assert.equal(
+    say("no-name-service").message,
+    "cannot read s3://b/k: no name service answers for https://s3.example; check the network (3 tries)",
+  );
+  assert.equal(say("no-name-service").isTransient, true);
   assert.equal(say("refused").isTransient, true);
   assert.match(
     say("refused").message,
