@@ -124,6 +124,21 @@ test("visitFilesSync() leaves the working folder and the open files as they were
   assert.equal(openNow(), openBefore);
 });
 
+test("visitFilesSync() needs no working folder", () => {
+  using folder = temporaryFolder();
+  const names = Array.from({ length: MANY_COUNT }, (_, at) => `${at}`);
+  for (const name of names) writeFileSync(join(folder.path, name), name);
+  const before = process.cwd();
+  const gone = temporaryFolder();
+  process.chdir(gone.path);
+  gone[Symbol.dispose]();
+  try {
+    assert.deepEqual(seen(folder.path, names), expected(folder.path, names));
+  } finally {
+    process.chdir(before);
+  }
+});
+
 test("bunLookIn() is there on Bun on Linux on x64, and looks from the open folder", () => {
   const isThere = "Bun" in globalThis && process.platform === "linux" && process.arch === "x64";
   const lookIn = bunLookIn();
