@@ -1,4 +1,5 @@
 /** Tables and JSON of the commands that list something. */
+import { LineWriter } from "./line_writer.ts";
 
 /**
  * Rows under `header`, each column as wide as its widest cell and two blanks more, the last one as it is; with line
@@ -14,14 +15,19 @@ export function formatTable(header: readonly string[], rows: readonly (readonly 
       if (length > widths[column]!) widths[column] = length;
     }
   }
-  const lineOf = (cells: readonly string[]) => {
-    let line = "";
-    for (let column = 0; column < lastColumn; column++) line += cells[column]!.padEnd(widths[column]! + 2);
-    return line + cells[lastColumn]! + "\n";
+  const writer = new LineWriter();
+  const addLine = (cells: readonly string[]) => {
+    for (let column = 0; column < lastColumn; column++) {
+      const cell = cells[column]!;
+      writer.add(cell);
+      writer.addBlanks(widths[column]! + 2 - cell.length);
+    }
+    writer.add(cells[lastColumn]!);
+    writer.add("\n");
   };
-  let text = lineOf(header);
-  for (const row of rows) text += lineOf(row);
-  return text;
+  addLine(header);
+  for (const row of rows) addLine(row);
+  return writer.text;
 }
 
 /** An array of objects for programs to read, with a line end. */
@@ -31,16 +37,21 @@ export function formatJson(values: readonly unknown[]): string {
 
 let minute = Number.NaN;
 let minuteText = "";
+let second = Number.NaN;
+let secondText = "";
 
 /** RFC 3339 in UTC, to the second. */
 export function formatTime(at: Date): string {
   const seconds = Math.floor(at.getTime() / 1000);
-  // Listings go from one second to the next: what was written for the minute before mostly holds.
+  // Listings go from one second to the next: what was written for the one before, or for its minute, mostly holds.
+  if (second === seconds) return secondText;
   if (minute !== Math.floor(seconds / 60)) {
     const text = at.toISOString();
     minuteText = text.slice(0, text.length - "00.000Z".length);
     minute = Math.floor(seconds / 60);
   }
-  const second = seconds - minute * 60;
-  return `${minuteText}${second < 10 ? "0" : ""}${second}Z`;
+  const rest = seconds - minute * 60;
+  secondText = `${minuteText}${rest < 10 ? "0" : ""}${rest}Z`;
+  second = seconds;
+  return secondText;
 }

@@ -4,24 +4,16 @@
  */
 import * as fs from "node:fs";
 import { deno, type DenoFiles } from "./deno_stat.ts";
-import { type Files, type FolderEntry, type ListedFile, systemFiles } from "./files.ts";
+import { type Files, type FolderEntry, systemFiles } from "./files.ts";
+import { visitFilesSync } from "./folder_looks.ts";
 import { systemCode } from "./system_code.ts";
-
-const statSync = (path: string): ListedFile | undefined =>
-  unlessMissing(() => {
-    if (deno !== undefined) {
-      const { size, mtime, isFile } = deno.statSync(path);
-      return { size, modifiedAt: mtime ?? new Date(0), isFile };
-    }
-    const stat = fs.statSync(path);
-    return { size: stat.size, modifiedAt: stat.mtime, isFile: stat.isFile() };
-  });
 
 /** As `systemFiles`, but that looking at paths and folders blocks. */
 export const blockingFiles: Files = {
   ...systemFiles,
   stat: (path) => settled(() => systemFiles.statSync(path)),
-  statAll: (folder, names) => settled(() => names.map((name) => statSync(`${folder}/${name}`))),
+  visitFiles: (folder, options) => settled(() => visitFilesSync(folder, options)),
+  listNames: (path) => settled(() => unlessMissing(() => namesIn(path))),
   list: (path) => settled(() => deno === undefined ? systemFiles.listSync(path) : denoList(deno, path)),
 };
 
@@ -31,6 +23,10 @@ function settled<T>(act: () => T): Promise<T> {
   } catch (error) {
     return Promise.reject(error);
   }
+}
+
+function namesIn(path: string): string[] {
+  return deno === undefined ? fs.readdirSync(path) : Array.from(deno.readDirSync(path), ({ name }) => name);
 }
 
 function denoList({ readDirSync }: DenoFiles, path: string): FolderEntry[] | undefined {

@@ -78,8 +78,13 @@ export interface FolderEntry {
   readonly isFolder: boolean;
 }
 
-/** What a listing says of a file. */
-export type ListedFile = Pick<FileStat, "size" | "modifiedAt" | "isFile">;
+/** What a listing needs of a file. Only for now: the next one may come in the same object. */
+export interface FileLook {
+  readonly size: number;
+  /** Whole milliseconds since 1970, those of the date that `FileStat` has. */
+  readonly modifiedMs: number;
+  readonly isFile: boolean;
+}
 
 /** The file system. Paths are whole; a missing path is `undefined` where the type says so, else an error. */
 export interface Files {
@@ -88,12 +93,17 @@ export interface Files {
   statSync(path: string): FileStat | undefined;
   stat(path: string): Promise<FileStat | undefined>;
   /**
-   * The same of several files of one folder, as far as a listing needs it. Only where that costs less than asking for
-   * one after the other.
+   * Look at several files of one folder, for a listing; `visit` is called with the place of a name when it is there.
+   * Only where that costs less than asking for one after the other, and then with `listNames`.
    */
-  readonly statAll?:
-    | ((folder: string, names: readonly string[]) => Promise<(ListedFile | undefined)[]>)
+  readonly visitFiles?:
+    | ((
+      folder: string,
+      options: { readonly names: readonly string[]; readonly visit: (at: number, look: FileLook) => void },
+    ) => Promise<void>)
     | undefined;
+  /** The names in a folder, of whatever they are; `undefined` when it isn't there. */
+  readonly listNames?: ((path: string) => Promise<string[] | undefined>) | undefined;
   /** The entries of a folder in no order; `undefined` when it isn't there. */
   listSync(path: string): FolderEntry[] | undefined;
   list(path: string): Promise<FolderEntry[] | undefined>;

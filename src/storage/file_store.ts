@@ -5,9 +5,9 @@
 import { Semaphore } from "../async.ts";
 import { assert, NotFoundError } from "../errors.ts";
 import {
+  type FileLook,
   type Files,
   type FolderEntry,
-  type ListedFile,
   type OpenFile,
   systemCode,
   systemFiles,
@@ -26,6 +26,7 @@ import type {
   ReadOptions,
   ReadPart,
   StoreOptions,
+  TimesOptions,
 } from "./object_store.ts";
 
 /** How a folder is used as a store. */
@@ -72,7 +73,6 @@ export class FileStore implements ObjectStore {
     prefix: string,
     { after = "", signal }: ListOptions = {},
   ): AsyncGenerator<ObjectInfo[]> {
-    const pageCount = this.#files.statAll === undefined ? PARALLEL : PAGE_COUNT;
     checkPrefix(prefix);
     signal?.throwIfAborted();
     await this.#root.check();
@@ -81,11 +81,24 @@ export class FileStore implements ObjectStore {
       const { names, folders } = await this.#contentOf(prefixes[at]!, signal);
       prefixes.push(...folders);
       const wanted = after === "" ? names : names.filter((name) => prefixes[at] + name > after);
-      for (let from = 0; from < wanted.length; from += pageCount) {
+      for (const part of this.#partsOf(wanted)) {
         signal?.throwIfAborted();
-        const part = wanted.slice(from, from + pageCount);
-        yield (await this.#objectsIn(prefixes[at]!, part)).filter((object) => object !== undefined);
+        yield await this.#objectsIn(prefixes[at]!, part);
       }
+    }
+  }
+
+  async visitTimes(prefix: string, { isWanted, visit, signal }: TimesOptions): Promise<void> {
+    checkPrefix(prefix);
+    signal?.throwIfAborted();
+    await this.#root.check();
+    const names = (await this.#namesIn(prefix)).filter((name) => isObjectName(name) && isWanted(name));
+    for (const part of this.#partsOf(names)) {
+      signal?.throwIfAborted();
+      const visitFile = (_: number, { isFile, modifiedMs }: FileLook) => {
+        if (isFile) visit(modifiedMs);
+      };
+      await this.#visitFiles(prefix, { names: part, visit: visitFile });
     }
   }
 
@@ -288,19 +301,53 @@ export class FileStore implements ObjectStore {
     return { names, folders };
   }
 
-  async #objectsIn(prefix: string, names: readonly string[]): Promise<(ObjectInfo | undefined)[]> {
-    const { statAll } = this.#files;
-    if (statAll === undefined) return await Promise.all(names.map((name) => this.#objectAt(prefix + name)));
+  async #namesIn(prefix: string): Promise<string[]> {
+    const { listNames } = this.#files;
+    if (listNames === undefined) return (await this.#entries(prefix)).map(({ name }) => name);
     const path = this.#root.pathOf(prefix.slice(0, -1));
-    const stats = await explained({ verb: "read", path }, () => statAll(path, names));
-    return stats.map((stat, at) => objectOf(prefix + names[at], stat));
+    return await explained({ verb: "list", path }, () => listNames(path)) ?? [];
+  }
+
+  /** As many names as are looked at between two waits. */
+  *#partsOf(names: readonly string[]): Generator<readonly string[]> {
+    const count = this.#files.visitFiles === undefined ? PARALLEL : PAGE_COUNT;
+    for (let from = 0; from < names.length; from += count) yield names.slice(from, from + count);
+  }
+
+  /** Those that are there, and are files. */
+  async #objectsIn(prefix: string, names: readonly string[]): Promise<ObjectInfo[]> {
+    const found: ObjectInfo[] = [];
+    await this.#visitFiles(prefix, {
+      names,
+      visit(at, { isFile, size, modifiedMs }) {
+        if (isFile) found.push({ key: prefix + names[at]!, size, createdAt: new Date(modifiedMs) });
+      },
+    });
+    return found;
+  }
+
+  async #visitFiles(
+    prefix: string,
+    { names, visit }: { names: readonly string[]; visit: (at: number, look: FileLook) => void },
+  ): Promise<void> {
+    const { visitFiles } = this.#files;
+    const path = this.#root.pathOf(prefix.slice(0, -1));
+    if (visitFiles !== undefined) {
+      await explained({ verb: "read", path }, () => visitFiles(path, { names, visit }));
+      return;
+    }
+    const objects = await Promise.all(names.map((name) => this.#objectAt(prefix + name)));
+    for (const [at, object] of objects.entries()) {
+      if (object === undefined) continue;
+      visit(at, { size: object.size, modifiedMs: object.createdAt.getTime(), isFile: true });
+    }
   }
 
   /** `undefined` when it went away since its folder was read, or is no file. */
   async #objectAt(key: string): Promise<ObjectInfo | undefined> {
     const path = this.#root.pathOf(key);
     const stat = await explained({ verb: "read", path }, () => this.#files.stat(path));
-    return objectOf(key, stat);
+    return stat?.isFile ? { key, size: stat.size, createdAt: stat.modifiedAt } : undefined;
   }
 
   async #holdsObjects(prefix: string, signal: AbortSignal | undefined): Promise<boolean> {
@@ -310,10 +357,6 @@ export class FileStore implements ObjectStore {
     for (const folder of folders.sort()) if (await this.#holdsObjects(folder, signal)) return true;
     return false;
   }
-}
-
-function objectOf(key: string, stat: ListedFile | undefined): ObjectInfo | undefined {
-  return stat?.isFile ? { key, size: stat.size, createdAt: stat.modifiedAt } : undefined;
 }
 
 /** What a put has not ended with is no object. */

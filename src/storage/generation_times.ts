@@ -30,14 +30,23 @@ export class GenerationTimesSweep {
   /** Precondition: all snapshots come before all segments. */
   add({ key, createdAt }: ObjectInfo): void {
     if (key.startsWith(this.#segments)) {
-      const index = parseSegmentName(key.slice(this.#segments.length))?.index;
-      if (index === undefined || index < (this.#firstIndex ?? 0)) return;
+      if (this.countsSegment(key.slice(this.#segments.length))) this.addTime(createdAt.getTime());
     } else if (key.startsWith(this.#snapshots)) {
       const index = parseSnapshotName(key.slice(this.#snapshots.length));
       if (index === undefined) return;
       this.#firstIndex = Math.min(index, this.#firstIndex ?? index);
-    } else return;
-    const ms = createdAt.getTime();
+      this.addTime(createdAt.getTime());
+    }
+  }
+
+  /** Whether the time of the segment with this base name is to be added. Precondition as that of `add()`. */
+  countsSegment(name: string): boolean {
+    const index = parseSegmentName(name)?.index;
+    return index !== undefined && index >= (this.#firstIndex ?? 0);
+  }
+
+  /** The time of a segment that counts, in milliseconds since 1970. */
+  addTime(ms: number): void {
     if (ms < this.#startMs) this.#startMs = ms;
     if (ms > this.#endMs) this.#endMs = ms;
   }

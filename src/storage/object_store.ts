@@ -33,6 +33,14 @@ export interface ListOptions extends StoreOptions {
   readonly after?: string | undefined;
 }
 
+/** What a look at the times of objects takes. */
+export interface TimesOptions extends StoreOptions {
+  /** Asked once for each name; what isn't wanted isn't looked at. */
+  readonly isWanted: (name: string) => boolean;
+  /** Called with when an object came to be, in milliseconds since 1970. */
+  readonly visit: (createdMs: number) => void;
+}
+
 /** What to read, and where memory for it is. */
 export interface ReadOptions extends StoreOptions {
   /** First byte, counted from 0. Default 0. */
@@ -71,6 +79,12 @@ export interface ObjectStore extends AsyncDisposable {
   readonly listPages?:
     | ((prefix: string, options?: ListOptions) => AsyncIterable<readonly ObjectInfo[]>)
     | undefined;
+
+  /**
+   * When the objects right under `prefix` came to be. Only stores have it which must look at each object for that, and
+   * which list no other way for less.
+   */
+  readonly visitTimes?: ((prefix: string, options: TimesOptions) => Promise<void>) | undefined;
 
   /**
    * The keys of `list()`, and perhaps of what it passes over. Only stores have it which must look at each object for the

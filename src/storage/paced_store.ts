@@ -86,6 +86,10 @@ export class PacedStore implements ObjectStore {
     return this.#inner.listPages?.bind(this.#inner);
   }
 
+  get visitTimes(): ObjectStore["visitTimes"] {
+    return this.#inner.visitTimes?.bind(this.#inner);
+  }
+
   get listKeys(): ObjectStore["listKeys"] {
     return this.#inner.listKeys?.bind(this.#inner);
   }

@@ -133,8 +133,16 @@ export class ReplicaClient {
       }
     }
     const sweep = new GenerationTimesSweep(generation);
-    for (const prefix of [snapshotsPrefix(generation), segmentsPrefix(generation)]) {
-      await visitObjects(this.store, prefix, { ...options, visit: (object) => sweep.add(object) });
+    const visit = (object: ObjectInfo) => sweep.add(object);
+    await visitObjects(this.store, snapshotsPrefix(generation), { ...options, visit });
+    if (this.store.visitTimes === undefined) {
+      await visitObjects(this.store, segmentsPrefix(generation), { ...options, visit });
+    } else {
+      await this.store.visitTimes(segmentsPrefix(generation), {
+        ...options,
+        isWanted: (name) => sweep.countsSegment(name),
+        visit: (createdMs) => sweep.addTime(createdMs),
+      });
     }
     return sweep.times;
   }

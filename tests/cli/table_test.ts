@@ -8,18 +8,30 @@ test("formatTable() pads all columns but the last (case 103)", () => {
   assert.equal(formatTable(["a", "name"], [["long", "x"], ["", ""]]), "a     name\nlong  x\n      \n");
 });
 
+test("formatTable() takes any text and any number of rows", () => {
+  const rows = [["ü", "日本語"], ["😀", "x"], ["\uFEFF", "a".repeat(5000)], ["é".repeat(3000), "\0"], [
+    "",
+    "ß",
+  ]];
+  const many = Array.from({ length: 500 }, () => rows).flat();
+  const expected = [["a", "b"], ...many].map(([first, last]) => `${first!.padEnd(3002)}${last}\n`).join("");
+  assert.equal(formatTable(["a", "b"], many), expected);
+});
+
 test("formatTime() writes UTC to the second", () => {
   const cases = [
     ["2026-11-22T20:36:08.999Z", "2026-11-22T20:36:08Z"],
     ["2026-11-22T20:36:59.999Z", "2026-11-22T20:36:59Z"],
     ["2026-11-22T20:37:00.000Z", "2026-11-22T20:37:00Z"],
+    ["2026-11-22T20:37:00.999Z", "2026-11-22T20:37:00Z"],
+    ["2026-11-22T20:37:09.999Z", "2026-11-22T20:37:09Z"],
     ["2026-11-22T20:36:00.001Z", "2026-11-22T20:36:00Z"],
     ["0000-01-01T00:00:00.000Z", "0000-01-01T00:00:00Z"],
     ["1969-12-31T23:59:59.999Z", "1969-12-31T23:59:59Z"],
     ["+010000-01-01T00:00:10.000Z", "+010000-01-01T00:00:10Z"],
   ] as const;
   for (const [at, text] of cases) assert.equal(formatTime(new Date(at)), text);
-  assert.throws(() => formatTime(new Date(Number.NaN)), RangeError);
+  for (let nth = 0; nth < 2; nth++) assert.throws(() => formatTime(new Date(Number.NaN)), RangeError);
 });
 
 test("formatJson() writes an array that a program reads back", () => {

@@ -262,6 +262,29 @@ function listings(contractTest: ContractTest, { manyCount = 2500 }: ContractOpti
     const given = AbortSignal.abort(new Error("enough"));
     await assert.rejects(Array.fromAsync(store.listPages("", { signal: given })), /enough/);
   });
+  contractTest("visitTimes(), where the store has it, gives the times of what is wanted", async (store) => {
+    if (store.visitTimes === undefined) return;
+    const keys = [0, 1, 2].map((index) => segmentKey({ generation: GENERATION, index, offset: 0 }));
+    for (const key of [snapshotKey({ generation: GENERATION, index: 1 }), ...keys]) {
+      await store.put(key, pattern(key.length, 22));
+    }
+    const prefix = segmentsPrefix(GENERATION);
+    for (const wanted of [[], [keys[1]!], keys]) {
+      const times: number[] = [];
+      const asked: string[] = [];
+      const isWanted = (name: string) => asked.push(prefix + name) > 0 && wanted.includes(prefix + name);
+      await store.visitTimes(prefix, { isWanted, visit: (createdMs) => void times.push(createdMs) });
+      const objects = (await listed(store, prefix)).filter(({ key }) => wanted.includes(key));
+      const sorted = (values: number[]) => values.sort((left, right) => left - right);
+      assert.deepEqual(sorted(times), sorted(objects.map(({ createdAt }) => createdAt.getTime())));
+      assert.deepEqual(asked.sort(), keys);
+    }
+    const none = { isWanted: () => true, visit: () => assert.fail("nothing is there") };
+    await store.visitTimes("nowhere/", none);
+    await store.visitTimes(`generations/${GENERATION}/`, none);
+    const given = AbortSignal.abort(new Error("enough"));
+    await assert.rejects(store.visitTimes(prefix, { ...none, signal: given }), /enough/);
+  });
   contractTest("list() gives at least what comes after a key", async (store) => {
     const keys = [0, 1, 2].map((index) => segmentKey({ generation: GENERATION, index, offset: 0 }));
     for (const key of keys) await store.put(key, pattern(3, 22));

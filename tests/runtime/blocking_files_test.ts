@@ -16,17 +16,12 @@ test("blockingFiles tells of paths and folders what systemFiles tells", async ()
     const path = join(folder.path, name);
     assert.deepEqual(await blockingFiles.stat(path), await systemFiles.stat(path), name);
   }
-  const names = ["file", "folder", "missing"];
-  const stats = await blockingFiles.statAll!(folder.path, names);
-  for (const [at, name] of names.entries()) {
-    const stat = await systemFiles.stat(join(folder.path, name));
-    const expected = stat && { size: stat.size, modifiedAt: stat.modifiedAt, isFile: stat.isFile };
-    assert.deepEqual(stats[at], expected, name);
-  }
   const byName = (left: { name: string }, right: { name: string }) => left.name < right.name ? -1 : 1;
   const listed = await blockingFiles.list(folder.path);
   assert.deepEqual(listed?.sort(byName), (await systemFiles.list(folder.path))?.sort(byName));
   assert.equal(listed?.length, 4);
+  assert.deepEqual((await blockingFiles.listNames!(folder.path))?.sort(), listed?.map(({ name }) => name));
+  assert.equal(await blockingFiles.listNames!(join(folder.path, "missing")), undefined);
   assert.equal(await blockingFiles.list(join(folder.path, "missing")), undefined);
   assert.equal(await blockingFiles.stat("/dev/null").then((stat) => stat?.isFile), false);
 });
@@ -34,8 +29,7 @@ test("blockingFiles tells of paths and folders what systemFiles tells", async ()
 test("blockingFiles rejects with the system's code", async () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "x".repeat(300));
-  const all = blockingFiles.statAll!(folder.path, ["x".repeat(300)]);
-  for (const act of [blockingFiles.stat(path), blockingFiles.list(path), all]) {
+  for (const act of [blockingFiles.stat(path), blockingFiles.list(path), blockingFiles.listNames!(path)]) {
     await assert.rejects(act, (error) => systemCode(error) === "ENAMETOOLONG");
   }
 });

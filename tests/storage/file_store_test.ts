@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { readAll } from "../../src/bytes.ts";
 import { describeError, isAway, NotFoundError, UsageError } from "../../src/errors.ts";
+import { blockingFiles } from "../../src/runtime/blocking_files.ts";
 import { type Files, systemFiles } from "../../src/runtime/files.ts";
 import { FileStore, type FileStoreOptions } from "../../src/storage/file_store.ts";
 import { segmentKey, snapshotKey } from "../../src/storage/keys.ts";
@@ -35,6 +36,17 @@ objectStoreContract({
   open() {
     const folder = temporaryFolder();
     const store = new FileStore({ root: `${folder.path}/`, mustExist: true });
+    return Promise.resolve({ store, cleanup: () => Promise.resolve(folder[Symbol.dispose]()) });
+  },
+});
+
+objectStoreContract({
+  name: "FileStore that blocks",
+  manyCount: 2500,
+  largestSize: 65_536,
+  open() {
+    const folder = temporaryFolder();
+    const store = new FileStore({ root: folder.path, files: blockingFiles });
     return Promise.resolve({ store, cleanup: () => Promise.resolve(folder[Symbol.dispose]()) });
   },
 });
