@@ -33,7 +33,10 @@ export class S3Commands implements Disposable {
   readonly #configPath = this.path("config.yml");
   readonly databasePath = this.path("app.db");
 
-  constructor({ endpoint, path }: S3Place, { syncInterval = "50ms" }: { syncInterval?: string } = {}) {
+  constructor(
+    { endpoint, path }: S3Place,
+    { syncInterval = "50ms", partSize }: { syncInterval?: string; partSize?: string } = {},
+  ) {
     const replica = {
       type: "s3",
       bucket: TEST_BUCKET,
@@ -42,6 +45,7 @@ export class S3Commands implements Disposable {
       region: "us-east-1",
       "force-path-style": true,
       "sync-interval": syncInterval,
+      ...(partSize === undefined ? {} : { "part-size": partSize }),
     };
     const database = { path: this.databasePath, "monitor-interval": "20ms", replicas: [replica] };
     writeFileSync(this.#configPath, JSON.stringify({ logging: { stderr: true }, dbs: [database] }));

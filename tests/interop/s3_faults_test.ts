@@ -89,11 +89,14 @@ function hitOnce(faults: readonly Fault[]): NonNullable<FaultProxy["fault"]> {
 }
 
 /** Replicate by way of `endpoint` for the time of a fault, then restore that way, and compare. */
-async function carryThrough(name: string, endpoint: string): Promise<void> {
+async function carryThrough(
+  name: string,
+  { endpoint, largeRowBytes = 200 }: { endpoint: string; largeRowBytes?: number },
+): Promise<void> {
   const path = `faults/${name.replaceAll(" ", "-")}`;
   const told: CarryThrough = { endpoint, path, writeMs: FAULT_MS };
   const { roundCount, grownBy } = isExecutableUnderTest()
-    ? await carryByCommands({ ...told, bucketPath: (await server()).bucketPath })
+    ? await carryByCommands({ ...told, largeRowBytes, bucketPath: (await server()).bucketPath })
     : await runScript<Carried>("tests/interop/s3_carry_through.ts", { words: [JSON.stringify(told)] });
   const grownMb = Math.round(grownBy / MB);
   if (isFullRun()) {
@@ -112,7 +115,9 @@ async function carryThroughFaults(name: string, faults: readonly Fault[]): Promi
     const isShort = isExecutableUnderTest() && !isFullRun();
     const silence = faults.find(({ act }) => act === "silence");
     proxy.fault = isShort && silence !== undefined ? hitFirstSegment(silence) : hitOnce(faults);
-    await carryThrough(name, proxy.endpoint);
+    // Two parts. A narrow line would take its time for them, and a silence for each is two minutes.
+    const isSilent = faults.some(({ act }) => act === "silence" || act === "delay");
+    await carryThrough(name, { endpoint: proxy.endpoint, ...(isSilent ? {} : { largeRowBytes: 6 * MB }) });
   } finally {
     await proxy.stop();
   }
@@ -121,7 +126,7 @@ async function carryThroughFaults(name: string, faults: readonly Fault[]): Promi
 async function carryThroughToxic(name: string, toxic: Toxic): Promise<void> {
   const line = await (await toxiproxy()).open({ upstreamPort: (await server()).port });
   await line.add(toxic);
-  await carryThrough(name, `http://127.0.0.1:${line.port}`);
+  await carryThrough(name, { endpoint: `http://127.0.0.1:${line.port}` });
 }
 
 const CASES: readonly (readonly [string, () => Promise<void>])[] = [
