@@ -62,7 +62,7 @@ export async function carryByCommands(
     assert.ok(walbrook.isRunning, walbrook.stderr);
     if (roundCount === 0) before = peakOf(walbrook.pid);
   }
-  const grownBy = peakOf(walbrook.pid) - before;
+  const most = peakOf(walbrook.pid);
   await finish(commands, walbrook);
   const rows = rowsOf(application);
   application.exec("PRAGMA wal_checkpoint(TRUNCATE)");
@@ -70,7 +70,7 @@ export async function carryByCommands(
   const outputPath = await restored(commands);
   assert.equal(pageDifference(commands.databasePath, outputPath, { pageSize: 4096 }), undefined);
   assert.ok(contentOf(outputPath) === rows, `restored after ${roundCount} rounds`);
-  return { roundCount, grownBy };
+  return { roundCount, grownBy: most - before, most };
 }
 
 /** End it. What can't be sent within the eight seconds of an end is said, and sent by the next run. */
