@@ -38,6 +38,17 @@ test("docs/CONFIG.md has an example that works without a warning", () => {
   ]);
 });
 
+test("docs/S3.md has every key of a replica in S3, and no other", () => {
+  const page = readFileSync(new URL("../../docs/S3.md", import.meta.url), "utf8");
+  const [, table] = /## Keys\n([^]*?)\n## /.exec(page)!;
+  const rows = [...table!.matchAll(/^\| (`[^|]*)\|/gm)].flatMap(([, keys]) => keys!.match(/[a-z-]+/g)!);
+  const known = KEYS.filter(({ section, types }) => section === "replica" && types?.includes("s3"))
+    // One row is for a secret and for the file that holds it.
+    .map(({ key }) => key.replace(/-file$/, ""));
+  // Of each type of replica that has them.
+  assert.deepEqual(rows.filter((key) => key !== "path").sort(), [...new Set(known)].sort());
+});
+
 /** A file with `line` in `section`, and all else that makes it whole. */
 function fileWith(section: Section, line: string, type = "file"): string {
   const databases = (database: string, replica: string) =>

@@ -31,6 +31,8 @@ export interface Carried {
   readonly roundCount: number;
   /** The most that the process had beyond what it began with while it replicated, in bytes. */
   readonly grownBy: number;
+  /** The most that it had, in bytes. */
+  readonly most: number;
 }
 
 const { endpoint, path, writeMs } = JSON.parse(process.argv[2]!) as CarryThrough;
@@ -67,5 +69,5 @@ const outputPath = join(folder.path, "restored.db");
 await restore({ clients: [new ReplicaClient(store)], outputPath, signal: AbortSignal.timeout(120_000) });
 assert.ok(contentOf(outputPath) === rows, `restored after ${roundCount} rounds`);
 await store[Symbol.asyncDispose]();
-const carried: Carried = { roundCount, grownBy: most - before };
+const carried: Carried = { roundCount, grownBy: most - before, most };
 console.log(JSON.stringify(carried));

@@ -24,7 +24,7 @@ function commandSuites(): string[] {
   return readdirSync(join(root, "tests"), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith("_test.ts") && !name.startsWith("ship") && !LEFT_OUT.has(name))
     .filter((name) =>
-      /from "[./]+\/(walbrook|program)\.ts"/.test(readFileSync(join(root, "tests", name), "utf8"))
+      /from "[./]+\/(walbrook|program|s3_commands)\.ts"/.test(readFileSync(join(root, "tests", name), "utf8"))
     )
     .map((name) => `./tests/${name}`).sort();
 }

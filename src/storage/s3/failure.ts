@@ -51,6 +51,8 @@ const RETRIED_CODES: ReadonlySet<string> = new Set([
     "XAmzContentSHA256Mismatch",
     "XAmzContentChecksumMismatch",
     "InvalidDigest",
+    // Lists of parts and of keys, which are well-formed when they leave: no checksum goes with the former.
+    "MalformedXML",
   ],
   ...["ConnectionClosed", "ClientDisconnected", "ConditionalRequestConflict", "TransactionInProgress"],
 ]);

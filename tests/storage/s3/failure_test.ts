@@ -43,6 +43,7 @@ const REACTIONS: [number, string, string][] = [
   [409, "TransactionInProgress", "retry"],
   [400, "BadDigest", "retry"],
   [400, "IncompleteBody", "retry"],
+  [400, "MalformedXML", "retry"],
   [400, "XAmzContentSHA256Mismatch", "retry"],
   [409, "OperationAborted", "retry"],
   [200, "InternalError", "retry"],

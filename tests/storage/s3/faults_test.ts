@@ -60,6 +60,16 @@ test("S3Store.put() takes an error inside of an answer with status 200 for one",
   await assertHolds(opened.store, KEY, pattern(6 * MIB, 5));
 });
 
+test("S3Store.put() sends a list of parts again that was damaged on its way, and not the parts", async () => {
+  await using opened = await proxied(await minio());
+  const { store, proxy } = opened;
+  proxy.fault = firstTimes(2, isCompletion, { act: "corrupt", which: "request" });
+  await store.put(KEY, pattern(6 * MIB, 15));
+  assert.equal(proxy.seen.filter(isCompletion).length, 3);
+  assert.equal(proxy.seen.filter(isPart).length, 2);
+  await assertHolds(store, KEY, pattern(6 * MIB, 15));
+});
+
 for (
   const [name, checksum, matches, size] of [
     ["a small object secured by MD5", "auto", isPut, 1000],
