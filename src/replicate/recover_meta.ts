@@ -14,7 +14,7 @@ import { formatPosition, type Position, WAL_HEADER_SIZE } from "../position.ts";
 import { yieldToEvents } from "../runtime/clock.ts";
 import type { Files, OpenFile } from "../runtime/files.ts";
 import { parentFolder } from "../runtime/paths.ts";
-import type { ReplicaClient } from "../storage/replica_client.ts";
+import type { ReplicaClient, SegmentInfo } from "../storage/replica_client.ts";
 import type { Checksum } from "../wal/checksum.ts";
 import { FrameChecker } from "../wal/frame_checker.ts";
 import { equalPair, parseWalHeader } from "../wal/header.ts";
@@ -46,9 +46,14 @@ export async function recoverMeta(options: RecoveryOptions): Promise<void> {
   // Without a WAL there is nothing that a replica could be compared with.
   if (pageSize === undefined) return;
   for (const client of clients) {
+    // Only a replica that holds something says that there was a meta directory.
+    let message = "no meta directory, and this replica can't be asked whether it can be gone on with";
     try {
-      const end = await endOf(client, { pageSize, signal });
-      if (end === undefined) continue;
+      const newest = await newestSegment(client, { signal });
+      if (newest === undefined) continue;
+      message = "the meta directory was lost, and this replica can't be gone on with";
+      const { generation } = newest;
+      const end = await endOf(client, { generation, pageSize, signal });
       await copyPrefix(walPath, end, options);
       const position = formatPosition(end.position);
       logger.warn("the meta directory was lost; the live wal proves that the replica can be gone on with", {
@@ -57,10 +62,7 @@ export async function recoverMeta(options: RecoveryOptions): Promise<void> {
       });
       return;
     } catch (error) {
-      logger.warn("the meta directory was lost, and this replica can't be gone on with", {
-        replica: client.name,
-        error: describeError(error),
-      });
+      logger.warn(message, { replica: client.name, error: describeError(error) });
     }
   }
 }
@@ -77,18 +79,23 @@ function pageSizeOf(walPath: string, files: Files): number | undefined {
   }
 }
 
-/** Where the generation that was written to last ends; `undefined` for a replica without any. */
-async function endOf(
+/** Of the generation that was written to last; `undefined` for a replica without any. */
+async function newestSegment(
   client: ReplicaClient,
-  { pageSize, signal }: { pageSize: number; signal: AbortSignal },
-): Promise<ReplicaEnd | undefined> {
-  let newest: { readonly generation: string; readonly createdAt: Date } | undefined;
+  { signal }: { signal: AbortSignal },
+): Promise<SegmentInfo | undefined> {
+  let newest: SegmentInfo | undefined;
   for (const generation of await client.generations({ signal })) {
     const last = (await client.segments(generation, { signal })).at(-1);
     if (last !== undefined && (newest === undefined || last.createdAt > newest.createdAt)) newest = last;
   }
-  if (newest === undefined) return undefined;
-  const { generation } = newest;
+  return newest;
+}
+
+async function endOf(
+  client: ReplicaClient,
+  { generation, pageSize, signal }: { generation: string; pageSize: number; signal: AbortSignal },
+): Promise<ReplicaEnd> {
   const remote = await readRemoteState(client, { generation, pageSize, signal });
   const { position, checksum, snapshotIndex, damaged, unreadable } = remote;
   const problem = damaged?.reason ?? unreadable;
