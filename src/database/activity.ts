@@ -23,7 +23,6 @@ export class Activity {
   #lastCopyMs = -Infinity;
   #lastLookMs = -Infinity;
   #lastSeen: WalIndex | undefined;
-  #lastChange: number | undefined;
   #lastFlowMs = -Infinity;
   /** Of the last look that found not fewer than usual. */
   #commitsPerMs = 0;
@@ -34,7 +33,7 @@ export class Activity {
 
   /** The database was taken up. */
   begin(): void {
-    this.#lastSeen = this.#lastChange = undefined;
+    this.#lastSeen = undefined;
     this.noteCopy();
   }
 
@@ -69,16 +68,14 @@ export class Activity {
   /**
    * What was committed since the last cheap look. While it goes on committing none of its checkpoints waits for our
    * reader: who waits has locked the writers out, whatever he has backfilled.
-   *
-   * @param change the wal-index's counter of transactions
    */
-  flowTo(change: number): Flow {
-    const [lastChange, lastMs] = [this.#lastChange, this.#lastFlowMs];
-    this.#lastChange = change;
+  flowTo(index: WalIndex): Flow {
+    const [seen, beforeMs] = [this.#lastSeen, this.#lastFlowMs];
+    this.#lastSeen = index;
     this.#lastFlowMs = this.#clock.monotonicMs();
-    if (change === lastChange) return "none";
-    const elapsedMs = this.#lastFlowMs - lastMs;
-    const count = lastChange === undefined ? 0 : (change - lastChange) >>> 0;
+    if (seen === index || seen !== undefined && hasSameCommits(seen, index)) return "none";
+    const elapsedMs = this.#lastFlowMs - beforeMs;
+    const count = seen === undefined ? 0 : (index.change - seen.change) >>> 0;
     const usualCount = this.#commitsPerMs * elapsedMs;
     const isFewer = usualCount >= LEAST_USUAL_COUNT && count < usualCount / 2;
     this.#commitsPerMs = isFewer ? 0 : count / elapsedMs;
@@ -92,6 +89,9 @@ export class Activity {
 }
 
 function isSame(left: WalIndex, right: WalIndex): boolean {
-  return left.backfilledCount === right.backfilledCount && left.change === right.change &&
-    left.mxFrame === right.mxFrame && equalPair(left.salts, right.salts);
+  return left.backfilledCount === right.backfilledCount && hasSameCommits(left, right);
+}
+
+function hasSameCommits(left: WalIndex, right: WalIndex): boolean {
+  return left.change === right.change && left.mxFrame === right.mxFrame && equalPair(left.salts, right.salts);
 }

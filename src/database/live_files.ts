@@ -141,14 +141,6 @@ export class LiveFiles implements Disposable {
     return undefined;
   }
 
-  /**
-   * The words of the wal-index, see `WAL_INDEX_WORDS`, neither checked nor kept: the next look changes them. They may be
-   * those of two moments; `undefined` when there are fewer.
-   */
-  glance(): Int32Array | undefined {
-    return this.#index!.readSync(lookBytes, 0) < WAL_INDEX_SIZE ? undefined : lookWords;
-  }
-
   /** Fill `into` from byte `position` of the WAL; returns the bytes read. */
   readWal(into: Uint8Array, position: number): number {
     return this.#wal!.readSync(into, position);

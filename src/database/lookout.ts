@@ -7,7 +7,8 @@ import { hasSpare, type Opened } from "./opened.ts";
 import { LOOK_AROUND_QUIETLY_MS, Surroundings } from "./surroundings.ts";
 import type { Troubles } from "./troubles.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { WAL_INDEX_WORDS, type WalIndex } from "../wal/wal_index.ts";
+import { equalPair, type Salts } from "../wal/header.ts";
+import type { WalIndex } from "../wal/wal_index.ts";
 
 /** As long as the wal-index says the same, what else can call for a turn is asked for no more often than this. */
 const SAME_PEEK_MS = 200;
@@ -37,8 +38,8 @@ export class Lookout {
   #restsUntilMs = -Infinity;
   /** What the last peek found, and when it was asked what else there is. */
   #peeked: { readonly index: WalIndex; readonly atMs: number } | undefined;
-  /** Up to where the WAL with these salts, as words, may grow before the next turn. */
-  #bound: { readonly salt1: number; readonly salt2: number; readonly mostFrames: number } | undefined;
+  /** Up to where the WAL with these salts may grow before the next turn. */
+  #bound: { readonly salts: Salts; readonly mostFrames: number } | undefined;
 
   constructor(parts: LookoutParts) {
     this.#parts = parts;
@@ -120,25 +121,23 @@ export class Lookout {
 
   #isDue(): boolean {
     const opened = this.#parts.opened();
-    // Twenty-five times a second code is never warm, and what is not asked for costs nothing: a word that belongs to
-    // another moment than the next one calls for a turn too early, or at the next look.
-    const words = opened?.live.glance();
-    if (opened === undefined || words === undefined) return true;
-    const mxFrame = words[WAL_INDEX_WORDS.mxFrame]! >>> 0;
-    const backfilledCount = words[WAL_INDEX_WORDS.backfilledCount]! >>> 0;
-    this.#flow = this.activity.flowTo(words[WAL_INDEX_WORDS.change]! >>> 0);
+    const index = opened?.live.look();
+    if (opened === undefined || index === undefined) return true;
+    this.#flow = this.activity.flowTo(index);
     this.#isLull = this.#flow === "none";
-    if (this.#isLull) return true;
-    // A checkpoint of somebody else may be waiting for our reader now: all is backfilled.
-    if (mxFrame > 0 && backfilledCount === mxFrame && opened.follower.isInTheWay) return true;
-    const [salt1, salt2] = [words[WAL_INDEX_WORDS.salt1]!, words[WAL_INDEX_WORDS.salt2]!];
-    if (this.#bound?.salt1 !== salt1 || this.#bound.salt2 !== salt2) {
-      const index = opened.live.look();
-      if (index === undefined) return true;
-      this.#bound = { salt1, salt2, mostFrames: opened.follower.mostFrames(index, { maxBytes: REST_BYTES }) };
+    if (this.#isLull || isWaitedFor(opened, index)) return true;
+    // Fifty times a second code is never warm: what a turn alone changes is asked for once.
+    if (this.#bound === undefined || !equalPair(this.#bound.salts, index.salts)) {
+      const mostFrames = opened.follower.mostFrames(index, { maxBytes: REST_BYTES });
+      this.#bound = { salts: index.salts, mostFrames };
     }
-    return mxFrame >= this.#bound.mostFrames || this.activity.isRestOver;
+    return index.mxFrame >= this.#bound.mostFrames || this.activity.isRestOver;
   }
+}
+
+/** Whether a checkpoint of somebody else may be waiting for our reader now: all is backfilled. */
+function isWaitedFor({ follower }: Opened, index: WalIndex): boolean {
+  return index.mxFrame > 0 && index.backfilledCount === index.mxFrame && follower.isInTheWay;
 }
 
 /** A look that fails calls for a turn, which tells why; nobody would catch it in a timer. */

@@ -22,9 +22,6 @@ const COPY_WORDS = 12;
 const FORMAT_VERSION = 3007000;
 const NATIVE_LITTLE = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 
-/** Where the words stand that tell those apart who look too often to have all of them checked; 32 bits each. */
-export const WAL_INDEX_WORDS = { change: 2, mxFrame: 4, salt1: 8, salt2: 9, backfilledCount: 24 } as const;
-
 /** What is committed, backfilled and read, at one moment. */
 export interface WalIndex {
   /** Frames that are committed; 0 when the WAL is empty. */

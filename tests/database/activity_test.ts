@@ -1,7 +1,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Activity, type Flow } from "../../src/database/activity.ts";
+import type { WalIndex } from "../../src/wal/wal_index.ts";
 import { StoppedClock } from "../doubles/moved_clock.ts";
+
+/** The wal-index after so many commits. */
+function afterCommits(count: number): WalIndex {
+  return {
+    mxFrame: count,
+    pageCount: 1,
+    pageSize: 4096,
+    frameChecksum: [0, 0],
+    salts: [1, 2],
+    change: count >>> 0,
+    backfilledCount: 0,
+    readMarks: [],
+  };
+}
 
 test("Activity.flowTo() tells the end of commits, and where half of them stay away, by what came before", async () => {
   const cases:
@@ -22,11 +37,11 @@ test("Activity.flowTo() tells the end of commits, and where half of them stay aw
     const activity = new Activity(clock);
     activity.begin();
     let total = 5;
-    activity.flowTo(total);
+    activity.flowTo(afterCommits(total));
     let flow: Flow | undefined;
     for (const [ms, count] of steps) {
       await clock.advance(ms);
-      flow = activity.flowTo(total = (total + count) >>> 0);
+      flow = activity.flowTo(afterCommits(total = (total + count) >>> 0));
     }
     assert.equal(flow, expected, what);
   }
@@ -34,6 +49,6 @@ test("Activity.flowTo() tells the end of commits, and where half of them stay aw
 
 test("Activity.flowTo() takes a first look for one that found commits", () => {
   const activity = new Activity(new StoppedClock());
-  assert.equal(activity.flowTo(5), "usual");
-  assert.equal(activity.flowTo(5), "none");
+  assert.equal(activity.flowTo(afterCommits(5)), "usual");
+  assert.equal(activity.flowTo(afterCommits(5)), "none");
 });
