@@ -10,6 +10,12 @@ const IDLE_MS = 10_000;
 const LONGEST_REST_MS = 1000;
 export const REST_BYTES = 1 << 20;
 
+/** Where fewer commits are to be expected, it tells nothing that half of them didn't come. */
+const LEAST_USUAL_COUNT = 4;
+
+/** How many commits came since the last look, by what came before. */
+export type Flow = "none" | "fewer" | "usual";
+
 /** What one database was seen to do. */
 export class Activity {
   readonly #clock: Clock;
@@ -17,6 +23,9 @@ export class Activity {
   #lastCopyMs = -Infinity;
   #lastLookMs = -Infinity;
   #lastSeen: WalIndex | undefined;
+  #lastFlowMs = -Infinity;
+  /** Of the last look that found not fewer than usual. */
+  #commitsPerMs = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -57,13 +66,20 @@ export class Activity {
   }
 
   /**
-   * Whether nothing was committed since the last cheap look. While it goes on committing none of its checkpoints
-   * waits for our reader: who waits has locked the writers out, whatever he has backfilled.
+   * What was committed since the last cheap look. While it goes on committing none of its checkpoints waits for our
+   * reader: who waits has locked the writers out, whatever he has backfilled.
    */
-  isLull(index: WalIndex): boolean {
-    const seen = this.#lastSeen;
+  flowTo(index: WalIndex): Flow {
+    const [seen, beforeMs] = [this.#lastSeen, this.#lastFlowMs];
     this.#lastSeen = index;
-    return seen === index || seen !== undefined && hasSameCommits(seen, index);
+    this.#lastFlowMs = this.#clock.monotonicMs();
+    if (seen === index || seen !== undefined && hasSameCommits(seen, index)) return "none";
+    const elapsedMs = this.#lastFlowMs - beforeMs;
+    const count = seen === undefined ? 0 : (index.change - seen.change) >>> 0;
+    const usualCount = this.#commitsPerMs * elapsedMs;
+    const isFewer = usualCount >= LEAST_USUAL_COUNT && count < usualCount / 2;
+    this.#commitsPerMs = isFewer ? 0 : count / elapsedMs;
+    return isFewer ? "fewer" : "usual";
   }
 
   /** Whether a busy database has been left alone for long enough. */

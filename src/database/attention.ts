@@ -3,14 +3,19 @@
  * looks in short turns, since a notice comes before the commit is published and a fast writer makes a flood of them;
  * in long ones while nobody would do anything yet with what they find.
  */
+import type { Flow } from "./activity.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { type Watch, watchFile } from "../runtime/watch.ts";
 
 /** The longest turn while busy and awaited. */
 const LONGEST_TURN_MS = 16;
 
-/** Between cheap looks while busy and not awaited: a checkpoint of others waits for our reader for two to four of them. */
-const REST_MS = 20;
+/**
+ * Between cheap looks while busy and not awaited, by what the last one found: each wakes the process, which costs more
+ * than the look itself. A checkpoint of somebody else that waits for our reader has locked the writers out: where
+ * fewer commits came than before the next look tells whether they have ended, where none came it waits for two more.
+ */
+const REST_MS: Readonly<Record<Flow, number>> = { usual: 40, fewer: 10, none: 20 };
 
 /** Quiet for this long, we go back to the notices. */
 const QUIET_AFTER_MS = 400;
@@ -19,19 +24,26 @@ const QUIET_AFTER_MS = 400;
 const ARMED_AFTER_MS = 10;
 
 /** While our reader stands on a mark that others may come to wait for: a backfill makes no notice in the `-wal`. */
-const GUARD_MS = REST_MS;
+const GUARD_MS = 20;
+
+/** Cheap looks at a database. */
+export interface CheapLooks {
+  /** At each slow turn: whether anything calls for a real look. A sure watch tells of each write. */
+  peek(isWatchSure: boolean): boolean;
+  /** While busy and not awaited: whether a real look is called for already. */
+  isDue(): boolean;
+  /** How many commits the last `isDue` found. */
+  readonly flow: Flow;
+}
 
 /** What attention is paid to. */
 export interface AttentionOptions {
   /** The `-wal`; see `watchFile` for why not the main file. */
   readonly walPath: string;
   readonly clock: Clock;
-  /** A cheap look, at each slow turn: whether anything calls for a real one. A sure watch tells of each write. */
-  readonly peek: (isWatchSure: boolean) => boolean;
+  readonly looks: CheapLooks;
   /** Whether a checkpoint of somebody else would wait for our reader. */
   readonly isInTheWay: () => boolean;
-  /** A cheap look while busy and not awaited: whether a real one is called for already. */
-  readonly isDue: () => boolean;
 }
 
 /** One database's alarm clock. */
@@ -63,7 +75,7 @@ export class Attention implements Disposable {
   /** The slow turn, called by a ticker that all databases share. */
   tick(): void {
     if (this.#wake === undefined || this.#turn !== undefined) return;
-    if (this.#options.peek(this.#watch?.isSure ?? false)) this.poke();
+    if (this.#options.looks.peek(this.#watch?.isSure ?? false)) this.poke();
   }
 
   /** Somebody waits for the next change, until what is returned is disposed of: looks come soon. */
@@ -88,21 +100,30 @@ export class Attention implements Disposable {
     }
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wake = resolve;
-    const { clock, isDue } = this.#options;
+    const { clock } = this.#options;
     if (clock.monotonicMs() - this.#lastChangeMs < QUIET_AFTER_MS) {
       if (this.#awaitingCount > 0) {
         this.#turn = clock.after(this.#turnMs, () => this.poke());
         this.#turnMs = Math.min(this.#turnMs * 2, LONGEST_TURN_MS);
       } else {
-        this.#turn = clock.every(REST_MS, () => {
-          if (isDue()) this.poke();
-        });
+        this.#rest();
       }
     } else {
       if (this.#watch === undefined) this.#arm();
       if (this.#options.isInTheWay()) this.#guard ??= clock.every(GUARD_MS, () => this.tick());
     }
     return promise;
+  }
+
+  #rest(): void {
+    const { clock, looks } = this.#options;
+    const { flow } = looks;
+    this.#turn = clock.every(REST_MS[flow], () => {
+      if (looks.isDue()) return this.poke();
+      if (looks.flow === flow) return;
+      this.#turn?.[Symbol.dispose]();
+      this.#rest();
+    });
   }
 
   #arm(): void {

@@ -96,9 +96,8 @@ export class LiveDatabase implements AsyncDisposable {
     this.#attention = new Attention({
       walPath: `${this.path}-wal`,
       clock: this.#clock,
-      peek: (isWatchSure) => this.#lookout.peek(isWatchSure),
+      looks: this.#lookout,
       isInTheWay: () => this.#opened?.follower.isInTheWay ?? false,
-      isDue: () => this.#lookout.isDue(),
     });
   }
 

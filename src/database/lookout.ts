@@ -1,5 +1,5 @@
 /** When a database is looked at: what one cheap read of the wal-index says, and what is beside it. */
-import { Activity, REST_BYTES } from "./activity.ts";
+import { Activity, type Flow, REST_BYTES } from "./activity.ts";
 import type { CheckpointSchedule } from "./checkpoint_schedule.ts";
 import { shouldMove } from "./decide.ts";
 import type { DatabaseMeter } from "./measure.ts";
@@ -31,8 +31,9 @@ export class Lookout {
   readonly #surroundings: Surroundings;
   /** Whether the last turn came to its end: only then is it known what another one would find. */
   isSettled = false;
-  /** Whether the last peek at a busy database found nothing new. */
+  /** Whether the last peek at a busy database found nothing new, since the last turn. */
   #isLull = false;
+  #flow: Flow = "usual";
   /** Until when only a write to the `-wal` can bring anything new, by the last look around. */
   #restsUntilMs = -Infinity;
   /** What the last peek found, and when it was asked what else there is. */
@@ -108,6 +109,11 @@ export class Lookout {
     return true;
   }
 
+  /** How many commits the last peek at a busy database found. */
+  get flow(): Flow {
+    return this.#flow;
+  }
+
   /** While the database is busy and nobody waits for its next change. */
   isDue(): boolean {
     return orTurn(() => this.#isDue());
@@ -117,7 +123,8 @@ export class Lookout {
     const opened = this.#parts.opened();
     const index = opened?.live.look();
     if (opened === undefined || index === undefined) return true;
-    this.#isLull = this.activity.isLull(index);
+    this.#flow = this.activity.flowTo(index);
+    this.#isLull = this.#flow === "none";
     if (this.#isLull || isWaitedFor(opened, index)) return true;
     // Fifty times a second code is never warm: what a turn alone changes is asked for once.
     if (this.#bound === undefined || !equalPair(this.#bound.salts, index.salts)) {

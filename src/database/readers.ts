@@ -11,12 +11,20 @@ import { isFrozen, type Standing } from "./standing.ts";
 import { BusyError } from "../errors.ts";
 import { SqliteConnection } from "../runtime/sqlite.ts";
 
+/**
+ * A checkpointer that has just told that all is backfilled keeps readers off mark 0 for microseconds more, unless the
+ * system gives its place to others then.
+ */
+const SURE_AFTER_MS = 10;
+
 /** Two connections, one of which always holds a read transaction. */
 export class Readers implements Disposable {
   readonly #live: LiveFiles;
   #holder: SqliteConnection | undefined;
   #other: SqliteConnection | undefined;
   #standing: Standing | undefined;
+  /** Since when, if it stands frozen, readers of ours have stood so without a break. */
+  #frozenSinceMs = 0;
 
   /** @param live its wal-index is read only after a read transaction has begun once */
   constructor(live: LiveFiles) {
@@ -65,7 +73,11 @@ export class Readers implements Disposable {
     this.#holder = next;
     this.#other = old;
     endReading(old);
-    const wasFrozen = this.#standing !== undefined && isFrozen(this.#standing);
+    const nowMs = performance.now();
+    const stoodFrozen = this.#standing !== undefined && isFrozen(this.#standing);
+    if (!stoodFrozen) this.#frozenSinceMs = nowMs;
+    // Two moves within one turn would meet the same checkpointer.
+    const wasFrozen = stoodFrozen && nowMs - this.#frozenSinceMs >= SURE_AFTER_MS;
     this.#standing = { before, after, wasFrozen };
     return this.#standing;
   }

@@ -6,7 +6,7 @@ import type { WalIndex } from "../wal/wal_index.ts";
 export interface Standing {
   readonly before: WalIndex | undefined;
   readonly after: WalIndex;
-  /** Whether the reader before it stood frozen already. */
+  /** Whether the reader before it stood frozen already, and for longer than a checkpointer takes to end. */
   readonly wasFrozen: boolean;
 }
 

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { Stage, until } from "./stage.ts";
-import { Attention } from "../../src/database/attention.ts";
+import type { Flow } from "../../src/database/activity.ts";
+import { Attention, type CheapLooks } from "../../src/database/attention.ts";
 import { StoppedClock } from "../doubles/moved_clock.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 
@@ -21,6 +22,11 @@ function watchCount(path: string): number {
     }
   }
   return count;
+}
+
+/** Cheap looks that find commits and nothing to do, but for what is given. */
+function looks(given: Partial<CheapLooks> = {}): CheapLooks {
+  return { peek: () => false, isDue: () => false, flow: "usual", ...given };
 }
 
 test("LiveDatabase is woken by a notice, with no clock at hand", async () => {
@@ -62,9 +68,8 @@ test("Attention looks once more after its watch stands, and then waits", async (
   using attention = new Attention({
     walPath,
     clock,
-    peek: () => false,
+    looks: looks(),
     isInTheWay: () => false,
-    isDue: () => false,
   });
   const first = attention.next();
   assert.ok(clock.nextMs! <= 20, "what changed before the watch stood would wait for the slow poll");
@@ -85,7 +90,7 @@ test("Attention tells each slow look whether a watch stands that misses nothing"
       told.push(isWatchSure);
       return false;
     };
-    using attention = new Attention({ walPath, clock, peek, isInTheWay: () => false, isDue: () => false });
+    using attention = new Attention({ walPath, clock, looks: looks({ peek }), isInTheWay: () => false });
     const first = attention.next();
     if (isThere) {
       await clock.advance(clock.nextMs!);
@@ -110,9 +115,8 @@ test("Attention guards closely while others may come to wait, else not at all", 
   using attention = new Attention({
     walPath,
     clock,
-    peek,
+    looks: looks({ peek }),
     isInTheWay: () => isInTheWay,
-    isDue: () => false,
   });
   const waiting = attention.next();
   await clock.advance(1000);
@@ -136,7 +140,7 @@ test("Attention only peeks while busy and not awaited, and looks soon for who wa
     return isOver;
   };
   const walPath = join(folder.path, "app.db-wal");
-  using attention = new Attention({ walPath, clock, peek: () => false, isInTheWay: () => false, isDue });
+  using attention = new Attention({ walPath, clock, looks: looks({ isDue }), isInTheWay: () => false });
   let lookCount = 0;
   const look = async () => {
     await attention.next();
@@ -147,7 +151,7 @@ test("Attention only peeks while busy and not awaited, and looks soon for who wa
   let looking = look();
   await clock.advance(1000);
   assert.equal(lookCount, 0);
-  assert.ok(peekCount >= 30 && peekCount <= 70, `${peekCount} cheap looks in a second`);
+  assert.ok(peekCount >= 20 && peekCount <= 30, `${peekCount} cheap looks in a second`);
   isOver = true;
   await clock.advance(100);
   await looking;
@@ -166,4 +170,33 @@ test("Attention only peeks while busy and not awaited, and looks soon for who wa
   }
   void attention.next();
   assert.ok(clock.nextMs! > 16);
+});
+
+test("Attention looks sooner where commits end, and only there", async () => {
+  const clock = new StoppedClock();
+  const found = { ...looks(), flow: "usual" as Flow };
+  const atMs: number[] = [];
+  found.isDue = () => {
+    atMs.push(clock.monotonicMs());
+    return false;
+  };
+  using attention = new Attention({
+    walPath: "/nowhere/app.db-wal",
+    clock,
+    looks: found,
+    isInTheWay: () => false,
+  });
+  attention.noteChange();
+  void attention.next();
+  const startMs = clock.monotonicMs();
+  await clock.advance(80);
+  found.flow = "fewer";
+  await clock.advance(40);
+  found.flow = "none";
+  await clock.advance(10);
+  await clock.advance(20);
+  found.flow = "usual";
+  await clock.advance(20);
+  await clock.advance(40);
+  assert.deepEqual(atMs.map((ms) => ms - startMs), [40, 80, 120, 130, 150, 170, 210]);
 });

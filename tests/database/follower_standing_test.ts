@@ -59,3 +59,21 @@ test("Follower.ownPaths has the folder alone until the shadow WAL has a file", a
   await bare.follower.catchUp();
   assert.deepEqual(bare.follower.ownPaths, [bare.meta.path, folder, bare.follower.shadow.path(0)]);
 });
+
+test("Follower.isInTheWay until two readers stood frozen at moments that no checkpointer spans", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  using bare = bareFollower(stage);
+  const { follower } = bare;
+  await follower.startGeneration();
+  await follower.catchUp();
+  // All is backfilled up to where our reader stands.
+  stage.application.exec("PRAGMA wal_checkpoint(PASSIVE)");
+  assert.equal(lookAt(stage.path).backfilledCount, lookAt(stage.path).mxFrame);
+  follower.step();
+  for (let count = 0; count < 3; count++) follower.step();
+  assert.ok(follower.isInTheWay, "moves within one turn meet the same checkpointer");
+  await new Promise((resolve) => setTimeout(resolve, 12));
+  follower.step();
+  assert.ok(!follower.isInTheWay);
+});

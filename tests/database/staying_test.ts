@@ -9,7 +9,7 @@ import { formatPosition } from "../../src/position.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
 
 /** Between cheap looks at a busy database. */
-const PEEK_MS = 20;
+const PEEK_MS = 40;
 
 /** An application's own checkpoint; returns the frames that it moved into the database. */
 function checkpointOf(stage: Stage): number {

@@ -37,3 +37,28 @@ test("SnapshotTask of a generation that has ended lets everything else go on unt
   assert.equal((await bench.replica.direct.snapshots(bench.generation)).length, 1);
   await bench.assertRestores();
 });
+
+test("SnapshotTask collects what taking up databases needed, at each sixteenth, on Bun", async () => {
+  const bun = (globalThis as { Bun?: { gc: (isSync: boolean) => unknown } }).Bun;
+  const { gc } = bun ?? {};
+  let collectedCount = 0;
+  if (bun !== undefined) {
+    bun.gc = (isSync) => {
+      collectedCount++;
+      return gc!(isSync);
+    };
+  }
+  try {
+    await using bench = new Bench();
+    bench.insert();
+    await bench.run();
+    await bench.current();
+    for (let count = 1; count < 16; count++) {
+      await bench.database.restartGeneration(bench.generation, "made to begin anew");
+      await bench.current();
+    }
+  } finally {
+    if (bun !== undefined) bun.gc = gc!;
+  }
+  assert.equal(collectedCount, bun === undefined ? 0 : 1);
+});
