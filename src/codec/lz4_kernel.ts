@@ -52,8 +52,12 @@ export interface Kernel {
 let module: WebAssembly.Module | undefined;
 let shared: Kernel | undefined;
 
-/** An instance that nobody uses at the moment: with the shared one as many as most need at once. */
-let spare: Kernel | undefined;
+/** Whether blocks have been in the memory of the shared one, not only a few bytes to hash. */
+let isSharedUsed = false;
+
+/** Instances that nobody uses at the moment: a collector would let those that are dropped pile up. */
+const spare: Kernel[] = [];
+const SPARE_COUNT = 2;
 
 function makeKernel(): Kernel {
   module ??= new WebAssembly.Module(
@@ -76,18 +80,23 @@ function sharedKernel(): Kernel {
   return shared ??= makeKernel();
 }
 
+function sharedForBlocks(): Kernel {
+  isSharedUsed = true;
+  return sharedKernel();
+}
+
 /** An instance that nobody else uses; its memory is anything. */
 export function acquireKernel(): Kernel {
-  const kernel = spare ?? makeKernel();
-  spare = undefined;
-  return kernel;
+  return spare.pop() ?? makeKernel();
 }
 
 /** Give an instance back. What it returned no longer holds. */
 export function releaseKernel(kernel: Kernel): void {
-  if (spare === undefined) spare = kernel;
-  // In place of one that may not have been used yet: its memory would come on top.
-  else shared = kernel;
+  // Its memory is there already, that of the shared one would come on top.
+  if (!isSharedUsed) {
+    shared = kernel;
+    isSharedUsed = true;
+  } else if (spare.length < SPARE_COUNT) spare.push(kernel);
 }
 
 /**
@@ -101,7 +110,7 @@ export function compressBlock(
   { hash }: { hash?: XxHash32 | undefined } = {},
 ): Uint8Array<ArrayBuffer> | undefined {
   assert(raw.length <= BLOCK_LIMIT, "a block is longer than 4 MiB");
-  const { exports, memory, inputAt, outputAt } = sharedKernel();
+  const { exports, memory, inputAt, outputAt } = sharedForBlocks();
   memory.set(raw, inputAt);
   hash?.updateWithin(inputAt, { length: raw.length });
   const size = exports.compress(raw.length);
@@ -127,7 +136,7 @@ export interface DecompressOptions {
  * @throws {Error} when the block isn't legal, reaches before its history or decodes to more than the limit
  */
 export function decompressBlock(block: Uint8Array, options: DecompressOptions = {}): Uint8Array<ArrayBuffer> {
-  const { limit = BLOCK_LIMIT, history, hash, kernel = sharedKernel() } = options;
+  const { limit = BLOCK_LIMIT, history, hash, kernel = sharedForBlocks() } = options;
   assert(block.length <= BLOCK_LIMIT && limit <= BLOCK_LIMIT, "a block is longer than 4 MiB");
   const { exports, memory, inputAt, outputAt } = kernel;
   if (!isAt(memory, { at: inputAt, bytes: block })) memory.set(block, inputAt);
