@@ -65,7 +65,8 @@ async function measure(path: string): Promise<string[]> {
   const held = decompressBlock(first.compressed);
   const hashingHeld = await fastest(
     held.length * 16,
-    () => Array.from({ length: 16 }).forEach(() => hash.updateWithin(held.byteOffset, held.length)),
+    () =>
+      Array.from({ length: 16 }).forEach(() => hash.updateWithin(held.byteOffset, { length: held.length })),
   );
   const stored = encodeObjectBytes(raw);
   const encode = await fastest(raw.length, () => consume(encodeObject(streamOf(raw))));

@@ -2,7 +2,14 @@
 import { toHex, viewOf } from "../bytes.ts";
 import { assert, ChecksumMismatchError } from "../errors.ts";
 import { FRAME_MAGIC, isSkippableMagic, STORED_BIT } from "./lz4_format.ts";
-import { decompressBlock, HISTORY_LIMIT, XxHash32, xxHash32 } from "./lz4_kernel.ts";
+import {
+  decompressBlock,
+  HISTORY_LIMIT,
+  type Kernel,
+  takeStoredBlock,
+  XxHash32,
+  xxHash32,
+} from "./lz4_kernel.ts";
 import { decodeNote, NOTE_MAGIC, NOTE_SIZE_LIMIT } from "./note.ts";
 import type { Note } from "./note.ts";
 import { noIdentity } from "./sealed.ts";
@@ -53,6 +60,7 @@ export class FrameDecoder {
   #isStored = false;
   #history: Uint8Array<ArrayBuffer> | undefined;
   #historySize = 0;
+  #kernel: Kernel | undefined;
   readonly #hash = new XxHash32();
 
   /** How many bytes the next `take()` has to be given. */
@@ -75,9 +83,14 @@ export class FrameDecoder {
     return this.#place === "end";
   }
 
-  /** Take exactly `wanted` bytes, which may be kept only during the call. */
-  take(bytes: Uint8Array): Uint8Array | undefined {
+  /**
+   * Take exactly `wanted` bytes, which may be kept only during the call.
+   *
+   * @param kernel whose memory the raw bytes of a block are then in; default: the shared one's, or `bytes` themselves
+   */
+  take(bytes: Uint8Array, kernel?: Kernel): Uint8Array | undefined {
     assert(bytes.length === this.#wanted, "the decoder was fed another number of bytes than it wants");
+    this.#kernel = kernel;
     this.#passOver = 0;
     return this.#step.call(this, bytes);
   }
@@ -190,8 +203,9 @@ export class FrameDecoder {
     }
     const hash = this.#frameHeader().hasContentChecksum ? this.#hash : undefined;
     let raw = block;
-    if (this.#isStored) hash?.update(block);
-    else raw = this.#decompress(block, { limit: blockLimit, hash });
+    if (!this.#isStored) raw = this.#decompress(block, { limit: blockLimit, hash });
+    else if (this.#kernel !== undefined) raw = takeStoredBlock(block, { kernel: this.#kernel, hash });
+    else hash?.update(block);
     this.#decodedSize += raw.length;
     this.#checkContentSize({ isEnd: false });
     if (isLinked) this.#remember(raw);
@@ -203,7 +217,7 @@ export class FrameDecoder {
   #decompress(block: Uint8Array, options: { limit: number; hash: XxHash32 | undefined }): Uint8Array {
     const history = this.#history?.subarray(HISTORY_LIMIT - this.#historySize);
     try {
-      return decompressBlock(block, { ...options, history });
+      return decompressBlock(block, { ...options, history, kernel: this.#kernel });
     } catch (cause) {
       throw new Error(`cannot decode LZ4 block ${this.#blockNumber}`, { cause });
     }

@@ -11,6 +11,7 @@ import { acquireBuffer, releaseBuffer } from "./buffer_pool.ts";
 import { ByteReader } from "./byte_reader.ts";
 import { FrameDecoder } from "./lz4_decode.ts";
 import { encodeFrameBytes, encodeFrameStream } from "./lz4_encode.ts";
+import type { Kernel } from "./lz4_kernel.ts";
 import { encodeNote } from "./note.ts";
 import type { Note } from "./note.ts";
 import { unseal } from "./sealed.ts";
@@ -26,10 +27,11 @@ export interface DecodeOptions {
   /** The replica's; default none, and an encrypted object fails. */
   readonly cipher?: Cipher | undefined;
   /**
-   * Buffers of `acquireBuffer()` that blocks are decoded into in turn; they stay the caller's. With n of them a chunk
-   * holds until n more have been read, also at the end. Default: one of the pool.
+   * Instances of `acquireKernel()` that blocks are decoded in, in turn; they stay the caller's. With n of them a chunk,
+   * which is the memory of one, holds until n more have been read, also at the end. Default: chunks are copies out of
+   * the shared instance in a buffer of the pool.
    */
-  readonly buffers?: readonly Uint8Array<ArrayBuffer>[] | undefined;
+  readonly kernels?: readonly Kernel[] | undefined;
 }
 
 /** What stands in front of an object. */
@@ -78,19 +80,24 @@ export function encodeObjectBytes(raw: Uint8Array, { note }: EncodeOptions = {})
 class ObjectReader {
   readonly decoder = new FrameDecoder();
   readonly #reader: ByteReader;
-  readonly #lent: readonly Uint8Array<ArrayBuffer>[];
+  readonly #kernels: readonly Kernel[];
   #blockCount = 0;
   #buffer: Uint8Array<ArrayBuffer> | undefined;
 
-  constructor(stored: ReadableStream<Uint8Array>, { buffers = [] }: Pick<DecodeOptions, "buffers"> = {}) {
+  constructor(stored: ReadableStream<Uint8Array>, { kernels = [] }: Pick<DecodeOptions, "kernels"> = {}) {
     this.#reader = new ByteReader(stored);
-    this.#lent = buffers;
+    this.#kernels = kernels;
+  }
+
+  /** Whose turn it is; absent: the shared one's. */
+  get #kernel(): Kernel | undefined {
+    return this.#kernels[this.#blockCount % this.#kernels.length];
   }
 
   /** The buffer serves the gathering of a block and then its raw bytes: the first is over before the second. */
   #bufferFor(size: number): Uint8Array<ArrayBuffer> {
     if (size <= SMALL_LIMIT) return new Uint8Array(size);
-    if (this.#lent.length > 0) return this.#lent[this.#blockCount % this.#lent.length]!;
+    if (this.#kernel !== undefined) return this.#kernel.input;
     this.#buffer ??= acquireBuffer();
     return this.#buffer;
   }
@@ -98,15 +105,17 @@ class ObjectReader {
   /** Feed the decoder once; what it returns holds until the next call. */
   async #feed(): Promise<Uint8Array | undefined> {
     const { decoder } = this;
+    const kernel = this.#kernel;
     if (await this.#reader.skip(decoder.passOver) < decoder.passOver) throw decoder.truncated();
     const bytes = await this.#reader.take(decoder.wanted, (size) => this.#bufferFor(size));
     if (bytes.length < decoder.wanted) throw decoder.truncated();
-    const raw = decoder.take(bytes);
+    const raw = decoder.take(bytes, kernel);
     if (raw === undefined || raw.length === 0) return undefined;
+    this.#blockCount++;
+    if (kernel !== undefined) return raw;
     // Without a wait in between: another stream's call would overwrite the kernel's memory.
     const chunk = this.#bufferFor(raw.length).subarray(0, raw.length);
     chunk.set(raw);
-    this.#blockCount++;
     return chunk;
   }
 
@@ -148,9 +157,9 @@ class ObjectReader {
  */
 export async function decodeObject(
   stored: ReadableStream<Uint8Array>,
-  { cipher, buffers }: DecodeOptions = {},
+  { cipher, kernels }: DecodeOptions = {},
 ): Promise<DecodedStream> {
-  const object = new ObjectReader(unseal(stored, cipher), { buffers });
+  const object = new ObjectReader(unseal(stored, cipher), { kernels });
   try {
     await object.readNotes();
   } catch (error) {

@@ -171,7 +171,7 @@ async function openTemporary(path: string, { files, mode = DEFAULT_MODE }: Finis
     }
     await files.remove(temporaryPath);
   }
-  return await files.open(temporaryPath, { access: "create-new", mode });
+  return await files.open(temporaryPath, { access: "create-new", mode, hasLargeWrites: true });
 }
 
 async function giveAway(

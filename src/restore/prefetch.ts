@@ -7,8 +7,17 @@ import { HAS_COSTLY_CONNECTIONS, releaseUnusedMemorySoon } from "../runtime/memo
 import { asDamage, FetchError } from "./damage.ts";
 import { vanished } from "./moments.ts";
 
-/** The most bytes that are fetched by one request; so many times the parallelism may be held. */
+/**
+ * Objects up to this many bytes are fetched whole, larger ones of a folder in pieces of it; so many times the
+ * parallelism may be held.
+ */
 export const PIECE_SIZE = 1024 * 1024;
+
+/**
+ * The pieces of a large object from far away. Half as large, the requests took a server twice the CPU time and more of
+ * ours; twice as large, there were too few of them at once for a line that is slow for each.
+ */
+export const FAR_PIECE_SIZE = 2 * PIECE_SIZE;
 
 /** So many bytes come in between two clearances of memory. */
 const RELEASE_EVERY = 6 * 1024 * 1024;
@@ -22,8 +31,8 @@ const COST_PER_PIECE = 16 * 1024;
  */
 const SMALL_FACTOR = HAS_COSTLY_CONNECTIONS ? 8 : 16;
 
-/** Pieces of a large object from far away are a quarter more; exact in binary. Half as many again took longer. */
-const FAR_PIECE_SHARE = 13 / 16;
+/** What one of them takes of the parallelism: of 8 there are 6 at once, 12 MiB. Exact in binary. */
+const FAR_PIECE_SHARE = 11 / 8;
 
 /** Not more small objects at once than this, unless the parallelism is more: each has a connection. */
 const MOST_SMALL = 256;
@@ -69,8 +78,9 @@ export interface FetchedObject {
 /** How much to fetch ahead. */
 export interface PrefetchOptions {
   /**
-   * Pieces at once, at least 1. From 2 on, of a store that is not in a folder, a quarter more pieces, and 16 times as
-   * many small objects (8 on Deno), 256 at most: each of them costs the way there and back and hardly a byte.
+   * Pieces at once, at least 1. From 2 on, of a store that is not in a folder, pieces are twice as large and a quarter
+   * fewer, and small objects 16 times as many (8 on Deno), 256 at most: each of them costs the way there and back and
+   * hardly a byte.
    */
   readonly parallelism: number;
   readonly signal?: AbortSignal | undefined;
@@ -96,7 +106,8 @@ export class Prefetcher implements AsyncDisposable {
   readonly #running: RunningPiece[] = [];
   /** Of the parallelism, how much is under way. */
   #share = 0;
-  readonly #isLocal: boolean;
+  /** Of large objects. */
+  readonly #pieceSize: number;
   /** What a small object, and a piece of a large one, take of the parallelism. */
   readonly #smallShare: number;
   readonly #pieceShare: number;
@@ -106,12 +117,13 @@ export class Prefetcher implements AsyncDisposable {
 
   constructor(client: ReplicaClient, objects: readonly ObjectInfo[], options: PrefetchOptions) {
     this.#client = client;
-    this.#pieces = piecesOf(objects);
     this.#options = options;
     const { signal, parallelism } = options;
-    this.#isLocal = client.store.type === "file";
+    const isLocal = client.store.type === "file";
+    this.#pieceSize = isLocal ? PIECE_SIZE : FAR_PIECE_SIZE;
+    this.#pieces = piecesOf(objects, this.#pieceSize);
     const factor = Math.min(SMALL_FACTOR, Math.max(1, MOST_SMALL / parallelism));
-    const isFar = !this.#isLocal && parallelism > 1;
+    const isFar = !isLocal && parallelism > 1;
     this.#smallShare = isFar ? 1 / factor : 1;
     this.#pieceShare = isFar ? FAR_PIECE_SHARE : 1;
     this.#signal = signal === undefined ? this.#abort.signal : AbortSignal.any([signal, this.#abort.signal]);
@@ -131,7 +143,7 @@ export class Prefetcher implements AsyncDisposable {
     const pull = async () => {
       if (left <= 0) return undefined;
       const piece = await this.#nextPiece();
-      left -= PIECE_SIZE;
+      left -= this.#pieceSize;
       return piece;
     };
     return { whole: undefined, stream: () => unseal(chunkStream(pull), this.#client.cipher) };
@@ -233,13 +245,13 @@ export class Prefetcher implements AsyncDisposable {
   }
 }
 
-function* piecesOf(objects: readonly ObjectInfo[]): Generator<Piece> {
+function* piecesOf(objects: readonly ObjectInfo[], pieceSize: number): Generator<Piece> {
   for (const object of objects) {
     const { size } = object;
     if (size <= PIECE_SIZE) yield { object, range: undefined, size };
     else {
-      for (let start = 0; start < size; start += PIECE_SIZE) {
-        const end = Math.min(size, start + PIECE_SIZE);
+      for (let start = 0; start < size; start += pieceSize) {
+        const end = Math.min(size, start + pieceSize);
         yield { object, range: { start, end }, size: end - start };
       }
     }

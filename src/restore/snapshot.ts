@@ -1,6 +1,6 @@
 /** The snapshot's pages to the file that becomes the database. */
 import { viewOf } from "../bytes.ts";
-import { acquireBuffer, releaseBuffer } from "../codec/buffer_pool.ts";
+import { acquireKernel, releaseKernel } from "../codec/lz4_kernel.ts";
 import { decodeObject } from "../codec/object.ts";
 import type { SnapshotNote } from "../codec/note.ts";
 import { DamagedObjectError } from "../errors.ts";
@@ -39,10 +39,10 @@ export async function writeSnapshot(
     signal?: AbortSignal | undefined;
   },
 ): Promise<RestoredSnapshot> {
-  // One is written while the other is filled.
-  const buffers = [acquireBuffer(), acquireBuffer()];
+  // What one has decoded is written while the other decodes.
+  const kernels = [acquireKernel(), acquireKernel()];
   try {
-    const { note, noteDamage, raw } = await damagedBy(snapshot, () => decodeObject(stored, { buffers }));
+    const { note, noteDamage, raw } = await damagedBy(snapshot, () => decodeObject(stored, { kernels }));
     const reader = raw.getReader();
     const header = new Uint8Array(HEADER_SIZE);
     try {
@@ -74,7 +74,7 @@ export async function writeSnapshot(
       await reader.cancel().catch(() => {});
     }
   } finally {
-    for (const buffer of buffers) releaseBuffer(buffer);
+    for (const kernel of kernels) releaseKernel(kernel);
   }
 }
 

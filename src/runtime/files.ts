@@ -7,6 +7,7 @@
  */
 import * as fs from "node:fs";
 import { deno, denoStat } from "./deno_stat.ts";
+import { DenoWriter } from "./deno_writer.ts";
 import { fileSystemTypeSync } from "./file_system_type.ts";
 import { systemCode } from "./system_code.ts";
 
@@ -45,6 +46,11 @@ export interface OpenOptions {
   readonly access: FileAccess;
   /** Permission bits of a new file, before the umask. Default 0o600. */
   readonly mode?: number;
+  /**
+   * Large writes go on beside everything else on Deno too, by a second descriptor: never for a file that SQLite has
+   * locked, nor for one that gets another name before it is written. Default false.
+   */
+  readonly hasLargeWrites?: boolean;
 }
 
 /**
@@ -182,9 +188,12 @@ function statOf(stat: fs.Stats): FileStat {
 
 class SystemFile implements OpenFile {
   #descriptor: number | undefined;
+  #writer: DenoWriter | undefined;
+  #mayHaveWriter: boolean;
 
-  constructor(readonly path: string, descriptor: number) {
+  constructor(readonly path: string, descriptor: number, { hasLargeWrites = false }: OpenOptions) {
     this.#descriptor = descriptor;
+    this.#mayHaveWriter = hasLargeWrites;
   }
 
   get #fd(): number {
@@ -220,6 +229,11 @@ class SystemFile implements OpenFile {
   }
 
   async write(bytes: Uint8Array, position: number): Promise<void> {
+    if (this.#mayHaveWriter && this.#descriptor !== undefined && DenoWriter.isFor(bytes)) {
+      this.#writer ??= DenoWriter.open(this.path);
+      this.#mayHaveWriter = this.#writer !== undefined;
+      if (this.#writer !== undefined) return await this.#writer.write(bytes, position);
+    }
     let done = 0;
     while (done < bytes.length) {
       done += await fsWrite(this.#fd, bytes, done, position + done);
@@ -253,6 +267,7 @@ class SystemFile implements OpenFile {
     if (descriptor === undefined) return;
     // Whatever close says, the number may be somebody else's from now on.
     this.#descriptor = undefined;
+    this.#writer?.close();
     try {
       fs.closeSync(descriptor);
     } catch {
@@ -300,9 +315,9 @@ function isExistingFolder(error: unknown, path: string): boolean {
 /** The real file system. */
 export const systemFiles: Files = {
   openSync: (path, options) =>
-    new SystemFile(path, fs.openSync(path, FLAGS[options.access], options.mode ?? 0o600)),
+    new SystemFile(path, fs.openSync(path, FLAGS[options.access], options.mode ?? 0o600), options),
   open: async (path, options) =>
-    new SystemFile(path, await fsOpen(path, FLAGS[options.access], options.mode ?? 0o600)),
+    new SystemFile(path, await fsOpen(path, FLAGS[options.access], options.mode ?? 0o600), options),
   statSync: (path) =>
     unlessMissingSync(() => deno === undefined ? statOf(fs.statSync(path)) : denoStat(deno, path)),
   async stat(path) {

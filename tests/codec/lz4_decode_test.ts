@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { randomFrom } from "../../bench/random.ts";
 import { concatBytes, equalBytes, fromHex, readAll, streamOf, toHex } from "../../src/bytes.ts";
+import { acquireKernel } from "../../src/codec/lz4_kernel.ts";
 import { decodeObject, decodeObjectBytes, encodeObject, encodeObjectBytes } from "../../src/codec/object.ts";
 import { ChecksumMismatchError } from "../../src/errors.ts";
 import { CONTENTS, frame, KIB, lz4, MIB, noise, pages, pieces, SEGMENT_NOTE } from "./samples.ts";
@@ -25,6 +26,7 @@ const FRAME_FLAGS: readonly (readonly string[])[] = [
 ];
 
 test("decodeObject() reads what the lz4 program writes with every flag", async () => {
+  const kernels = [acquireKernel(), acquireKernel()];
   for (const [name, make] of Object.entries(CONTENTS)) {
     for (const size of [0, 1, 100, 64 * KIB, 200 * KIB + 1, 5 * MIB + 3]) {
       const raw = make(size, size + 9);
@@ -34,6 +36,8 @@ test("decodeObject() reads what the lz4 program writes with every flag", async (
         const what = `${name} ${size} ${flags.join(" ")}`;
         assert.ok(equalBytes(decodeObjectBytes(stored).raw, raw), what);
         assert.ok(equalBytes(await decodeStream(pieces(stored, 50_021)), raw), `${what} stream`);
+        const own = await decodeObject(pieces(stored, 500_009), { kernels });
+        assert.ok(equalBytes(await readAll(own.raw, LIMIT), raw), `${what} in kernels of its own`);
       }
     }
   }

@@ -126,6 +126,57 @@ test("decompressBlock() repeats patterns of every distance and length", () => {
   }
 });
 
+/** A block of short sequences, some that repeat what they write themselves, and what a plain decoder makes of it. */
+function shortSequences(random: () => number, historySize: number): { block: number[]; raw: number[] } {
+  const below = (limit: number) => Math.floor(random() * limit);
+  const block: number[] = [];
+  const raw: number[] = [];
+  const history = (at: number) => at < 0 ? historyByte(historySize + at) : raw[at]!;
+  for (let left = below(12); left >= 0; left--) {
+    const literals = Array.from({ length: below(left === 0 ? 8 : 15) }, () => below(256));
+    raw.push(...literals);
+    const reach = raw.length + historySize;
+    const isLast = left === 0 || reach === 0;
+    const length = below(15);
+    block.push(literals.length << 4 | (isLast ? 0 : length), ...literals);
+    if (isLast) break;
+    const distance = 1 + below(Math.min(reach, 40));
+    block.push(distance & 255, distance >> 8);
+    for (let count = length + 4; count > 0; count--) raw.push(history(raw.length - distance));
+  }
+  return { block, raw };
+}
+
+const historyByte = (at: number) => at * 7 & 255;
+
+test("decompressBlock() reads short sequences up to the edges of block, limit and history", () => {
+  const seed = 5;
+  const random = randomFrom(seed);
+  for (let round = 0; round < 20_000; round++) {
+    const history = Uint8Array.from({ length: round % 3 * 9 }, (_, at) => historyByte(at));
+    const { block, raw } = shortSequences(random, history.length);
+    const what = `seed ${seed}, round ${round}`;
+    const stored = Uint8Array.from(block);
+    const decoded = decompressBlock(stored, { history, limit: raw.length });
+    const expected = Uint8Array.from(raw);
+    assert.ok(equalBytes(decoded, expected), what);
+    if (raw.length === 0) continue;
+    assert.throws(() => decompressBlock(stored, { history, limit: raw.length - 1 }), /not a legal/, what);
+    const cut = stored.subarray(0, 1 + Math.floor(random() * (stored.length - 1)));
+    const start = outcomeOf(() => decompressBlock(cut, { history, limit: raw.length }).slice());
+    assert.ok(start === undefined || equalBytes(start, expected.subarray(0, start.length)), `${what}, cut`);
+  }
+});
+
+/** Absent when it throws. */
+function outcomeOf<T>(act: () => T): T | undefined {
+  try {
+    return act();
+  } catch {
+    return undefined;
+  }
+}
+
 test("decompressBlock() refuses what is not a block", () => {
   const cases: [string, number[]][] = [
     ["nothing", []],
@@ -156,4 +207,9 @@ test("decompressBlock() reaches into its history and not before it", () => {
   const block = matchBlock(1, 11, 4);
   assert.equal(new TextDecoder().decode(decompressBlock(block, { history }).subarray(0, 5)), "A0123");
   assert.throws(() => decompressBlock(block, { history: history.subarray(1) }), /not a legal LZ4 block/);
+  // The same where more follows than a short sequence can take.
+  const far = concatBytes([matchBlock(1, 21, 4).subarray(0, 4), Uint8Array.of(0xf0, 85), noise(100, 1)]);
+  const long = concatBytes([history, history]);
+  assert.equal(new TextDecoder().decode(decompressBlock(far, { history: long }).subarray(0, 5)), "A0123");
+  assert.throws(() => decompressBlock(far, { history: long.subarray(1) }), /not a legal LZ4 block/);
 });

@@ -3,8 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { concatBytes, equalBytes, fromHex, readAll, streamOf, toHex, viewOf } from "../../src/bytes.ts";
-import { acquireBuffer } from "../../src/codec/buffer_pool.ts";
-import { xxHash32 } from "../../src/codec/lz4_kernel.ts";
+import { acquireKernel, releaseKernel, xxHash32 } from "../../src/codec/lz4_kernel.ts";
 import { encodeNote } from "../../src/codec/note.ts";
 import {
   decodeObject,
@@ -164,10 +163,12 @@ test("decodeObject() uses one buffer for all blocks of a stream", async () => {
   assert.equal(buffers.size, 1);
 });
 
-test("decodeObject() into two buffers lets a chunk hold until two more are read, and after the end", async () => {
-  const raw = text(22 * MIB, 1);
-  const buffers = [acquireBuffer(), acquireBuffer()];
-  const reader = (await decodeObject(pieces(encodeObjectBytes(raw), 100_000), { buffers })).raw.getReader();
+test("decodeObject() in two kernels lets a chunk hold until two more are read, and after the end", async () => {
+  // Blocks of both kinds.
+  const raw = concatBytes([text(10 * MIB, 1), noise(8 * MIB, 1), text(4 * MIB, 1)]);
+  const kernels = [acquireKernel(), acquireKernel()];
+  const other = encodeObjectBytes(text(MIB, 2));
+  const reader = (await decodeObject(pieces(encodeObjectBytes(raw), 100_000), { kernels })).raw.getReader();
   let before: Uint8Array | undefined;
   let at = 0;
   for (;;) {
@@ -175,11 +176,25 @@ test("decodeObject() into two buffers lets a chunk hold until two more are read,
     const held = before ?? new Uint8Array(0);
     assert.equal(Buffer.compare(held, raw.subarray(at - held.length, at)), 0, `before ${at}`);
     if (done) break;
-    assert.ok(buffers.some((buffer) => buffer.buffer === value.buffer));
+    assert.ok(kernels.some(({ memory }) => memory.buffer === value.buffer), `a copy at ${at}`);
     before = value;
     at += value.length;
+    // Others go on meanwhile.
+    decodeObjectBytes(other);
   }
   assert.equal(at, raw.length);
+});
+
+test("releaseKernel() gives instances to who comes next, so that none are made again", () => {
+  const seen = new Set<unknown>();
+  for (let round = 0; round < 10; round++) {
+    const kernels = [acquireKernel(), acquireKernel()];
+    for (const kernel of kernels) seen.add(kernel);
+    assert.notEqual(kernels[0], kernels[1]);
+    for (const kernel of kernels) releaseKernel(kernel);
+  }
+  // One may take the place of the shared one.
+  assert.ok(seen.size <= 3, `${seen.size} instances`);
 });
 
 /** A stream that counts what is asked of it. */

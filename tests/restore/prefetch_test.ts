@@ -2,10 +2,10 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { statSync, truncateSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
-import { concatBytes } from "../../src/bytes.ts";
+import { concatBytes, equalBytes } from "../../src/bytes.ts";
 import { DamagedObjectError } from "../../src/errors.ts";
 import { FetchError } from "../../src/restore/damage.ts";
-import { PIECE_SIZE, Prefetcher } from "../../src/restore/prefetch.ts";
+import { FAR_PIECE_SIZE, PIECE_SIZE, Prefetcher } from "../../src/restore/prefetch.ts";
 import { restore } from "../../src/restore/restore.ts";
 import { FileStore } from "../../src/storage/file_store.ts";
 import type { ObjectInfo, ReadPart } from "../../src/storage/object_store.ts";
@@ -113,16 +113,22 @@ test("Prefetcher asks a store that is far away for many times as many small obje
   }
 });
 
-test("Prefetcher asks a store that is far away for a quarter more pieces of a large object", async () => {
+test("Prefetcher asks a store that is far away for larger pieces of a large object, and fewer at once", async () => {
   using folder = temporaryFolder();
   const busy = new BusyStore({ root: folder.path });
-  const object = await busy.put("large", bytesOf(20 * PIECE_SIZE));
-  for (
-    const [store, parallelism, most] of [[new FarStore(busy), 8, 10], [new FarStore(busy), 1, 1]] as const
-  ) {
+  const content = bytesOf(20 * PIECE_SIZE + 1);
+  const object = await busy.put("large", content);
+  for (const [parallelism, most] of [[8, 6], [2, 2], [1, 1]] as const) {
     busy.most = 0;
-    await using source = new Prefetcher(new ReplicaClient(store), [object], { parallelism });
-    await readStream((await source.next(object)).stream());
+    const client = new ReplicaClient(new FarStore(busy));
+    await using source = new Prefetcher(client, [object], { parallelism });
+    const sizes: number[] = [];
+    let at = 0;
+    for await (const piece of (await source.next(object)).stream()) {
+      assert.ok(equalBytes(piece, content.subarray(at, at += piece.length)), `piece ${sizes.length}`);
+      sizes.push(piece.length);
+    }
+    assert.deepEqual(sizes, [...Array.from({ length: 10 }, () => FAR_PIECE_SIZE), 1]);
     assert.equal(busy.most, most);
   }
 });
@@ -156,7 +162,7 @@ test("Prefetcher drops what was left unread of an object, also where that fails"
     const client = new ReplicaClient(new FarStore(store));
     await using source = new Prefetcher(client, listed, { parallelism: 2 });
     const reader = (await source.next(listed[0]!)).stream().getReader();
-    assert.equal((await reader.read()).value?.length, PIECE_SIZE);
+    assert.equal((await reader.read()).value?.length, Math.min(size, FAR_PIECE_SIZE));
     await reader.cancel();
     assert.deepEqual(await readStream((await source.next(listed[2]!)).stream()), bytesOf(70_000));
   }

@@ -206,12 +206,30 @@ export function decompress(length: i32, capacity: i32, history: i32): i32 {
   const inputEnd = INPUT_AT + length;
   const outputEnd = OUTPUT_AT + capacity;
   const lowest = OUTPUT_AT - history;
+  // Up to here the 14 literals, the offset and the 18 bytes of a match that one token says at most fit without a look,
+  // and another sequence follows.
+  const shortAt = inputEnd - 18;
+  const shortTo = outputEnd - 33;
   let at = INPUT_AT;
   let to = OUTPUT_AT;
 
   while (at < inputEnd) {
     const token = <i32> load<u8>(at++);
     let literals = token >> 4;
+    let count = token & 15;
+    if (literals < 15 && count < 15 && at <= shortAt && to <= shortTo) {
+      const distance = <u32> load<u16>(at + literals);
+      const from = to + literals - distance;
+      if (distance >= 16 && from >= lowest) {
+        v128.store(to, v128.load(at));
+        to += literals;
+        at += literals + 2;
+        v128.store(to, v128.load(from));
+        store<u16>(to, load<u16>(from, 16), 16);
+        to += count + MIN_MATCH;
+        continue;
+      }
+    }
     if (literals < 15) {
       if (literals > <i32> (inputEnd - at) || literals > <i32> (outputEnd - to)) break;
       v128.store(to, v128.load(at));
@@ -237,7 +255,6 @@ export function decompress(length: i32, capacity: i32, history: i32): i32 {
     const distance = <u32> load<u16>(at);
     at += 2;
     if (distance == 0 || to - distance < lowest) break;
-    let count = token & 15;
     if (count == 15) {
       let byte: i32;
       do {
