@@ -117,12 +117,14 @@ export class CheckpointSchedule {
   async #checkpoint(choice: CheckpointChoice, parts: CheckpointParts): Promise<void> {
     const { limits, logger } = this.#options;
     const { maxPages } = limits;
-    const isOutgrown = patienceWith(parts.follower);
+    const isGrowing = patienceWith(parts.follower);
     const isOver = () =>
-      maxPages > 0 && (parts.follower.live.look()?.mxFrame ?? 0) >= maxPages && isOutgrown();
+      maxPages > 0 && (parts.follower.live.look()?.mxFrame ?? 0) >= maxPages && isGrowing();
     let outcome = choice === "polite" ? await checkpointInTurn(parts, isOver) : undefined;
     // Also where the WAL has outgrown its bound while we were polite.
-    if (choice === "barrier" || isOver()) outcome = await checkpointBehindBarrier(parts);
+    if (outcome === undefined || outcome.frameCount >= maxPages && isOver()) {
+      outcome = await checkpointBehindBarrier(parts);
+    }
     logger.debug("checkpoint", { mode: "PASSIVE", result: formatOutcome(outcome) });
     const isComplete = outcome !== undefined && outcome.backfilledCount === outcome.frameCount;
     const { live } = parts.follower;

@@ -2,15 +2,22 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
-import { bareFollower, lookAt } from "./bare_follower.ts";
+import { bareFollower, lookAt, tornFiles } from "./bare_follower.ts";
 import { Stage } from "./stage.ts";
 import { checkpointBehindBarrier, checkpointPolitely, Writers } from "../../src/database/checkpoint.ts";
+import { CheckpointSchedule } from "../../src/database/checkpoint_schedule.ts";
+import { CHECKPOINT_DEFAULTS } from "../../src/database/decide.ts";
 import { FairTurns } from "../../src/database/fair_turns.ts";
 import { isPinned } from "../../src/database/standing.ts";
+import { patienceWith } from "../../src/database/sync_ahead.ts";
+import { silentLogger } from "../../src/logger.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
 import { hookFiles } from "../doubles/hooked_files.ts";
 import { hookStatements } from "../doubles/hooked_statements.ts";
 import { StoppedClock } from "../doubles/moved_clock.ts";
+
+const PASSIVE = "PRAGMA wal_checkpoint(PASSIVE)";
 
 /** Frames that the WAL holds and the database file doesn't. */
 function backlogOf(stage: Stage): number {
@@ -52,7 +59,7 @@ test("checkpointBehindBarrier() backfills in rounds, as long as each leaves less
   const backlogs: number[] = [];
   using _ = hookStatements((sql) => {
     if (sql === "BEGIN IMMEDIATE") backlogs.push(backlogOf(stage));
-    const size = sql === "PRAGMA wal_checkpoint(PASSIVE)" ? late.shift() : undefined;
+    const size = sql === PASSIVE ? late.shift() : undefined;
     if (size !== undefined && size > 0) stage.insert(size);
   });
   await checkpointBehindBarrier({ follower, writers });
@@ -73,7 +80,7 @@ test("checkpointBehindBarrier() backfills ahead no more once a long reader of th
   stage.application.exec("BEGIN IMMEDIATE");
   let [tryCount, passiveCount] = [0, 0];
   using _ = hookStatements((sql) => {
-    if (sql === "PRAGMA wal_checkpoint(PASSIVE)") passiveCount++;
+    if (sql === PASSIVE) passiveCount++;
     if (sql === "BEGIN IMMEDIATE" && ++tryCount === 100) stage.application.exec("ROLLBACK");
   });
   const outcome = await checkpointBehindBarrier({ follower, writers });
@@ -147,8 +154,58 @@ test("checkpointBehindBarrier() takes the lock as it is when the WAL outgrows wh
   using _ = hookStatements((sql) => void (/IMMEDIATE|wal_checkpoint\(/.test(sql) && statements.push(sql)));
   const outcome = await checkpointBehindBarrier({ follower, writers });
   assert.equal(isArmed, false);
-  assert.deepEqual(statements, ["BEGIN IMMEDIATE", "PRAGMA wal_checkpoint(PASSIVE)"]);
+  assert.deepEqual(statements, ["BEGIN IMMEDIATE", PASSIVE]);
   assert.equal(outcome!.backfilledCount, outcome!.frameCount);
+});
+
+test("CheckpointSchedule goes on with a barrier when the WAL outgrows its bound while it is polite", async () => {
+  for (
+    const { maxPages, statements } of [
+      { maxPages: 10_000, statements: [PASSIVE, "BEGIN IMMEDIATE", PASSIVE] },
+      { maxPages: 100_000, statements: [PASSIVE] },
+      { maxPages: 0, statements: [PASSIVE] },
+    ]
+  ) {
+    await using stage = new Stage();
+    stage.insert();
+    let isArmed = false;
+    const files = hookFiles(systemFiles, (call, act) => {
+      if (isArmed && call.kind === "sync" && call.path.endsWith("-wal")) {
+        isArmed = false;
+        stage.insert(33 << 20);
+      }
+      return act();
+    });
+    using bare = bareFollower(stage, files);
+    const { follower } = bare;
+    await follower.startGeneration();
+    using writers = new Writers(bare.live);
+    stage.insert(9 << 20);
+    isArmed = true;
+    const limits = { ...CHECKPOINT_DEFAULTS, maxPages };
+    const schedule = new CheckpointSchedule({ limits, clock: systemClock, logger: silentLogger });
+    const seen: string[] = [];
+    using _ = hookStatements((sql) => void (/IMMEDIATE|wal_checkpoint\(/.test(sql) && seen.push(sql)));
+    await schedule.run({ follower, writers }, { quietMs: 0, isPause: false });
+    assert.equal(isArmed, false);
+    assert.deepEqual(seen, statements, `maxPages ${maxPages}`);
+    assert.equal(backlogOf(stage), 0);
+  }
+});
+
+test("patienceWith() has no end where the wal-index can't be read", async () => {
+  await using stage = new Stage();
+  const { torn, files } = tornFiles();
+  stage.insert();
+  using bare = bareFollower(stage, files);
+  const isOver = patienceWith(bare.follower);
+  torn.isTorn = () => true;
+  assert.equal(isOver(), false);
+  const isOverLater = patienceWith(bare.follower);
+  torn.isTorn = () => false;
+  stage.insert(33 << 20);
+  assert.equal(isOverLater(), false);
+  assert.equal(isOver(), true);
 });
 
 test("checkpointPolitely() brings a large backlog to the disk ahead, a small one not", async () => {
