@@ -10,6 +10,7 @@ import type { Follower } from "./follower.ts";
 import type { LiveFiles } from "./live_files.ts";
 import type { DatabaseMeter } from "./measure.ts";
 import { openByPath } from "./readers.ts";
+import { patienceWith, syncAhead } from "./sync_ahead.ts";
 import { type CheckpointResult, classifySqliteError, type SqliteConnection } from "../runtime/sqlite.ts";
 import { sleep } from "../async.ts";
 import { describeError } from "../errors.ts";
@@ -17,8 +18,21 @@ import { describeError } from "../errors.ts";
 /** How long PASSIVE is tried again behind a barrier: the application may be checkpointing itself. */
 const BARRIER_TRY_MS = 25;
 
+/** Barriers in a row that leave no more than the last commits to somebody who reads them. */
+const BARRIER_TRY_COUNT = 5;
+
 /** Frames that are backfilled behind a barrier at once, in far less than a millisecond. */
 const SMALL_BACKLOG = 100;
+
+/** Frames that are worth it to bring them to the disk beside other work, before a checkpoint does and blocks it. */
+const LARGE_BACKLOG = 2000;
+
+/** Rounds of copying and backfilling before the write lock is tried for: each leaves what was committed meanwhile. */
+const MOST_ROUNDS = 4;
+
+/** Tries of the write lock without a pause, some 20 µs each, and how many of them in a row without seeing a commit. */
+const SPIN_COUNT = 100;
+const STILL_COUNT = 10;
 
 /** How long the write lock is tried for unless told otherwise. */
 const BUSY_TIMEOUT_MS = 1000;
@@ -105,9 +119,21 @@ export interface CheckpointParts {
   readonly writers: Writers;
 }
 
-/** Copy, move, PASSIVE, move: succeeds in the gaps of a quiet application and costs a busy one nothing. */
-export async function checkpointPolitely({ follower, writers }: CheckpointParts): Promise<CheckpointOutcome> {
+/**
+ * Copy, move, PASSIVE, move: succeeds in the gaps of a quiet application and costs a busy one nothing.
+ *
+ * @param isOver whether there is no time left for it, because the WAL grows too fast; it is not gone on with then
+ */
+export async function checkpointPolitely(
+  { follower, writers }: CheckpointParts,
+  isOver: () => boolean = () => false,
+): Promise<CheckpointOutcome> {
   await follower.catchUp();
+  if (backlogOf(follower) > LARGE_BACKLOG) {
+    await syncAhead(follower, isOver);
+    await follower.catchUp();
+    if (isOver()) return outcomeOf(follower);
+  }
   follower.moveUp();
   writers.checkpoint("PASSIVE");
   await follower.catchUp();
@@ -122,30 +148,63 @@ export async function checkpointPolitely({ follower, writers }: CheckpointParts)
 export async function checkpointBehindBarrier(
   parts: CheckpointParts,
 ): Promise<CheckpointOutcome | undefined> {
+  const { follower } = parts;
+  const isOver = patienceWith(follower);
+  let isInVain = false;
   // What can be backfilled without holding anybody off is done first; the barrier then is short. Where the application
   // has done it, each of its commits until the barrier is paid for with another checkpoint.
-  const { frameCount, backfilledCount } = outcomeOf(parts.follower);
-  if (frameCount - backfilledCount > SMALL_BACKLOG) await checkpointPolitely(parts);
-  return await behindBarrier(parts, () => {
-    backfill(parts);
-    return outcomeOf(parts.follower);
-  });
+  const before = async () => {
+    await follower.catchUp();
+    if (!isInVain) isInVain = !await backfillAhead(parts, isOver);
+  };
+  for (let tryNumber = 1;; tryNumber++) {
+    const outcome = await behindBarrier(parts, () => {
+      backfill(parts);
+      return outcomeOf(follower);
+    }, { before });
+    // A writer lets go of the write lock before its read mark. Where it has lost the processor in between, its last
+    // commit can't be backfilled; it is not for us to hold everybody off until then.
+    const left = outcome === undefined ? 0 : outcome.frameCount - outcome.backfilledCount;
+    if (left === 0 || left > SMALL_BACKLOG || tryNumber === BARRIER_TRY_COUNT) return outcome;
+    await sleep(1);
+  }
+}
+
+/**
+ * Copy and backfill while the application goes on, in rounds: each has less to do, until what is committed meanwhile
+ * is as much as the round itself has done, or the WAL grows too fast.
+ *
+ * @returns whether that is of use: not where a long reader pins the WAL
+ */
+async function backfillAhead(parts: CheckpointParts, isOver: () => boolean): Promise<boolean> {
+  let backlog = backlogOf(parts.follower);
+  for (let round = 0; backlog > SMALL_BACKLOG && round < MOST_ROUNDS && !isOver(); round++) {
+    const last = backlog;
+    const { backfilledCount } = outcomeOf(parts.follower);
+    const after = await checkpointPolitely(parts, isOver);
+    if (after.backfilledCount === backfilledCount) return false;
+    backlog = after.frameCount - after.backfilledCount;
+    if (backlog > last / 2) break;
+  }
+  return true;
 }
 
 /**
  * Call `act` while nobody can write and everything committed is copied. `act` must not wait.
  *
+ * @param options.before what comes before each try of the write lock; it must copy. Default: only that
  * @returns what `act` returns; `undefined` when the write lock could not be had
  */
 export async function behindBarrier<T>(
   { follower, writers }: CheckpointParts,
   act: () => T,
+  { before = () => follower.catchUp() }: { before?: () => Promise<void> } = {},
 ): Promise<T | undefined> {
   const until = performance.now() + writers.busyTimeoutMs;
   for (;;) {
-    await follower.catchUp();
+    await before();
     const barrier = writers.barrier;
-    if (!beginImmediate(barrier)) {
+    if (!beginInAGap(barrier, follower.live)) {
       if (performance.now() >= until) return undefined;
       await sleep(1);
       continue;
@@ -186,6 +245,27 @@ function beginImmediate(connection: SqliteConnection): boolean {
     if (classifySqliteError(error) === "busy") return false;
     throw new Error(`cannot take the write lock: ${describeError(error)}`, { cause: error });
   }
+}
+
+/**
+ * Take the write lock. Who commits as fast as he can lets go of it for microseconds only, but does so all the time: it
+ * is tried for again at once, as long as commits come.
+ */
+function beginInAGap(connection: SqliteConnection, live: LiveFiles): boolean {
+  let index = live.look();
+  let stillCount = 0;
+  for (let count = 0; count < SPIN_COUNT && stillCount < STILL_COUNT; count++) {
+    if (beginImmediate(connection)) return true;
+    const now = live.look();
+    stillCount = now === index ? stillCount + 1 : 0;
+    index = now;
+  }
+  return false;
+}
+
+function backlogOf(follower: Follower): number {
+  const { frameCount, backfilledCount } = outcomeOf(follower);
+  return frameCount - backfilledCount;
 }
 
 function outcomeOf(follower: Follower): CheckpointOutcome {

@@ -14,6 +14,7 @@ import {
   crowdedFrom,
   isTimeToCheckpoint,
 } from "./decide.ts";
+import { patienceWith } from "./sync_ahead.ts";
 import { Mutex } from "../async.ts";
 import type { Logger } from "../logger.ts";
 import { walSize } from "../position.ts";
@@ -26,10 +27,10 @@ import type { WalIndex } from "../wal/wal_index.ts";
  */
 const politeTurn = new Mutex();
 
-async function checkpointInTurn(parts: CheckpointParts): Promise<CheckpointOutcome> {
+async function checkpointInTurn(parts: CheckpointParts, isOver: () => boolean): Promise<CheckpointOutcome> {
   using _ = await politeTurn.acquire();
   await yieldToEvents();
-  return await checkpointPolitely(parts);
+  return await checkpointPolitely(parts, isOver);
 }
 
 /** What a schedule works with. */
@@ -115,8 +116,15 @@ export class CheckpointSchedule {
 
   async #checkpoint(choice: CheckpointChoice, parts: CheckpointParts): Promise<void> {
     const { limits, logger } = this.#options;
-    const run = choice === "barrier" ? checkpointBehindBarrier : checkpointInTurn;
-    const outcome = await run(parts);
+    const { maxPages } = limits;
+    const isGrowing = patienceWith(parts.follower);
+    const isOver = () =>
+      maxPages > 0 && (parts.follower.live.look()?.mxFrame ?? 0) >= maxPages && isGrowing();
+    let outcome = choice === "polite" ? await checkpointInTurn(parts, isOver) : undefined;
+    // Also where the WAL has outgrown its bound while we were polite.
+    if (outcome === undefined || outcome.frameCount >= maxPages && isOver()) {
+      outcome = await checkpointBehindBarrier(parts);
+    }
     logger.debug("checkpoint", { mode: "PASSIVE", result: formatOutcome(outcome) });
     const isComplete = outcome !== undefined && outcome.backfilledCount === outcome.frameCount;
     const { live } = parts.follower;

@@ -7,13 +7,13 @@
  */
 import { CommitTimes } from "./commit_times.ts";
 import { nextWalStep, reasonForNewGeneration, shouldMove, shouldStay, type WalStep } from "./decide.ts";
+import { FairTurns } from "./fair_turns.ts";
 import type { LiveFiles } from "./live_files.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
 import { Readers } from "./readers.ts";
 import { isOutOfTheWay } from "./standing.ts";
 import { ShadowWal, UnusableShadowError } from "./shadow_wal.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { yieldToEvents } from "../runtime/clock.ts";
 import { toHex } from "../bytes.ts";
 import { frameSize, MAX_INDEX, newGeneration, WAL_HEADER_SIZE } from "../position.ts";
 import { scanFrames } from "../wal/frames.ts";
@@ -228,9 +228,10 @@ export class Follower implements Disposable {
    */
   async catchUp(): Promise<void> {
     const goal = this.live.look();
+    const turns = new FairTurns(this.#clock);
     while (this.step().hasMore) {
       if (goal !== undefined && this.#hasReached(goal)) return;
-      await yieldToEvents();
+      await turns.next();
     }
   }
 
@@ -255,9 +256,7 @@ export class Follower implements Disposable {
   /** Whether everything that the standing reader pins is copied, so that it may go. */
   #hasCopiedStanding(): boolean {
     const { after } = this.readers.standing!;
-    const chain = this.#shadow?.chain;
-    if (chain === undefined || !equalPair(chain.salts, after.salts)) return after.mxFrame === 0;
-    return this.shadow.frameCount >= after.mxFrame;
+    return after.mxFrame === 0 || (this.#shadow?.hasAllOf(after) ?? false);
   }
 
   /** Look once, and carry out what is next: copy up to a chunk, begin an index, move the reader. */

@@ -18,7 +18,8 @@ import { equalBytes, viewOf } from "../bytes.ts";
 import { describeError } from "../errors.ts";
 import { chainOf, frameChecksumAt, type FrameScan, scanFrames, type WalChain } from "../wal/frames.ts";
 import type { Checksum } from "../wal/checksum.ts";
-import { parseWalHeader } from "../wal/header.ts";
+import { equalPair, parseWalHeader, type Salts } from "../wal/header.ts";
+import type { WalIndex } from "../wal/wal_index.ts";
 
 /** Bytes that are verified at once when a shadow file is opened. */
 const SCAN_BYTES = 1 << 20;
@@ -56,6 +57,8 @@ export class ShadowWal implements Disposable {
   readonly #files: Files;
   #index: number;
   #tail: Tail | undefined;
+  /** Of the WAL that was followed before the newest index began; `undefined` where that was not begun since we opened. */
+  #endedSalts: Salts | undefined;
   /** Bytes of all files but the newest; `undefined` until somebody asks. */
   #olderSize: number | undefined;
   /** When we last changed the newest file and the folder: a later time means somebody else. */
@@ -151,6 +154,13 @@ export class ShadowWal implements Disposable {
     return (this.#tail.size - WAL_HEADER_SIZE) / frameSize(this.#tail.chain.pageSize);
   }
 
+  /** Whether every frame was copied that the wal-index spoke of. What an index ended with was copied before the next. */
+  hasAllOf({ salts, mxFrame }: Pick<WalIndex, "salts" | "mxFrame">): boolean {
+    const chain = this.#tail?.chain;
+    if (chain !== undefined && equalPair(chain.salts, salts)) return this.frameCount >= mxFrame;
+    return this.#endedSalts !== undefined && equalPair(this.#endedSalts, salts);
+  }
+
   /** The shadow file of an index. */
   path(index: number): string {
     return this.#meta.shadowPath(this.generation, index);
@@ -218,6 +228,7 @@ export class ShadowWal implements Disposable {
       throw error;
     }
     this.#tail?.file.close();
+    this.#endedSalts = this.#tail?.chain.salts;
     this.#olderSize = undefined;
     this.#index = index;
     this.#tail = {

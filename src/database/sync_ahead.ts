@@ -1,0 +1,44 @@
+/** Bringing a WAL and its copy to the disk before somebody has to wait for that. */
+import type { Follower } from "./follower.ts";
+import { sleep } from "../async.ts";
+import { frameSize } from "../position.ts";
+import type { Files } from "../runtime/files.ts";
+
+/** What a WAL may grow by while we wait for the disk. */
+const MOST_GROWTH_BYTES = 32 << 20;
+
+/** Between two looks at how it grows. */
+const LOOK_MS = 5;
+
+/** Tells whether the WAL grows faster than what is done about it, counted from this call. */
+export function patienceWith({ live }: Follower): () => boolean {
+  const start = live.look();
+  return () => {
+    const now = live.look();
+    if (start === undefined || now === undefined) return false;
+    return (now.mxFrame - start.mxFrame) * frameSize(now.pageSize) >= MOST_GROWTH_BYTES;
+  };
+}
+
+/**
+ * Bring both to the disk beside other work: a checkpoint, and the begin of the next index, block everything until that
+ * is done, and have little left to do then.
+ *
+ * @param isOver asked now and then, whether to wait no longer
+ */
+export async function syncAhead({ live, shadow }: Follower, isOver: () => boolean): Promise<void> {
+  let isDone = false;
+  const paths = [live.walPath, shadow.path(shadow.index)];
+  const done = Promise.all(paths.map((path) => syncPath(live.files, path))).then(() => isDone = true);
+  while (!isDone && !isOver()) await Promise.race([done, sleep(LOOK_MS)]);
+}
+
+/** By a descriptor of its own: what the disk fails with is told to each descriptor, also to the one that relies on it. */
+async function syncPath(files: Files, path: string): Promise<void> {
+  try {
+    using file = await files.open(path, { access: "read" });
+    await file.sync();
+  } catch {
+    // Not every system syncs for a reader, and a new copy has another name at first.
+  }
+}
