@@ -9,7 +9,7 @@ import type { DatabaseOptions, DatabaseState, Following } from "./database_optio
 import { CHECKPOINT_DEFAULTS } from "./decide.ts";
 import { ContinuityLostError, ForeignWriterError } from "./follower.ts";
 import { Generations } from "./generations.ts";
-import { InstanceLock } from "./instance_lock.ts";
+import { InstanceLock, LostLockError } from "./instance_lock.ts";
 import { IdentityError } from "./live_files.ts";
 import { Lookout } from "./lookout.ts";
 import { DatabaseMeter } from "./measure.ts";
@@ -81,18 +81,13 @@ export class LiveDatabase implements AsyncDisposable {
       clock: this.#clock,
       logger: this.#logger,
     });
-    this.#lookout = new Lookout({
-      opened: () => this.#opened,
-      clock: this.#clock,
-      schedule: this.#schedule,
-      troubles: this.#troubles,
-      meter: this.#meter,
-    });
     this.meta = new MetaDirectory(options.metaPath ?? defaultMetaPath(options.path), this.#files);
     const { meta, changed } = this;
-    const [schedule, logger] = [this.#schedule, this.#logger];
+    this.#lock = new InstanceLock({ meta, databasePath: this.path, files: this.#files });
+    const [schedule, logger, clock, lock] = [this.#schedule, this.#logger, this.#clock, this.#lock];
     this.#generations = new Generations({ meta, schedule, changed, logger });
-    this.#lock = new InstanceLock({ meta: this.meta, databasePath: this.path, files: this.#files });
+    const [troubles, meter] = [this.#troubles, this.#meter];
+    this.#lookout = new Lookout({ opened: () => this.#opened, clock, lock, schedule, troubles, meter });
     this.#attention = new Attention({
       walPath: `${this.path}-wal`,
       clock: this.#clock,
@@ -262,6 +257,7 @@ export class LiveDatabase implements AsyncDisposable {
       this.#logger.warn("sync: continuity lost, a new generation starts", { reason: error.message });
       return await this.#mend(error.message);
     }
+    if (error instanceof LostLockError) return await this.#mend();
     if (error instanceof IdentityError) {
       await this.#retire();
       this.#generations.restartBecause(error.message);
@@ -294,15 +290,17 @@ export class LiveDatabase implements AsyncDisposable {
     this.#closeFiles();
   }
 
-  async #mend(reason: string): Promise<void> {
+  /** A generation begins, unless only the lock was lost. */
+  async #mend(reason?: string): Promise<void> {
     try {
       // Whoever removed the meta directory has removed the lock with it.
       if (!this.#lock.isThere) this.#lock.take();
-      await this.#generations.start(this.#opened!.follower, reason);
+      if (reason !== undefined) await this.#generations.start(this.#opened!.follower, reason);
+      this.#lookout.expire();
       this.#attention.noteChange();
     } catch (error) {
       this.#troubles.note(error);
-      this.#generations.restartBecause(reason);
+      if (reason !== undefined) this.#generations.restartBecause(reason);
       this.#closeFiles();
       this.#holder.wait(describeError(error));
     }

@@ -12,6 +12,11 @@ import { classifySqliteError } from "../runtime/sqlite.ts";
 /** How often others may put another file there while we try to lock it. */
 const MAX_TRIES = 10;
 
+/** The locked file has lost its name: the next walbrook would find nothing to wait for. */
+export class LostLockError extends Error {
+  override readonly name = "LostLockError";
+}
+
 /** The lock of one database. */
 export class InstanceLock {
   readonly #meta: MetaDirectory;
@@ -34,9 +39,14 @@ export class InstanceLock {
     return this.#lockFile !== undefined;
   }
 
-  /** Whether the file that is locked still has its name; without it another walbrook would find nothing to wait for. */
+  /** Whether the file that is locked still has its name. */
   get isThere(): boolean {
     return this.#lockFile?.isAt(this.#path) ?? false;
+  }
+
+  /** @throws {LostLockError} when it hasn't */
+  requireThere(): void {
+    if (!this.isThere) throw new LostLockError(`the lock ${this.#path} was removed or replaced`);
   }
 
   /**

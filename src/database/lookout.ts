@@ -2,6 +2,7 @@
 import { Activity, type Flow, REST_BYTES } from "./activity.ts";
 import type { CheckpointSchedule } from "./checkpoint_schedule.ts";
 import { shouldMove } from "./decide.ts";
+import type { InstanceLock } from "./instance_lock.ts";
 import type { DatabaseMeter } from "./measure.ts";
 import { hasSpare, type Opened } from "./opened.ts";
 import { LOOK_AROUND_QUIETLY_MS, Surroundings } from "./surroundings.ts";
@@ -18,6 +19,7 @@ export interface LookoutParts {
   /** What is open now. */
   readonly opened: () => Opened | undefined;
   readonly clock: Clock;
+  readonly lock: Pick<InstanceLock, "requireThere">;
   readonly schedule: CheckpointSchedule;
   readonly troubles: Troubles;
   /** Told of a look that found all well. */
@@ -44,7 +46,7 @@ export class Lookout {
   constructor(parts: LookoutParts) {
     this.#parts = parts;
     this.activity = new Activity(parts.clock);
-    this.#surroundings = new Surroundings(parts.clock);
+    this.#surroundings = new Surroundings(parts);
   }
 
   /**

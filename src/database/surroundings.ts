@@ -1,4 +1,5 @@
 /** Whether what is beside us has changed: files replaced, somebody else writing into what is ours. */
+import type { InstanceLock } from "./instance_lock.ts";
 import type { Opened } from "./opened.ts";
 import { Stamps } from "./stamps.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -15,6 +16,7 @@ const LOOK_AT_OURS_MS = 3 * LOOK_AROUND_QUIETLY_MS;
 /** The looks around one database. */
 export class Surroundings {
   readonly #clock: Clock;
+  readonly #lock: Pick<InstanceLock, "requireThere">;
   #lastMs = -Infinity;
   #oursLastMs = -Infinity;
   /** Of the folder that holds the database. */
@@ -22,8 +24,9 @@ export class Surroundings {
   /** Of the folders that hold what is ours, and of the newest shadow file. */
   #ourStamps: Stamps | undefined;
 
-  constructor(clock: Clock) {
+  constructor({ clock, lock }: { clock: Clock; lock: Pick<InstanceLock, "requireThere"> }) {
     this.#clock = clock;
+    this.#lock = lock;
   }
 
   get #sinceMs(): number {
@@ -57,6 +60,7 @@ export class Surroundings {
       if (nowMs - this.#oursLastMs >= LOOK_AT_OURS_MS) {
         if (this.#ourStamps?.holds(at) !== true) {
           this.#ourStamps = Stamps.take(follower.ownPaths, at);
+          this.#lock.requireThere();
           follower.checkUntouched();
         }
         this.#oursLastMs = nowMs;
@@ -77,12 +81,14 @@ export class Surroundings {
    * Look, unless the last time is just over.
    *
    * @throws {IdentityError} when a path no longer names the file that we hold
+   * @throws {LostLockError} when another walbrook would not find our lock, and may have taken its place already
    * @throws {ForeignWriterError} when somebody else writes into the shadow WAL
    */
   look({ live, follower }: Opened): void {
     if (this.#sinceMs < LOOK_AROUND_MS) return;
     this.#lastMs = this.#oursLastMs = this.#clock.monotonicMs();
     live.requireSame();
+    this.#lock.requireThere();
     follower.checkUntouched();
   }
 }

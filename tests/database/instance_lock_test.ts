@@ -1,16 +1,12 @@
 /** The lock file may hold anything; at most one walbrook holds the lock. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import process from "node:process";
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { InstanceLock } from "../../src/database/instance_lock.ts";
 import { MetaDirectory } from "../../src/database/meta_directory.ts";
 import { type Files, systemFiles } from "../../src/runtime/files.ts";
 import { hookFiles } from "../doubles/hooked_files.ts";
-import { currentRuntime } from "../figures.ts";
+import { followElsewhere } from "./follow_elsewhere.ts";
 import { Stage } from "./stage.ts";
 
 function lockOf(stage: Stage, files: Files = systemFiles): { lock: InstanceLock; path: string } {
@@ -18,27 +14,6 @@ function lockOf(stage: Stage, files: Files = systemFiles): { lock: InstanceLock;
   mkdirSync(meta.path, { recursive: true });
   const lock = new InstanceLock({ meta, databasePath: stage.path, files });
   return { lock, path: `${meta.path}/walbrook.lock` };
-}
-
-/** Another process that follows the database; when it does, the file `ready` has its line. */
-function followElsewhere(stage: Stage) {
-  const readyPath = `${stage.folder}/ready`;
-  const program = fileURLToPath(new URL("./follow_program.ts", import.meta.url));
-  const words = [
-    process.execPath,
-    ...(currentRuntime() === "deno" ? ["run", "-A"] : []),
-    program,
-    stage.path,
-  ];
-  const child = spawn("sh", ["-c", 'exec "$@" > "$0"', readyPath, ...words], { stdio: "inherit" });
-  const ended = once(child, "close");
-  return {
-    isReady: () => existsSync(readyPath) && readFileSync(readyPath, "utf8") !== "",
-    async [Symbol.asyncDispose]() {
-      child.kill("SIGKILL");
-      await ended;
-    },
-  };
 }
 
 function waitBlocking(condition: () => boolean): void {

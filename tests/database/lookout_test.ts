@@ -29,6 +29,7 @@ async function lookoutOver(stage: Stage) {
   const lookout = new Lookout({
     opened: () => opened,
     clock,
+    lock: { requireThere: () => {} },
     schedule,
     troubles: new Troubles({ logger: silentLogger, clock }),
     meter: new DatabaseMeter(silentMetrics, stage.path),

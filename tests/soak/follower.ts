@@ -92,7 +92,7 @@ export class Follower {
     return await this.#child?.stop(30_000) ?? 0;
   }
 
-  /** Lines of its log from `offset` on. */
+  /** Lines of its log. */
   log(): string[] {
     try {
       return readFileSync(this.#options.logPath, "utf8").split("\n");

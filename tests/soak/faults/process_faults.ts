@@ -100,14 +100,18 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     isExclusive: true,
     async run(scene) {
       const { follower, folder } = scene;
-      const logPath = `${folder}/second-walbrook.log`;
-      const second = follower.spawn(logPath);
       const startedMs = performance.now();
+      const logPath = `${folder}/second-walbrook-${Math.round(startedMs)}.log`;
+      const logged = follower.log().length - 1;
+      const second = follower.spawn(logPath);
       const code = await Promise.race([second.ended, delay(BOTH_LIMIT_MS, "still there" as const)]);
-      const areBothThere = code === "still there" && follower.uptimeMs > performance.now() - startedMs;
-      // On a full disk neither has been able to lock it.
-      if (areBothThere && !readFileSync(logPath, "utf8").includes("waiting for the database")) {
-        scene.problem("two walbrooks follow one database");
+      if (code === "still there" && follower.uptimeMs > performance.now() - startedMs) {
+        // On a full disk neither can lock it; and one whose lock was removed just before waits for the other.
+        const isOutOfRoom = /waiting for the database.* is full/.test(readFileSync(logPath, "utf8"));
+        const isWaiting = follower.log().slice(logged).some((line) =>
+          /waiting for the database.*another walbrook/.test(line)
+        );
+        if (!isOutOfRoom && !isWaiting) scene.problem("two walbrooks follow one database");
       }
       await second.kill();
       if (code === 0) scene.problem("a second walbrook ended without an error");
