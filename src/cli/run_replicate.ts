@@ -16,7 +16,7 @@ import { describeError, UsageError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { Replicator } from "../replicate/replicator.ts";
 import { systemClock } from "../runtime/clock.ts";
-import { releaseProgramCodeRegularly } from "../runtime/memory.ts";
+import { releaseMemoryRegularly } from "../runtime/memory.ts";
 import { join } from "../runtime/paths.ts";
 import { errorTerminalColumns, expandPath, isErrorTerminal } from "../runtime/process.ts";
 import { requireSafeSqlite } from "../runtime/sqlite.ts";
@@ -60,7 +60,7 @@ export async function runReplicate(request: ReplicateRequest, output: Output): P
     const onSnapshotProgress = progress.tell;
     const replicators = await assembleReplicators(databases, { logger, metrics, onSnapshotProgress });
     await startAll(replicators);
-    using _memory = releaseProgramCodeRegularly(systemClock);
+    using _memory = releaseMemoryRegularly(systemClock);
     await using _watch = await observer.watch(replicators);
     if (request.isOnce) return await finishOnce(replicators, { logger, signals });
     const failure = await untilEnd(run, { replicators, signals });

@@ -1,4 +1,5 @@
 import { Notice, orAbort } from "../async.ts";
+import { continueCrc32 } from "../runtime/digests.ts";
 import type { Files, OpenFile } from "../runtime/files.ts";
 
 /** Bytes that are read back at once. */
@@ -24,6 +25,8 @@ export class StagedSnapshot implements AsyncDisposable {
   readonly #signal: AbortSignal;
   readonly #advanced = new Notice();
   #written = 0;
+  /** CRC-32 of what was written. */
+  #sum = 0;
   #outcome: { readonly error?: unknown } | undefined;
 
   private constructor(source: ReadableStream<Uint8Array>, file: OpenFile, options: StageOptions) {
@@ -52,6 +55,7 @@ export class StagedSnapshot implements AsyncDisposable {
         const { done, value } = await orAbort(reader.read(), this.#signal);
         if (done) break;
         await file.write(value, this.#written);
+        this.#sum = continueCrc32(this.#sum, value);
         this.#written += value.length;
         this.#advanced.notify();
       }
@@ -65,7 +69,8 @@ export class StagedSnapshot implements AsyncDisposable {
   }
 
   /**
-   * The snapshot from its start; waits for what is not written yet, and fails as its source did.
+   * The snapshot from its start; waits for what is not written yet, and fails as its source did, or at its end when it
+   * is not what was written: no store verifies an object that was changed before it came there.
    *
    * @param onRead called with the bytes that were given out so far
    */
@@ -74,6 +79,7 @@ export class StagedSnapshot implements AsyncDisposable {
     const file = files.openSync(path, { access: "read" });
     const buffer = new Uint8Array(READ_BYTES);
     let position = 0;
+    let sum = 0;
     return new ReadableStream<Uint8Array>({
       pull: async (controller) => {
         try {
@@ -81,10 +87,12 @@ export class StagedSnapshot implements AsyncDisposable {
           if (count > 0) {
             const got = await file.read(buffer.subarray(0, Math.min(count, READ_BYTES)), position);
             if (got === 0) throw new Error(`${path} became shorter while it was read`);
+            sum = continueCrc32(sum, buffer.subarray(0, got));
             position += got;
             onRead(position);
             return controller.enqueue(buffer.subarray(0, got));
           }
+          if (sum !== this.#sum) throw new Error(`${path} was changed by another program`);
         } catch (error) {
           file.close();
           throw error;

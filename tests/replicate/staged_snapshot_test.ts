@@ -53,6 +53,22 @@ test("StagedSnapshot.read() gives what is written while the source goes on, and 
   assert.deepEqual(readdirSync(folder.path), []);
 });
 
+test("StagedSnapshot.read() doesn't end as if it were whole when its file was changed", async () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "snapshot.tmp");
+  const bytes = pattern(700_000, 1);
+  await using staged = await StagedSnapshot.begin(streamOf(bytes), { path, files: systemFiles, signal });
+  await staged.ended;
+  {
+    using file = systemFiles.openSync(path, { access: "read-write" });
+    file.writeSync(Uint8Array.of(bytes[400_000]! ^ 1), 400_000);
+  }
+  await assert.rejects(
+    readAll(staged.read(), { limit: 1e6 }),
+    /snapshot\.tmp was changed by another program/,
+  );
+});
+
 test("StagedSnapshot.read() fails where its source does, and doesn't end as if it were whole", async () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "snapshot.tmp");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { test } from "node:test";
 import { toHex } from "../../src/bytes.ts";
-import { crc32, hmacSha256, md5, sha256, toBase64 } from "../../src/runtime/digests.ts";
+import { continueCrc32, crc32, hmacSha256, md5, sha256, toBase64 } from "../../src/runtime/digests.ts";
 
 const CHECK = new TextEncoder().encode("123456789");
 
@@ -24,6 +24,11 @@ for (const [name, digest, ofNothing, ofCheck] of VECTORS) {
     assert.equal(toHex(digest(new Uint8Array([0, ...CHECK, 0]).subarray(1, 10))), ofCheck);
   });
 }
+
+test("continueCrc32() gives in parts what crc32() gives at once", () => {
+  const sum = [CHECK.subarray(0, 4), CHECK.subarray(4, 4), CHECK.subarray(4)].reduce(continueCrc32, 0);
+  assert.equal(sum, 0xcbf43926);
+});
 
 /** Keys and texts of RFC 4231, cases 1, 2, 6 and 7: shorter than a block, and longer. */
 const HMACS: [Uint8Array, string, string][] = [

@@ -2,7 +2,13 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import process from "node:process";
-import { codeRanges, releaseProgramCode } from "../../src/runtime/memory.ts";
+import {
+  BusyTimes,
+  codeRanges,
+  releaseMemoryRegularly,
+  releaseProgramCode,
+} from "../../src/runtime/memory.ts";
+import { StoppedClock } from "../doubles/moved_clock.ts";
 
 test("codeRanges() takes what is executed of this program alone", () => {
   const maps = `00200000-01a39000 r--p 00000000 fe:00 131    /usr/bin/a walbrook
@@ -35,3 +41,38 @@ test("releaseProgramCode() makes Bun on Linux on x64 smaller, and does nothing e
 function residentFileKib(): number {
   return Number(/^RssFile:\s*(\d+) kB/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1]);
 }
+
+test("BusyTimes finds the end of the start and of each later busy time, once", () => {
+  const busyTimes = new BusyTimes();
+  let [nowMs, cpuMs] = [1000, 400];
+  const after = (ms: number, share: number) => {
+    nowMs += ms;
+    cpuMs += ms * share;
+    return busyTimes.hasEnded({ nowMs, cpuMs });
+  };
+  assert.equal(busyTimes.hasEnded({ nowMs, cpuMs }), false, "the start");
+  assert.equal(after(5000, 0.01), false, "something is going on");
+  assert.equal(after(5000, 0.003), true);
+  assert.equal(after(5000, 0.003), false, "given back already");
+  assert.equal(after(5000, 0.05), false);
+  assert.equal(after(5000, 0.003), false, "too little to leave anything behind");
+  assert.equal(after(5000, 0.5), false);
+  assert.equal(after(5000, 0.003), true);
+});
+
+test("releaseMemoryRegularly() gives compiled code back once a busy time is over, on Bun", async () => {
+  const { Bun } = globalThis as { Bun?: { shrink: () => void } };
+  if (Bun === undefined) return;
+  let count = 0;
+  const { shrink } = Bun;
+  Bun.shrink = () => (count++, shrink.call(Bun));
+  try {
+    const clock = new StoppedClock();
+    using _releases = releaseMemoryRegularly(clock);
+    // The clock leaps over what this process has used so far.
+    await clock.advance(60_000);
+    assert.equal(count, 1);
+  } finally {
+    Bun.shrink = shrink;
+  }
+});
