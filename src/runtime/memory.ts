@@ -92,7 +92,7 @@ export function releaseProgramCode(): boolean {
 
 /** A process that took this share of a core was busy; one that took less than the other is at rest. */
 const BUSY_SHARE = 0.1;
-const REST_SHARE = 0.005;
+const REST_SHARE = 0.01;
 
 /** Finds the ends of busy times by the CPU time of the process. The start is such a time. */
 export class BusyTimes {
@@ -131,12 +131,13 @@ export function releaseMemoryRegularly(clock: Clock): Disposable {
   const timers = new DisposableStack();
   if (bun() === undefined) return timers;
   const busyTimes = new BusyTimes();
-  timers.use(clock.after(FIRST_RELEASE_MS, releaseProgramCode));
-  timers.use(clock.every(NEXT_RELEASES_MS, () => {
+  const release = () => {
     const { user, system } = process.cpuUsage();
     const isOver = busyTimes.hasEnded({ nowMs: clock.monotonicMs(), cpuMs: (user + system) / 1000 });
     if (isOver) releaseAfterBusyTime();
     releaseProgramCode();
-  }));
+  };
+  timers.use(clock.after(FIRST_RELEASE_MS, release));
+  timers.use(clock.every(NEXT_RELEASES_MS, release));
   return timers;
 }
