@@ -40,7 +40,8 @@ const AGE_START = "6167652d";
  * Decodes one object. Until `isComplete`: pass over `passOver` bytes, then `take()` exactly `wanted` bytes.
  *
  * What `take()` returns is raw bytes, in kernel memory or in the memory it was given: copy them before the next
- * call into the codec. They are proven only when all has been taken.
+ * call into the codec, or, with a kernel of your own, before the next one that is given that. They are proven only
+ * when all has been taken.
  */
 export class FrameDecoder {
   /** The note in front of the data frame, if one of ours was there and whole. */

@@ -1,7 +1,7 @@
 /**
  * The WebAssembly kernel behind typed functions: LZ4 blocks and xxHash32.
  *
- * There is one instance per thread, made at first use. Every call is synchronous and carries nothing over to the
+ * There is one shared instance per thread, made at first use. Every call is synchronous and carries nothing over to the
  * next, so any number of streams may take turns: a running hash lives in its `XxHash32`, linked blocks bring
  * their history along. An array that a call returns shows kernel memory and holds until the next call.
  *

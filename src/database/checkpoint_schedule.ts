@@ -118,8 +118,8 @@ export class CheckpointSchedule {
     const { limits, logger } = this.#options;
     const { maxPages } = limits;
     const isGrowing = patienceWith(parts.follower);
-    const isOver = () =>
-      maxPages > 0 && (parts.follower.live.look()?.mxFrame ?? 0) >= maxPages && isGrowing();
+    const hasOutgrown = (index: WalIndex | undefined) => index !== undefined && index.mxFrame >= maxPages;
+    const isOver = () => maxPages > 0 && hasOutgrown(parts.follower.live.look()) && isGrowing();
     let outcome = choice === "polite" ? await checkpointInTurn(parts, isOver) : undefined;
     // Also where the WAL has outgrown its bound while we were polite.
     if (outcome === undefined || outcome.frameCount >= maxPages && isOver()) {

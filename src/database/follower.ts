@@ -256,7 +256,7 @@ export class Follower implements Disposable {
   /** Whether everything that the standing reader pins is copied, so that it may go. */
   #hasCopiedStanding(): boolean {
     const { after } = this.readers.standing!;
-    return after.mxFrame === 0 || (this.#shadow?.hasAllOf(after) ?? false);
+    return after.mxFrame === 0 || this.#shadow?.hasAllOf(after) === true;
   }
 
   /** Look once, and carry out what is next: copy up to a chunk, begin an index, move the reader. */

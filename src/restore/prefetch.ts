@@ -9,7 +9,7 @@ import { vanished } from "./moments.ts";
 
 /**
  * Objects up to this many bytes are fetched whole, larger ones of a folder in pieces of it; so many times the
- * parallelism may be held.
+ * parallelism may be held, from far away half as much again.
  */
 export const PIECE_SIZE = 1024 * 1024;
 
@@ -37,8 +37,8 @@ const FAR_PIECE_SHARE = 11 / 8;
 /** Not more small objects at once than this, unless the parallelism is more: each has a connection. */
 const MOST_SMALL = 256;
 
-/** Buffers come in two sizes and are used again: for most objects of a busy history, and for a whole piece. */
-const BUFFER_SIZES = [64 * 1024, PIECE_SIZE] as const;
+/** Buffers come in few sizes and are used again: for most objects of a busy history, and for whole pieces. */
+const BUFFER_SIZES = [64 * 1024, PIECE_SIZE, FAR_PIECE_SIZE] as const;
 
 /** Of an empty object. */
 const NOTHING: Memory = { bytes: new Uint8Array(0), isOwn: true };

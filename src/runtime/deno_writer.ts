@@ -1,6 +1,9 @@
 /** Large writes that don't block. Deno's `node:fs` writes within the call; its own interface has a thread do it. */
 
+import { fstatSync } from "node:fs";
+
 interface DenoFile {
+  statSync(): { readonly dev: number; readonly ino: number | null };
   seek(offset: number, whence: 0): Promise<number>;
   write(bytes: Uint8Array): Promise<number>;
   close(): void;
@@ -31,13 +34,22 @@ export class DenoWriter {
     return deno !== undefined && bytes.length >= LARGE_SIZE;
   }
 
-  /** `undefined` where the file can't be opened again, such as one that nobody may write. */
-  static open(path: string): DenoWriter | undefined {
+  /**
+   * To the file that `descriptor` is open on.
+   *
+   * @returns `undefined` where that can't be opened again: nobody may write it, or `path` names another file by now
+   */
+  static open(path: string, { descriptor }: { descriptor: number }): DenoWriter | undefined {
+    if (deno === undefined) return undefined;
     try {
-      return deno && new DenoWriter(deno.openSync(path, { write: true }));
+      const file = deno.openSync(path, { write: true });
+      const [ours, theirs] = [fstatSync(descriptor), file.statSync()];
+      if (ours.dev === theirs.dev && ours.ino === theirs.ino) return new DenoWriter(file);
+      file.close();
     } catch {
-      return undefined;
+      // The one descriptor does.
     }
+    return undefined;
   }
 
   /** Write all of `bytes`, which have to hold until then, at byte `position`. */

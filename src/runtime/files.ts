@@ -48,7 +48,7 @@ export interface OpenOptions {
   readonly mode?: number;
   /**
    * Large writes go on beside everything else on Deno too, by a second descriptor: never for a file that SQLite has
-   * locked, nor for one that gets another name before it is written. Default false.
+   * locked. Default false.
    */
   readonly hasLargeWrites?: boolean;
 }
@@ -230,7 +230,7 @@ class SystemFile implements OpenFile {
 
   async write(bytes: Uint8Array, position: number): Promise<void> {
     if (this.#mayHaveWriter && this.#descriptor !== undefined && DenoWriter.isFor(bytes)) {
-      this.#writer ??= DenoWriter.open(this.path);
+      this.#writer ??= DenoWriter.open(this.path, { descriptor: this.#descriptor });
       this.#mayHaveWriter = this.#writer !== undefined;
       if (this.#writer !== undefined) return await this.#writer.write(bytes, position);
     }

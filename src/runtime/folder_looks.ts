@@ -22,7 +22,8 @@ export interface LooksOptions {
 
 /**
  * Look at files of `folder`, one after the other. Nothing else runs meanwhile; in between another folder may be the
- * process's working folder.
+ * process's working folder, and stays it where somebody renames the one from before: not for a process that has more to
+ * do than to list.
  *
  * @throws {Error} the system's, with its code, for another reason than that a file is gone
  */

@@ -52,6 +52,7 @@ export function parseWalIndex(bytes: Uint8Array): WalIndex | undefined {
 export function parseWalIndexWords(words: Int32Array): WalIndex | undefined {
   for (let at = 0; at < COPY_WORDS; at++) if (words[at] !== words[COPY_WORDS + at]) return undefined;
   if (words[0] !== FORMAT_VERSION || byteAt(words, 12) !== 1 || !isChecksumRight(words)) return undefined;
+  // Untested: neither runtime is built for a big-endian machine.
   const pageSize = NATIVE_LITTLE ? words[3]! >>> 16 : words[3]! & 0xffff;
   return {
     mxFrame: words[4]! >>> 0,
@@ -66,6 +67,7 @@ export function parseWalIndexWords(words: Int32Array): WalIndex | undefined {
 }
 
 function byteAt(words: Int32Array, at: number): number {
+  // Untested: as above.
   const place = NATIVE_LITTLE ? at & 3 : 3 - (at & 3);
   return words[at >>> 2]! >>> 8 * place & 0xff;
 }
@@ -82,5 +84,6 @@ function isChecksumRight(words: Int32Array): boolean {
 
 /** The value of a word whose bytes stand in big-endian order. */
 function bigEndian(word: number): number {
+  // Untested: as above.
   return (NATIVE_LITTLE ? swapBytes(word) : word) >>> 0;
 }

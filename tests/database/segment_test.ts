@@ -94,6 +94,7 @@ test("Segment.read() fails when the shadow file becomes shorter or can't be read
     readAll(segment.read(), { limit: segment.length }),
     /became shorter while it was read/,
   );
+  await assert.rejects(segment.readInto(new Uint8Array(segment.length)), /became shorter while it was read/);
 });
 
 test("Segment.read() takes turns with its buffer, but for one that a read may still write to", async () => {

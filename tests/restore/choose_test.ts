@@ -122,6 +122,20 @@ test("boundsOf() passes over objects that are gone since they were listed, but f
   assert.deepEqual(found, { startAt: createdAt, endAt: createdAt, storedEndAt: createdAt });
 });
 
+test("boundsOf() fails where an object is there and can't be read", async () => {
+  const generation = "0123456789abcdef";
+  const createdAt = new Date(1000);
+  const snapshots = [{ key: "snapshot", size: 1, createdAt, generation, index: 0 }];
+  const segments = [0, 1, 2].map((index) => {
+    return { key: `${index}`, size: 1, createdAt, generation, index, offset: 0 };
+  });
+  for (const failure of [new DamagedObjectError("0", "it is damaged"), new Error("the store is away")]) {
+    const momentOf = ({ key }: { key: string }) =>
+      key === "0" ? Promise.reject(failure) : Promise.resolve({ at: createdAt, isNoted: false, offset: 0 });
+    await assert.rejects(boundsOf({ generation, snapshots, segments }, momentOf), failure);
+  }
+});
+
 test("notedBounds() knows nothing of a generation without a snapshot", async () => {
   const segment = {
     key: "s",

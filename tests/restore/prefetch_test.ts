@@ -113,6 +113,33 @@ test("Prefetcher asks a store that is far away for many times as many small obje
   }
 });
 
+test("Prefetcher uses the same buffers for pieces of all sizes from far away", async () => {
+  using folder = temporaryFolder();
+  const busy = new BusyStore({ root: folder.path });
+  const acquired = new Set<ArrayBufferLike>();
+  class Buffers extends FarStore {
+    async read(...[key, options]: Parameters<FileStore["read"]>): Promise<ReadPart> {
+      const acquire = () => {
+        const bytes = options.acquire();
+        acquired.add(bytes.buffer);
+        return bytes;
+      };
+      const part = await busy.read(key, { ...options, acquire });
+      return { ...part, bytes: acquire().subarray(0, part.bytes.length) };
+    }
+  }
+  const objects: ObjectInfo[] = [];
+  for (let nth = 0; nth < 40; nth++) {
+    objects.push(await busy.put(`o/${nth}`, bytesOf(PIECE_SIZE + 1 + nth * 20_000)));
+  }
+  await using source = new Prefetcher(new ReplicaClient(new Buffers(busy)), objects, { parallelism: 8 });
+  for (const object of objects) {
+    const { length } = await readStream((await source.next(object)).stream());
+    assert.equal(length, object.size);
+  }
+  assert.ok(acquired.size <= 8, `${acquired.size} buffers`);
+});
+
 test("Prefetcher asks a store that is far away for larger pieces of a large object, and fewer at once", async () => {
   using folder = temporaryFolder();
   const busy = new BusyStore({ root: folder.path });

@@ -34,7 +34,7 @@ test("OpenFile.write() of large and small writes at once puts each in its place"
   assert.deepEqual(new Uint8Array(fs.readFileSync(path)), whole);
 });
 
-test("OpenFile.write() leaves the event loop alone while much is written, and close() all descriptors", {
+test("OpenFile.write() of much takes a descriptor of its own on Deno, and close() closes all", {
   skip: process.platform !== "linux",
 }, async () => {
   using folder = temporaryFolder();
@@ -43,11 +43,22 @@ test("OpenFile.write() leaves the event loop alone while much is written, and cl
   await file.write(new Uint8Array(100), 0);
   assert.equal(descriptorsOf(path), 1);
   await file.write(new Uint8Array(KIB * KIB), 100);
-  // Deno's `node:fs` would have written before the call was over.
   assert.equal(descriptorsOf(path), "Deno" in globalThis ? 2 : 1);
   file.close();
   assert.equal(descriptorsOf(path), 0);
   await assert.rejects(file.write(new Uint8Array(KIB * KIB), 0), /is closed/);
+});
+
+test("OpenFile.write() of a large write goes into the file that was opened, not into one that took its name", async () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "a");
+  using file = await systemFiles.open(path, { access: "create-new", hasLargeWrites: true });
+  fs.renameSync(path, `${path}.moved`);
+  fs.writeFileSync(path, "another's");
+  const bytes = pattern(KIB * KIB, 7);
+  await file.write(bytes, 0);
+  assert.equal(fs.readFileSync(path, "utf8"), "another's");
+  assert.deepEqual(new Uint8Array(fs.readFileSync(`${path}.moved`)), bytes);
 });
 
 test("OpenFile.write() of a large write fails with the system's code", {
