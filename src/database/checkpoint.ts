@@ -42,6 +42,8 @@ export interface CheckpointOutcome {
   /** Frames in the WAL, and how many of them are in the database file now. */
   readonly frameCount: number;
   readonly backfilledCount: number;
+  /** Whether somebody else was checkpointing, so that nothing was done. */
+  readonly isBusy?: boolean;
 }
 
 /** The two read-write connections, opened when there is work and closed after. */
@@ -135,9 +137,9 @@ export async function checkpointPolitely(
     if (isOver()) return outcomeOf(follower);
   }
   follower.moveUp();
-  writers.checkpoint("PASSIVE");
+  const { isBusy } = writers.checkpoint("PASSIVE");
   await follower.catchUp();
-  return outcomeOf(follower);
+  return { ...outcomeOf(follower), isBusy };
 }
 
 /**
@@ -182,7 +184,7 @@ async function backfillAhead(parts: CheckpointParts, isOver: () => boolean): Pro
     const last = backlog;
     const { backfilledCount } = outcomeOf(parts.follower);
     const after = await checkpointPolitely(parts, isOver);
-    if (after.backfilledCount === backfilledCount) return false;
+    if (after.backfilledCount === backfilledCount && after.isBusy !== true) return false;
     backlog = after.frameCount - after.backfilledCount;
     if (backlog > last / 2) break;
   }

@@ -76,17 +76,13 @@ export class LiveDatabase implements AsyncDisposable {
     this.#holder = new StateHolder({ changed: this.changed, clock: this.#clock, logger: this.#logger });
     this.#meter = new DatabaseMeter(options.metrics ?? silentMetrics, options.path);
     this.#troubles = new Troubles({ logger: this.#logger, clock: this.#clock });
-    this.#schedule = new CheckpointSchedule({
-      limits: { ...CHECKPOINT_DEFAULTS, ...options.limits },
-      clock: this.#clock,
-      logger: this.#logger,
-    });
+    const [logger, clock, troubles, meter] = [this.#logger, this.#clock, this.#troubles, this.#meter];
+    const limits = { ...CHECKPOINT_DEFAULTS, ...options.limits };
+    const schedule = this.#schedule = new CheckpointSchedule({ limits, clock, logger });
     this.meta = new MetaDirectory(options.metaPath ?? defaultMetaPath(options.path), this.#files);
     const { meta, changed } = this;
-    this.#lock = new InstanceLock({ meta, databasePath: this.path, files: this.#files });
-    const [schedule, logger, clock, lock] = [this.#schedule, this.#logger, this.#clock, this.#lock];
+    const lock = this.#lock = new InstanceLock({ meta, databasePath: this.path, files: this.#files });
     this.#generations = new Generations({ meta, schedule, changed, logger });
-    const [troubles, meter] = [this.#troubles, this.#meter];
     this.#lookout = new Lookout({ opened: () => this.#opened, clock, lock, schedule, troubles, meter });
     this.#attention = new Attention({
       walPath: `${this.path}-wal`,
@@ -195,7 +191,7 @@ export class LiveDatabase implements AsyncDisposable {
     const live = openLiveFiles(this.path, this.#files);
     try {
       // Nothing is made beside a database that isn't there.
-      if (!this.#lock.isHeld) this.#lock.take();
+      if (!this.#lock.isThere) this.#lock.take();
       const stayFromPages = this.#schedule.crowdedFrom;
       const follower = openFollower({ live, meta, clock: this.#clock, stayFromPages });
       this.#source.forget();
@@ -257,7 +253,10 @@ export class LiveDatabase implements AsyncDisposable {
       this.#logger.warn("sync: continuity lost, a new generation starts", { reason: error.message });
       return await this.#mend(error.message);
     }
-    if (error instanceof LostLockError) return await this.#mend();
+    if (error instanceof LostLockError) {
+      this.#logger.warn("sync: the lock was lost, it is taken again", { reason: error.message });
+      return await this.#mend();
+    }
     if (error instanceof IdentityError) {
       await this.#retire();
       this.#generations.restartBecause(error.message);
@@ -269,6 +268,7 @@ export class LiveDatabase implements AsyncDisposable {
     const isFirst = this.state.kind === "waiting" && this.#loop === undefined;
     if (error instanceof ForeignWriterError || (this.#opened === undefined && isFirst)) {
       this.#closeFiles();
+      this.#lock.release();
       if (!isFirst) this.#logger.error("sync error", { error: describeError(error) });
       return this.#holder.set({ kind: "stopped", error: error as Error });
     }
@@ -300,6 +300,8 @@ export class LiveDatabase implements AsyncDisposable {
       this.#attention.noteChange();
     } catch (error) {
       this.#troubles.note(error);
+      // On a full disk nobody else can lock it either, and what our reader holds would be lost.
+      if (reason === undefined && error instanceof WaitError) return;
       if (reason !== undefined) this.#generations.restartBecause(reason);
       this.#closeFiles();
       this.#holder.wait(describeError(error));

@@ -241,9 +241,7 @@ export class Follower implements Disposable {
   }
 
   #hasReached(goal: WalIndex): boolean {
-    const chain = this.#shadow?.chain;
-    return chain !== undefined && equalPair(chain.salts, goal.salts) &&
-      this.shadow.frameCount >= goal.mxFrame;
+    return this.#shadow?.hasAllOf(goal) === true;
   }
 
   /**

@@ -23,6 +23,7 @@ export class InstanceLock {
   readonly #databasePath: string;
   readonly #files: Files;
   #lockFile: LockFile | undefined;
+  #wasTaken = false;
 
   constructor({ meta, databasePath, files }: { meta: MetaDirectory; databasePath: string; files: Files }) {
     this.#meta = meta;
@@ -50,7 +51,8 @@ export class InstanceLock {
   }
 
   /**
-   * Make the meta directory where it isn't there, and take the lock in it; what a killed process left is removed.
+   * Make the meta directory where it isn't there, and take the lock in it; what a killed process left is removed
+   * the first time.
    *
    * @throws {Error} when another walbrook holds it, or we can't write there
    * @throws {WaitError} while the disk is full
@@ -61,7 +63,9 @@ export class InstanceLock {
     try {
       this.#meta.create();
       this.#lockFile = this.#acquire();
-      this.#meta.removeTemporaryFiles();
+      // Later they may be ours.
+      if (!this.#wasTaken) this.#meta.removeTemporaryFiles();
+      this.#wasTaken = true;
     } catch (error) {
       throw explainMetaError(this.#meta, error);
     }

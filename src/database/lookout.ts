@@ -87,7 +87,7 @@ export class Lookout {
     const index = opened?.live.look();
     if (opened === undefined || index === undefined) return true;
     const atMs = clock.monotonicMs();
-    // Where others may come to wait for our reader this is asked fifty times a second.
+    // Where others may come to wait for our reader this is asked up to fifty times a second.
     if (index === this.#peeked?.index && atMs - this.#peeked.atMs < SAME_PEEK_MS) return false;
     this.#peeked = { index, atMs };
     return activity.isNew(index) || troubles.lastError !== "" || schedule.isTime(index, activity) ||
@@ -128,7 +128,7 @@ export class Lookout {
     this.#flow = this.activity.flowTo(index);
     this.#isLull = this.#flow === "none";
     if (this.#isLull || isWaitedFor(opened, index)) return true;
-    // Fifty times a second code is never warm: what a turn alone changes is asked for once.
+    // Some dozens of times a second code is never warm: what a turn alone changes is asked for once.
     if (this.#bound === undefined || !equalPair(this.#bound.salts, index.salts)) {
       const mostFrames = opened.follower.mostFrames(index, { maxBytes: REST_BYTES });
       this.#bound = { salts: index.salts, mostFrames };

@@ -47,7 +47,7 @@ export function parseWalIndex(bytes: Uint8Array): WalIndex | undefined {
 /**
  * The same of the 34 words that those bytes are, in the machine's own order.
  *
- * A busy database is looked at fifty times a second, and each time it says something new: no view is made of it.
+ * A busy database is looked at dozens of times a second, and each time it says something new: no view is made of it.
  */
 export function parseWalIndexWords(words: Int32Array): WalIndex | undefined {
   for (let at = 0; at < COPY_WORDS; at++) if (words[at] !== words[COPY_WORDS + at]) return undefined;

@@ -361,6 +361,7 @@ test("LiveDatabase checkpoints past a long reader only when it ends, and never f
   stage.insert();
   await neighbour.sql("BEGIN", "long");
   await neighbour.sql("SELECT count(*) FROM t", "long");
+  await database.settle();
   const { index } = database.position!;
   for (let round = 0; round < 200; round++) {
     stage.insert(3000);
