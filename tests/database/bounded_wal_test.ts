@@ -47,6 +47,50 @@ test("Follower moves into a WAL that has begun anew before all of it is copied",
   assert.equal(backlogOf(stage), 0);
 });
 
+test("Follower.catchUp() ends where its goal's WAL is over, however fast the next one grows", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  using bare = bareFollower(stage);
+  const { follower } = bare;
+  await follower.startGeneration();
+  using writers = new Writers(bare.live);
+  await checkpointBehindBarrier({ follower, writers });
+  let stepCount = 0;
+  const step = follower.step.bind(follower);
+  follower.step = () => {
+    // The first one comes between the look at the goal and the step, and begins the WAL anew.
+    if (stepCount++ < 20) stage.insert(2 << 20);
+    return step();
+  };
+  await follower.catchUp();
+  assert.ok(stepCount < 5, `${stepCount} steps`);
+});
+
+test("checkpointBehindBarrier() backfills ahead also when somebody else was checkpointing just then", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  using bare = bareFollower(stage);
+  const { follower } = bare;
+  await follower.startGeneration();
+  using writers = new Writers(bare.live);
+  stage.insert(4 << 20);
+  const backlogs: number[] = [];
+  using _ = hookStatements((sql) => {
+    if (sql === "BEGIN IMMEDIATE") backlogs.push(backlogOf(stage));
+  });
+  const checkpoint = writers.checkpoint.bind(writers);
+  let count = 0;
+  writers.checkpoint = (mode) =>
+    count++ === 0 ? { isBusy: true, frameCount: -1, backfilledCount: -1 } : checkpoint(mode);
+  // A second try of the lock, before which it is done again.
+  using other = new DatabaseSync(stage.path);
+  other.exec("BEGIN IMMEDIATE");
+  const done = checkpointBehindBarrier({ follower, writers });
+  setTimeout(() => other.exec("ROLLBACK"), 50);
+  await done;
+  assert.ok(backlogs.at(-1)! <= 100, `${backlogs.at(-1)} frames are left to the barrier`);
+});
+
 test("checkpointBehindBarrier() backfills in rounds, as long as each leaves less to do", async () => {
   await using stage = new Stage();
   stage.insert();
