@@ -23,6 +23,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { assertNothingLost, keepSnapshot, Stage, until } from "./stage.ts";
 import { Neighbour } from "./neighbour.ts";
+import { InstanceLock } from "../../src/database/instance_lock.ts";
 import { comparePositions } from "../../src/position.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
 import { failFiles, type FailRule } from "../doubles/failing_files.ts";
@@ -342,6 +343,10 @@ test("LiveDatabase names Litestream when it starts on the same database, and sto
       JSON.stringify(stage.logged("error")),
       /most likely Litestream, writes into .*stop it, or walbrook/,
     );
+    const { meta } = database;
+    const lock = new InstanceLock({ meta, databasePath: stage.path, files: systemFiles });
+    lock.take();
+    lock.release();
   } finally {
     const closed = new Promise((resolve) => child.once("close", resolve));
     child.kill("SIGKILL");
