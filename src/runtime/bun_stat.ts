@@ -38,7 +38,7 @@ const NAME_SIZE = 1024;
 let lookIn: LookIn | undefined;
 let wasTried = false;
 
-/** The call; `undefined` where it can't be made. The first time takes some 0.3 ms. */
+/** The call; `undefined` where it can't be made. The first time takes less than a millisecond. */
 export function bunLookIn(): LookIn | undefined {
   if (!wasTried) {
     wasTried = true;

@@ -99,6 +99,11 @@ function parseIndex(name: string): number | undefined {
   return index <= MAX_INDEX ? index : undefined;
 }
 
+const DIGIT_0 = 0x30;
+const DIGIT_9 = 0x39;
+const LETTER_A = 0x61;
+const LETTER_F = 0x66;
+
 /** `NaN` when one of them is no lowercase digit. Digit by digit: a regular expression takes four times as long. */
 function parseHex(text: string, { start, end }: { start: number; end: number }): number {
   let value = 0;
@@ -110,8 +115,3 @@ function parseHex(text: string, { start, end }: { start: number; end: number }):
   }
   return value;
 }
-
-const DIGIT_0 = 0x30;
-const DIGIT_9 = 0x39;
-const LETTER_A = 0x61;
-const LETTER_F = 0x66;

@@ -29,6 +29,7 @@ test("walbrook asks of a bucket what is documented, from an empty place to a res
     /** What it has asked for when it rests, after so many requests. */
     const begun = async (walbrook: Walbrook, { requestCount }: { requestCount: number }) => {
       await until(() => seen.length >= requestCount, () => `the start to be over:\n${walbrook.stderr}`);
+      // That nothing follows can only be waited for.
       await delay(REST_MS);
       return proxy.counts();
     };
