@@ -83,7 +83,11 @@ function noteBehind(
   { live, restored }: { live: Place; restored: Awaited<ReturnType<typeof restoreOurs>> },
 ): void {
   if (restored === undefined) return;
-  const what = restored.kind === "content" ? `is at ${restored.content.id}` : restored.reason;
+  const what = restored.kind === "content"
+    ? `is at ${restored.content.id}`
+    : restored.kind === "refused"
+    ? restored.reason
+    : "still holds what Litestream stored";
   // Who throws away what he says to have stored can't be healed, only found out.
   if (replica.isSpoiled && restored.kind === "refused") {
     return scene.tally.refusals.add(`lying store: ${wordsOf(scene, restored.reason)}`);
@@ -194,7 +198,7 @@ async function tryPoint(scene: Scene, replica: SoakReplica, point: Point): Promi
     ...(generation === undefined ? {} : { generation }),
     what,
   });
-  if (restored === undefined) return undefined;
+  if (restored === undefined || restored.kind === "not judged") return undefined;
   if (restored.kind === "refused") {
     scene.tally.refusals.add(`${kind}: ${wordsOf(scene, restored.reason)}`);
     if (isPromised && !replica.isSpoiled) scene.problem(`${replica.name}, ${what}: ${restored.reason}`);

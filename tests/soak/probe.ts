@@ -3,6 +3,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { describeError } from "../../src/errors.ts";
 import type { RestoreTarget } from "../../src/restore/plan.ts";
+import type { RestoreSummary } from "../../src/restore/restore.ts";
 import { comparePlaces, type Content } from "./ledger.ts";
 import type { SoakReplica } from "./replicas.ts";
 import type { Scene } from "./scene.ts";
@@ -10,7 +11,8 @@ import type { Scene } from "./scene.ts";
 /** What a restore came to. */
 export type Restored =
   | { readonly kind: "content"; readonly content: Content; readonly path: string }
-  | { readonly kind: "refused"; readonly reason: string };
+  | { readonly kind: "refused"; readonly reason: string }
+  | { readonly kind: "not judged" };
 
 let outputCount = 0;
 
@@ -19,21 +21,23 @@ export function outputPathIn(scene: Scene): string {
   return join(scene.folder, `restored-${++outputCount}.db`);
 }
 
-/** Judge a restored file; anything wrong with it is a problem of the round. */
-export async function judgeFile(scene: Scene, path: string, what: string): Promise<Content | undefined> {
+/** What is wrong with a restored file; otherwise what it holds. */
+async function look(scene: Scene, path: string): Promise<Content | { readonly problem: string }> {
   const content = await scene.judge.content(path);
-  if ("problem" in content) {
-    scene.problem(`${what}: ${content.problem} (${path})`);
-    return undefined;
-  }
+  if ("problem" in content) return content;
   scene.ledger.read();
   const objection = scene.ledger.objection(content);
-  if (objection !== undefined) {
-    scene.problem(`${what}: ${objection} (${path})`);
-    return undefined;
-  }
+  if (objection !== undefined) return { problem: objection };
   scene.restoredIds.add(content.id);
   return content;
+}
+
+/** Judge a restored file; anything wrong with it is a problem of the round. */
+export async function judgeFile(scene: Scene, path: string, what: string): Promise<Content | undefined> {
+  const content = await look(scene, path);
+  if (!("problem" in content)) return content;
+  scene.problem(`${what}: ${content.problem} (${path})`);
+  return undefined;
 }
 
 /** Restore with our own code and judge it; `undefined` when it is wrong, which is noted then. */
@@ -43,13 +47,21 @@ export async function restoreOurs(
   options: { target?: RestoreTarget; generation?: string; what: string },
 ): Promise<Restored | undefined> {
   const path = outputPathIn(scene);
+  let summary: RestoreSummary;
   try {
-    await replica.restore(path, options);
+    summary = await replica.restore(path, options);
   } catch (error) {
     return { kind: "refused", reason: describeError(error) };
   }
-  const content = await judgeFile(scene, path, `${replica.name}, ${options.what}`);
-  return content && { kind: "content", content, path };
+  const content = await look(scene, path);
+  if (!("problem" in content)) return { kind: "content", content, path };
+  if (scene.hasForeignObjects && await replica.isAheadOfItsWal(summary)) {
+    scene.tally.litestream.add("its snapshot may be ahead of its WAL, not judged");
+    removeOutput(path);
+    return { kind: "not judged" };
+  }
+  scene.problem(`${replica.name}, ${options.what}: ${content.problem} (${path})`);
+  return undefined;
 }
 
 /** Remove a restored file. */
@@ -68,7 +80,7 @@ export async function probe(scene: Scene, replica: SoakReplica): Promise<Content
   let reason = "";
   for (let tries = 0; tries < PROBE_TRIES; tries++) {
     const restored = await restoreOurs(scene, replica, { what: "newest, meanwhile" });
-    if (restored === undefined) return undefined;
+    if (restored === undefined || restored.kind === "not judged") return undefined;
     if (restored.kind === "content") {
       const { content, path } = restored;
       removeOutput(path);

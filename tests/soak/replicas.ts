@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import process from "node:process";
+import { momentsOf } from "../../src/restore/moments.ts";
 import { restore, type RestoreSummary } from "../../src/restore/restore.ts";
 import type { RestoreTarget } from "../../src/restore/plan.ts";
 import { FileStore } from "../../src/storage/file_store.ts";
@@ -84,6 +85,23 @@ export class SoakReplica implements AsyncDisposable {
     { target, generation }: { target?: RestoreTarget; generation?: string } = {},
   ): Promise<RestoreSummary> {
     return await restore({ clients: [this.client], outputPath, target, generation });
+  }
+
+  /**
+   * Whether what a restore made rests on a snapshot of Litestream's that may be ahead of its WAL: Litestream stores the
+   * database file as it is, with pages in it that were backfilled from frames of which the replica has nothing yet (on
+   * a full disk it gets no further for seconds), and says nowhere from which position on it is right.
+   */
+  async isAheadOfItsWal(
+    { generation, snapshotIndex, lastPosition }: Pick<
+      RestoreSummary,
+      "generation" | "snapshotIndex" | "lastPosition"
+    >,
+  ): Promise<boolean> {
+    if (lastPosition.index > snapshotIndex) return false;
+    const snapshots = await this.client.snapshots(generation);
+    const snapshot = snapshots.find(({ index }) => index === snapshotIndex);
+    return snapshot !== undefined && !(await momentsOf(this.client)(snapshot)).isNoted;
   }
 
   /** Litestream's; gives what it printed when it failed. */
