@@ -123,21 +123,28 @@ function releaseAfterBusyTime(): void {
 
 /** Long enough for the start of a few databases to be over. */
 const FIRST_RELEASE_MS = 2_000;
-/** A quarter of a millisecond each time. */
-const NEXT_RELEASES_MS = 5_000;
+/** With a hundred databases it takes some 8 ms until what is used of the code is back. */
+const NEXT_RELEASES_MS = 20_000;
+/** How often it is asked whether a busy time has ended. */
+const LOOK_MS = 5_000;
 
 /** Release now and then what a process at rest doesn't need, until disposed of. Nothing where the runtime can't. */
 export function releaseMemoryRegularly(clock: Clock): Disposable {
   const timers = new DisposableStack();
   if (bun() === undefined) return timers;
   const busyTimes = new BusyTimes();
-  const release = () => {
+  const look = () => {
     const { user, system } = process.cpuUsage();
     const isOver = busyTimes.hasEnded({ nowMs: clock.monotonicMs(), cpuMs: (user + system) / 1000 });
-    if (isOver) releaseAfterBusyTime();
+    if (!isOver) return;
+    releaseAfterBusyTime();
     releaseProgramCode();
   };
-  timers.use(clock.after(FIRST_RELEASE_MS, release));
-  timers.use(clock.every(NEXT_RELEASES_MS, release));
+  timers.use(clock.after(FIRST_RELEASE_MS, () => {
+    look();
+    releaseProgramCode();
+  }));
+  timers.use(clock.every(LOOK_MS, look));
+  timers.use(clock.every(NEXT_RELEASES_MS, releaseProgramCode));
   return timers;
 }
