@@ -25,6 +25,21 @@ function backlogOf(stage: Stage): number {
   return mxFrame - backfilledCount;
 }
 
+/** Files that let the WAL grow by more than anybody has patience for when it is next brought to the disk, once armed. */
+function growthAtSync(stage: Stage) {
+  const growth = {
+    isArmed: false,
+    files: hookFiles(systemFiles, (call, act) => {
+      if (growth.isArmed && call.kind === "sync" && call.path.endsWith("-wal")) {
+        growth.isArmed = false;
+        stage.insert(33 << 20);
+      }
+      return act();
+    }),
+  };
+  return growth;
+}
+
 test("Follower moves into a WAL that has begun anew before all of it is copied", async () => {
   await using stage = new Stage();
   stage.insert();
@@ -180,24 +195,17 @@ test("checkpointBehindBarrier() gets the lock between the commits of a writer th
 test("checkpointBehindBarrier() takes the lock as it is when the WAL outgrows what is done about it", async () => {
   await using stage = new Stage();
   stage.insert();
-  let isArmed = false;
-  const files = hookFiles(systemFiles, (call, act) => {
-    if (isArmed && call.kind === "sync" && call.path.endsWith("-wal")) {
-      isArmed = false;
-      stage.insert(33 << 20);
-    }
-    return act();
-  });
-  using bare = bareFollower(stage, files);
+  const growth = growthAtSync(stage);
+  using bare = bareFollower(stage, growth.files);
   const { follower } = bare;
   await follower.startGeneration();
   using writers = new Writers(bare.live);
   stage.insert(9 << 20);
-  isArmed = true;
+  growth.isArmed = true;
   const statements: string[] = [];
   using _ = hookStatements((sql) => void (/IMMEDIATE|wal_checkpoint\(/.test(sql) && statements.push(sql)));
   const outcome = await checkpointBehindBarrier({ follower, writers });
-  assert.equal(isArmed, false);
+  assert.equal(growth.isArmed, false);
   assert.deepEqual(statements, ["BEGIN IMMEDIATE", PASSIVE]);
   assert.equal(outcome!.backfilledCount, outcome!.frameCount);
 });
@@ -214,26 +222,19 @@ for (
     await using stage = new Stage();
     stage.insert();
     stage.application.exec("PRAGMA synchronous = OFF");
-    let isArmed = false;
-    const files = hookFiles(systemFiles, (call, act) => {
-      if (isArmed && call.kind === "sync" && call.path.endsWith("-wal")) {
-        isArmed = false;
-        stage.insert(33 << 20);
-      }
-      return act();
-    });
-    using bare = bareFollower(stage, files);
+    const growth = growthAtSync(stage);
+    using bare = bareFollower(stage, growth.files);
     const { follower } = bare;
     await follower.startGeneration();
     using writers = new Writers(bare.live);
     stage.insert(9 << 20);
-    isArmed = true;
+    growth.isArmed = true;
     const limits = { ...CHECKPOINT_DEFAULTS, maxPages };
     const schedule = new CheckpointSchedule({ limits, clock: systemClock, logger: silentLogger });
     const seen: string[] = [];
     using _ = hookStatements((sql) => void (/IMMEDIATE|wal_checkpoint\(/.test(sql) && seen.push(sql)));
     await schedule.run({ follower, writers }, { quietMs: 0, isPause: false });
-    assert.equal(isArmed, false);
+    assert.equal(growth.isArmed, false);
     assert.deepEqual(seen, statements);
     assert.equal(backlogOf(stage), 0);
   });
