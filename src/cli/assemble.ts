@@ -9,9 +9,8 @@ import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics.ts";
 import type { ReplicaOptions } from "../replicate/replica_options.ts";
 import { Replicator, type ReplicatorReplica } from "../replicate/replicator.ts";
-import { type Clock, systemClock } from "../runtime/clock.ts";
+import type { Clock } from "../runtime/clock.ts";
 import { systemFiles } from "../runtime/files.ts";
-import { SharedTicks } from "../runtime/shared_ticks.ts";
 import type { ReplicaClient } from "../storage/replica_client.ts";
 import { sharesDevice } from "../storage/shares_device.ts";
 
@@ -26,6 +25,7 @@ const PROOF_COUNT = 1;
 
 /** What a run takes beside its configuration. */
 export interface RunParts {
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics?: Metrics | undefined;
   readonly onSnapshotProgress?: ReplicaOptions["onSnapshotProgress"];
@@ -42,10 +42,9 @@ export async function assembleReplicators(
 ): Promise<Replicator[]> {
   const snapshots = new Semaphore(SNAPSHOT_COUNT);
   const proofs = new Semaphore(PROOF_COUNT);
-  const clock = new SharedTicks(systemClock);
   const replicators: Replicator[] = [];
   for (const config of databases) {
-    replicators.push(await assembleReplicator(config, { ...parts, snapshots, proofs, clock }));
+    replicators.push(await assembleReplicator(config, { ...parts, snapshots, proofs }));
   }
   return replicators;
 }
@@ -55,7 +54,6 @@ async function assembleReplicator(
   { logger, metrics, snapshots, proofs, clock, onSnapshotProgress }: RunParts & {
     snapshots: Semaphore;
     proofs: Semaphore;
-    clock: Clock;
   },
 ): Promise<Replicator> {
   const { path } = config;

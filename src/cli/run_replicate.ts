@@ -19,6 +19,7 @@ import { systemClock } from "../runtime/clock.ts";
 import { releaseMemoryRegularly } from "../runtime/memory.ts";
 import { join } from "../runtime/paths.ts";
 import { errorTerminalColumns, expandPath, isErrorTerminal } from "../runtime/process.ts";
+import { SharedTicks } from "../runtime/shared_ticks.ts";
 import { requireSafeSqlite } from "../runtime/sqlite.ts";
 
 /** How long the last commits are tried for after a signal; container runtimes kill after ten seconds. */
@@ -58,9 +59,10 @@ export async function runReplicate(request: ReplicateRequest, output: Output): P
     const observer = await observe({ addr, limits: health, logger });
     const { metrics } = observer;
     const onSnapshotProgress = progress.tell;
-    const replicators = await assembleReplicators(databases, { logger, metrics, onSnapshotProgress });
+    const clock = new SharedTicks(systemClock);
+    const replicators = await assembleReplicators(databases, { clock, logger, metrics, onSnapshotProgress });
     await startAll(replicators);
-    using _memory = releaseMemoryRegularly(systemClock);
+    using _memory = releaseMemoryRegularly(clock);
     await using _watch = await observer.watch(replicators);
     if (request.isOnce) return await finishOnce(replicators, { logger, signals });
     const failure = await untilEnd(run, { replicators, signals });

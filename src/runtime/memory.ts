@@ -90,24 +90,34 @@ export function releaseProgramCode(): boolean {
   }
 }
 
-/** A process that took this share of a core was busy; one that took less than the other is at rest. */
-const BUSY_SHARE = 0.1;
+/** A process that takes less than this share of a core is at rest. */
 const REST_SHARE = 0.01;
+/** What is given back is paid for once more when it is used again: a tenth of so much CPU time. */
+const BUSY_MS = 1_000;
 
-/** Finds the ends of busy times by the CPU time of the process. The start is such a time. */
+/** Finds the ends of busy times by the CPU time of the process. */
 export class BusyTimes {
-  #wasBusy = true;
-  #lastMs = 0;
+  #busyMs = 0;
+  #lastMs: number;
   #lastCpuMs = 0;
 
-  /** Whether one has ended since the last call, so that the process is at rest now. Milliseconds, both ever growing. */
+  /** @param startMs when the watching began; what the process used before counts as used since */
+  constructor(startMs: number) {
+    this.#lastMs = startMs;
+  }
+
+  /**
+   * Whether the process is at rest now and has worked for a second or more since this was last so, at one go or in
+   * several. Milliseconds, both ever growing.
+   */
   hasEnded({ nowMs, cpuMs }: { nowMs: number; cpuMs: number }): boolean {
-    const share = (cpuMs - this.#lastCpuMs) / (nowMs - this.#lastMs);
+    const usedMs = cpuMs - this.#lastCpuMs;
+    const isAtRest = usedMs < (nowMs - this.#lastMs) * REST_SHARE;
     this.#lastMs = nowMs;
     this.#lastCpuMs = cpuMs;
-    if (share >= BUSY_SHARE) this.#wasBusy = true;
-    if (!this.#wasBusy || share >= REST_SHARE) return false;
-    this.#wasBusy = false;
+    if (!isAtRest) this.#busyMs += usedMs;
+    if (!isAtRest || this.#busyMs < BUSY_MS) return false;
+    this.#busyMs = 0;
     return true;
   }
 }
@@ -121,30 +131,33 @@ function releaseAfterBusyTime(): void {
   releaseUnusedMemory();
 }
 
-/** Long enough for the start of a few databases to be over. */
-const FIRST_RELEASE_MS = 2_000;
+/** As often as databases are ticked unless told otherwise, so that one timer does for all: each wakes the process. */
+const TICK_MS = 1000;
+/** Ticks: long enough for the start of a few databases to be over. */
+const FIRST_RELEASE = 2;
 /** A quarter of a millisecond each time. */
-const NEXT_RELEASES_MS = 20_000;
+const TICKS_PER_RELEASE = 10;
 /** How often it is asked whether a busy time has ended. */
-const LOOK_MS = 5_000;
+const TICKS_PER_LOOK = 2;
+
+/** Milliseconds of CPU that this process has used, on all cores together. */
+function processCpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
 
 /** Release now and then what a process at rest doesn't need, until disposed of. Nothing where the runtime can't. */
-export function releaseMemoryRegularly(clock: Clock): Disposable {
-  const timers = new DisposableStack();
-  if (bun() === undefined) return timers;
-  const busyTimes = new BusyTimes();
-  const look = () => {
-    const { user, system } = process.cpuUsage();
-    const isOver = busyTimes.hasEnded({ nowMs: clock.monotonicMs(), cpuMs: (user + system) / 1000 });
-    if (!isOver) return;
-    releaseAfterBusyTime();
-    releaseProgramCode();
-  };
-  timers.use(clock.after(FIRST_RELEASE_MS, () => {
-    look();
-    releaseProgramCode();
-  }));
-  timers.use(clock.every(LOOK_MS, look));
-  timers.use(clock.every(NEXT_RELEASES_MS, releaseProgramCode));
-  return timers;
+export function releaseMemoryRegularly(clock: Clock, cpuMs = processCpuMs): Disposable {
+  if (bun() === undefined) return new DisposableStack();
+  const busyTimes = new BusyTimes(clock.monotonicMs());
+  let tick = 0;
+  return clock.every(TICK_MS, () => {
+    tick++;
+    if (tick % TICKS_PER_LOOK === 0 && busyTimes.hasEnded({ nowMs: clock.monotonicMs(), cpuMs: cpuMs() })) {
+      releaseAfterBusyTime();
+      releaseProgramCode();
+    } else if (tick === FIRST_RELEASE || tick % TICKS_PER_RELEASE === 0) {
+      releaseProgramCode();
+    }
+  });
 }

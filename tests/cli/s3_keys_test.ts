@@ -7,6 +7,7 @@ import process from "node:process";
 import { assembleReplicators } from "../../src/cli/assemble.ts";
 import { openReplica } from "../../src/cli/open_replica.ts";
 import { silentLogger } from "../../src/logger.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
 import type { ReplicaClient } from "../../src/storage/replica_client.ts";
 import { parsed } from "../config/parsed.ts";
 import { pattern } from "../contract/object_store.ts";
@@ -206,7 +207,7 @@ test("assembleReplicators() logs where each URL leads (97)", async () => {
   const replicas = cases.map(([url], at) => `{ name: r${at}, url: "${url}", sync-interval: 2s }`);
   const { databases } = parsed(`dbs: [{ path: ${folder.path}/a, replicas: [${replicas.join(", ")}] }]`);
   const { logger, records } = recordLogs();
-  await assembleReplicators(databases, { logger });
+  await assembleReplicators(databases, { clock: systemClock, logger });
   const told = records.filter(({ message }) => message === "replicating to").map(({ fields }) => fields);
   assert.deepEqual(
     told,

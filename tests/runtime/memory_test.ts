@@ -42,22 +42,29 @@ function residentFileKib(): number {
   return Number(/^RssFile:\s*(\d+) kB/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1]);
 }
 
-test("BusyTimes finds the end of the start and of each later busy time, once", () => {
-  const busyTimes = new BusyTimes();
-  let [nowMs, cpuMs] = [1000, 400];
+test("BusyTimes finds the rest after a second of work, once", () => {
+  const busyTimes = new BusyTimes(1000);
+  let [nowMs, cpuMs] = [1000, 0];
   const after = (ms: number, share: number) => {
     nowMs += ms;
     cpuMs += ms * share;
     return busyTimes.hasEnded({ nowMs, cpuMs });
   };
-  assert.equal(busyTimes.hasEnded({ nowMs, cpuMs }), false, "the start");
-  assert.equal(after(5000, 0.02), false, "something is going on");
-  assert.equal(after(5000, 0.003), true);
-  assert.equal(after(5000, 0.003), false, "given back already");
-  assert.equal(after(5000, 0.05), false);
-  assert.equal(after(5000, 0.003), false, "too little to leave anything behind");
-  assert.equal(after(5000, 0.5), false);
-  assert.equal(after(5000, 0.003), true);
+  assert.equal(after(2000, 0.9), false, "the start is going on");
+  assert.equal(after(2000, 0.003), true);
+  assert.equal(after(2000, 0.003), false, "given back already");
+  assert.equal(after(2000, 0.4), false);
+  assert.equal(after(2000, 0.003), false, "too little to leave much behind");
+  assert.equal(after(2000, 0.2), false);
+  assert.equal(after(2000, 0.003), true, "1.2 s of work, in two parts");
+  for (let count = 0; count < 1000; count++) assert.equal(after(2000, 0.009), false, "rest is no work");
+});
+
+test("BusyTimes leaves a process alone that only ever works a little", () => {
+  const busyTimes = new BusyTimes(0);
+  for (let at = 1; at < 1000; at++) {
+    assert.equal(busyTimes.hasEnded({ nowMs: 2000 * at, cpuMs: 30 * at }), false);
+  }
 });
 
 test("releaseMemoryRegularly() gives compiled code back once a busy time is over, on Bun", async () => {
@@ -68,8 +75,11 @@ test("releaseMemoryRegularly() gives compiled code back once a busy time is over
   Bun.shrink = () => (count++, shrink.call(Bun));
   try {
     const clock = new StoppedClock();
-    using _releases = releaseMemoryRegularly(clock);
-    // The clock leaps over what this process has used so far.
+    let cpuMs = 900;
+    using _releases = releaseMemoryRegularly(clock, () => cpuMs);
+    await clock.advance(60_000);
+    assert.equal(count, 0, "a start that leaves little behind");
+    cpuMs += 900;
     await clock.advance(60_000);
     assert.equal(count, 1);
   } finally {
