@@ -51,3 +51,11 @@ export function parseArguments(words: readonly string[], allRows: readonly strin
     : allRows.filter((row) => !isLeftOut(row));
   return { rows: wanted, cells, mode, as, isDefaults, peer05Path };
 }
+
+/** Of the cells of a row those that are wanted: one that is named whole alone, else all that begin so; without a word all. */
+export function chosenCells(wanted: readonly string[], ids: readonly string[]): ReadonlySet<string> {
+  if (wanted.length === 0) return new Set(ids);
+  return new Set(
+    wanted.flatMap((word) => ids.includes(word) ? [word] : ids.filter((id) => id.startsWith(word))),
+  );
+}

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { ensureServers } from "../tests/servers/install.ts";
-import { type Arguments, parseArguments } from "./arguments.ts";
+import { type Arguments, chosenCells, parseArguments } from "./arguments.ts";
 import { judgeCell } from "./judge.ts";
 import { makeHeader } from "./machine.ts";
 import { cellLines, headerLines } from "./print.ts";
@@ -61,8 +61,10 @@ async function run(options: Arguments): Promise<boolean> {
     const endsAtMs = options.mode === "quick" ? QUICK_LIMIT_MS : Infinity;
     for (const row of options.rows) {
       const wanted = options.cells.filter((cell) => cell.startsWith(`${row}/`));
-      for (const cell of ROWS[row]!(scene)) {
-        if (wanted.length > 0 && !wanted.some((start) => cell.id.startsWith(start))) continue;
+      const cells = ROWS[row]!(scene);
+      const ids = chosenCells(wanted, cells.map((cell) => cell.id));
+      for (const cell of cells) {
+        if (!ids.has(cell.id)) continue;
         if (performance.now() > endsAtMs) {
           console.log(`\n${cell.id}  not measured: --quick has no time left; name the row to have it alone`);
           continue;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseArguments } from "../../bench/arguments.ts";
+import { chosenCells, parseArguments } from "../../bench/arguments.ts";
 import { ROWS } from "../../bench/rows/rows.ts";
 
 const rows = Object.keys(ROWS);
@@ -48,4 +48,12 @@ test("parseArguments() refuses what it doesn't know in one line", () => {
       (error: Error) => expected.test(error.message) && !error.message.includes("\n"),
     );
   }
+});
+
+test("chosenCells() takes a cell that is named whole alone, and else all that begin so", () => {
+  const ids = ["B8/1", "B8/100", "B8/1000"];
+  assert.deepEqual([...chosenCells(["B8/100"], ids)], ["B8/100"]);
+  assert.deepEqual([...chosenCells(["B8/10"], ids)], ["B8/100", "B8/1000"]);
+  assert.deepEqual([...chosenCells([], ids)], ids);
+  assert.deepEqual([...chosenCells(["B8/2"], ids)], []);
 });
