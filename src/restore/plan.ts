@@ -13,7 +13,7 @@ import {
 } from "../position.ts";
 import { segmentKey, snapshotKey } from "../storage/keys.ts";
 import type { SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
-import type { Inventory, MomentOf } from "./inventory.ts";
+import type { Inventory, MomentOf, ObjectMoment } from "./inventory.ts";
 
 /** How far to restore: all there is, to the end of an index, to a position between two commits, or to a moment. */
 export type RestoreTarget =
@@ -118,7 +118,7 @@ async function chooseByPosition(
  */
 async function chooseByMoment(inventory: Inventory, at: Date, momentOf: MomentOf): Promise<Ends> {
   const { generation, snapshots, segments } = inventory;
-  const end = await countUntil(segments, at, momentOf);
+  const end = await countSegmentsUntil(inventory, at, momentOf);
   const count = await countUntil(snapshots, at, momentOf);
   if (count === 0) throw new Error("cannot find snapshot index by timestamp: no snapshots available");
   for (const snapshot of snapshots.slice(0, count).reverse()) {
@@ -169,33 +169,66 @@ function reaches(
 }
 
 /**
+ * How many of the segments, from the first, are not later than `at`. What was left behind before the first snapshot
+ * counts as earlier, whatever time it has.
+ */
+export async function countSegmentsUntil(
+  { snapshots, segments }: Inventory,
+  at: Date,
+  momentOf: MomentOf,
+): Promise<number> {
+  const [first] = snapshots;
+  const start = first === undefined ? 0 : countWhile(segments, ({ index }) => index < first.index);
+  return start + await countUntil(segments.slice(start), at, momentOf);
+}
+
+/**
  * How many of `objects`, from the first, are not later than `at`: O(log n) questions.
  *
  * The times of notes never go back, so a note that is early enough vouches for all before it. Times of the store
- * can: behind the last such note the first that is too late ends it.
+ * can, and where a replica was copied they are all late: they count only behind the last such note, where the first
+ * that is too late ends it.
  */
 export async function countUntil(
   objects: readonly (SnapshotInfo | SegmentInfo)[],
   at: Date,
   momentOf: MomentOf,
 ): Promise<number> {
-  let vouched = 0;
-  let low = 0;
-  let high = objects.length;
+  const all = { vouched: 0, end: objects.length };
+  const look = (nth: number) => momentOf(objects[nth]!);
+  const byNotes = await narrow(all, look, (moment) => !moment.isNoted || moment.at <= at);
+  const { vouched, end } = await narrow(byNotes, look, (moment) => moment.at <= at);
+  for (let nth = vouched; nth < end; nth++) {
+    // A listing has this time already; only one that looks too late is worth a request.
+    if (objects[nth]!.createdAt > at && (await look(nth)).at > at) return nth;
+  }
+  return end;
+}
+
+/** Of some objects those before `vouched` are early enough, those from `end` on are not. */
+interface Stretch {
+  readonly vouched: number;
+  readonly end: number;
+}
+
+/** Halve what is not known until nothing is left; a note that is early enough vouches for all before it. */
+async function narrow(
+  { vouched, end }: Stretch,
+  look: (nth: number) => Promise<ObjectMoment>,
+  isEarly: (moment: ObjectMoment) => boolean,
+): Promise<Stretch> {
+  let low = vouched;
+  let high = end;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    const moment = await momentOf(objects[middle]!);
-    if (moment.at > at) high = middle;
+    const moment = await look(middle);
+    if (!isEarly(moment)) high = middle;
     else {
       low = middle + 1;
       if (moment.isNoted) vouched = low;
     }
   }
-  for (let nth = vouched; nth < low; nth++) {
-    // A listing has this time already; only one that looks too late is worth a request.
-    if (objects[nth]!.createdAt > at && (await momentOf(objects[nth]!)).at > at) return nth;
-  }
-  return low;
+  return { vouched, end: low };
 }
 
 /** Each index from the snapshot's on is there, begins at offset 0, and its offsets rise. */

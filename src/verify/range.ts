@@ -1,6 +1,6 @@
 /** The part of a generation that restores to a stretch of time need. */
 import type { Inventory, MomentOf } from "../restore/inventory.ts";
-import { countUntil } from "../restore/plan.ts";
+import { countSegmentsUntil, countUntil } from "../restore/plan.ts";
 
 /** The moments that are asked for, both included; absent means no bound. */
 export interface MomentRange {
@@ -22,7 +22,7 @@ export async function withinRange(
     const count = await countUntil(snapshots, to, momentOf);
     if (count === 0 && snapshots.length > 0) return undefined;
     snapshots = snapshots.slice(0, count);
-    segments = segments.slice(0, await countUntil(segments, to, momentOf) + 1);
+    segments = segments.slice(0, await countSegmentsUntil(inventory, to, momentOf) + 1);
   }
   const first = from && await firstNeeded(snapshots, from, momentOf);
   if (first === undefined) return { ...inventory, snapshots, segments };

@@ -81,6 +81,15 @@ const SEGMENTS = [
   segmentOf(4, 0, 40),
 ];
 
+/** Without notes, in a copy of the replica: the store has got them later than any note is of. */
+const COPIED = [
+  segmentOf(1, 0, 90, { isNoted: false }),
+  segmentOf(1, 100, 90, { isNoted: false }),
+  segmentOf(2, 0, 90, { isNoted: false }),
+  segmentOf(2, 50, 90, { isNoted: false }),
+  segmentOf(2, 90, 90, { isNoted: false }),
+];
+
 const CASES: readonly {
   what: string;
   snapshots?: readonly Timed<SnapshotInfo>[];
@@ -268,6 +277,36 @@ const CASES: readonly {
     target: until(30),
     expected: "snapshot 1 1:0 1:100 2:0",
   },
+  {
+    what: "all up to a moment behind what was left over and copied later",
+    snapshots: [snapshotOf(3, 30)],
+    segments: [...COPIED, ...SEGMENTS.slice(3)],
+    target: until(50),
+    expected: "snapshot 3 3:0 3:50 4:0",
+  },
+  {
+    what: "the one snapshot behind what was left over and copied later",
+    snapshots: [snapshotOf(3, 30)],
+    segments: [...COPIED, ...SEGMENTS.slice(3)],
+    target: until(30),
+    expected: "snapshot 3",
+  },
+  {
+    what: "where a snapshot is right behind what was left over and copied later",
+    snapshots: [snapshotOf(3, 30, { offset: 60 })],
+    segments: [...COPIED, ...SEGMENTS.slice(3)],
+    target: until(30),
+    expected: `cannot restore to 1970-01-01T00:00:30.000Z: generations/${generation}/snapshots/` +
+      `00000003.snapshot.lz4 is right only from ${generation}/00000003:60 on, which ` +
+      `generations/${generation}/wal/00000003_00000000.wal.lz4 reaches: ask for 1970-01-01T00:00:31.000Z or later`,
+  },
+  {
+    what: "all up to a moment where another program wrote the first part and it was copied later",
+    snapshots: [snapshotOf(1, 10)],
+    segments: [...COPIED, ...SEGMENTS.slice(3)],
+    target: until(50),
+    expected: "snapshot 1 1:0 1:100 2:0 2:50 2:90 3:0 3:50 4:0",
+  },
 ];
 
 for (const { what, snapshots = SNAPSHOTS, segments = SEGMENTS, target, expected } of CASES) {
@@ -318,6 +357,12 @@ test("countUntil() lets a note vouch for all before it, and goes by the store's 
   // Late by the store, and by its note not.
   assert.equal(await count([10, 50, 12, 13, 14], { 1: 11 }), 5);
   assert.equal(await count([90, 91, 92, 93], { 0: 10, 1: 11, 2: 21, 3: 22 }), 2);
+  // A copy, of which the first, the middle or the last ones have no notes.
+  assert.equal(await count([90, 91, 92, 93, 94, 95], { 4: 10, 5: 11 }), 6);
+  assert.equal(await count([90, 91, 92, 93, 94, 95], { 4: 10, 5: 21 }), 5);
+  assert.equal(await count([90, 91, 92, 93, 94, 95], { 0: 9, 5: 10 }), 6);
+  assert.equal(await count([90, 91, 92, 93, 94, 95], { 0: 9, 1: 10, 2: 11 }), 3);
+  assert.equal(await count([90, 91, 92, 93, 94, 95]), 0);
 });
 
 /** What a plan has to be, found by trying every snapshot and every end. */
