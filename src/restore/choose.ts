@@ -2,7 +2,8 @@
 import { DamagedObjectError, NoBackupsError, NotFoundError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { GenerationEnds, ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
-import type { StoreOptions } from "../storage/object_store.ts";
+import { snapshotKey } from "../storage/keys.ts";
+import type { ObjectInfo, StoreOptions } from "../storage/object_store.ts";
 import { type Inventory, type MomentOf, sortInventory } from "./inventory.ts";
 import { momentsOf } from "./moments.ts";
 import { noSnapshots, type RestoreTarget } from "./plan.ts";
@@ -178,7 +179,30 @@ export async function chooseGeneration(
   for (const { client, error } of failures) {
     logger.warn("replica cannot be read, restoring from another", { replica: client.name, error });
   }
+  for (
+    const { client, inventory } of candidates.filter((other) => isNewerOrphan(other, { choice, target }))
+  ) {
+    const message = "a later generation has wal but no snapshot, restoring an earlier one";
+    const key = snapshotKey({ generation: inventory.generation, index: inventory.segments[0]!.index });
+    logger.warn(message, { replica: client.name, generation: inventory.generation, missing: key });
+  }
   return choice;
+}
+
+/** Whether there was something later, of what is asked for, that can't be restored: its snapshot isn't there, or not yet. */
+function isNewerOrphan(
+  { inventory: { generation, snapshots, segments } }: Choice,
+  { choice: { inventory: chosen }, target }: { choice: Choice; target: RestoreTarget },
+): boolean {
+  const [first] = segments;
+  if (snapshots.length > 0 || first === undefined || generation === chosen.generation) return false;
+  if (target.kind === "moment" && first.createdAt > target.at) return false;
+  return newestMs(segments) > newestMs([...chosen.snapshots, ...chosen.segments]);
+}
+
+/** When the store got the last of these, in milliseconds since 1970. */
+function newestMs(objects: readonly ObjectInfo[]): number {
+  return objects.reduce((newest, { createdAt }) => Math.max(newest, createdAt.getTime()), -Infinity);
 }
 
 function explainNothing(clients: readonly ReplicaClient[], generation: string | undefined): string {

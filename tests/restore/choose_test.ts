@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DamagedObjectError, describeError, NoBackupsError, NotFoundError } from "../../src/errors.ts";
 import { encodeObjectBytes } from "../../src/codec/object.ts";
@@ -15,7 +15,7 @@ import {
 } from "../../src/restore/choose.ts";
 import type { RestoreTarget } from "../../src/restore/plan.ts";
 import { restore, type RestoreOptions } from "../../src/restore/restore.ts";
-import { snapshotKey } from "../../src/storage/keys.ts";
+import { segmentKey, snapshotKey } from "../../src/storage/keys.ts";
 import { FileStore } from "../../src/storage/file_store.ts";
 import type { ObjectStore } from "../../src/storage/object_store.ts";
 import { ReplicaClient } from "../../src/storage/replica_client.ts";
@@ -254,6 +254,34 @@ test("restore() does not call wal without a snapshot an empty replica", async ()
       (error) => !(error instanceof NoBackupsError) && describeError(error).includes(key),
     );
   }
+});
+
+test("restore() of an earlier generation names a later one that has wal but no snapshot", async () => {
+  using folder = temporaryFolder();
+  const store = new FileStore({ root: folder.path });
+  await putSnapshot(store, OLDER);
+  const bytes = encodeObjectBytes(new Uint8Array(32));
+  const put = ({ generation }: { generation: string }, seconds: number) => {
+    const key = segmentKey({ generation, index: 3, offset: 0 });
+    return store.put(key, bytes).then(() => utimesSync(join(folder.path, key), seconds, seconds));
+  };
+  const clients = [new ReplicaClient(store)];
+  const warned = async (options: Pick<RestoreOptions, "generation" | "target"> = {}) => {
+    const logger = new WarningLog();
+    await pagesOf({ clients, logger, ...options });
+    return logger.warnings.map(([, fields]) => fields?.["missing"]);
+  };
+  const laterSeconds = Date.now() / 1000 + 60;
+  await put(NEWER, laterSeconds);
+  assert.deepEqual(await warned(), [snapshotKey({ generation: NEWER.generation, index: 3 })]);
+  assert.deepEqual(
+    await warned({ target: { kind: "moment", at: new Date("2026-01-04") } }),
+    [],
+    "not of then",
+  );
+  assert.deepEqual(await warned({ generation: OLDER.generation }), [], "asked for");
+  await put(NEWER, 1000);
+  assert.deepEqual(await warned(), [], "left over from long ago");
 });
 
 test("chooseGeneration() passes over a generation with nothing of the format, and ends when its signal fires", async () => {
