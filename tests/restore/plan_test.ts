@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Inventory, MomentOf, ObjectMoment } from "../../src/restore/inventory.ts";
 import { sortInventory } from "../../src/restore/inventory.ts";
-import { countUntil, planRestore, type RestoreTarget } from "../../src/restore/plan.ts";
+import { countSegmentsUntil, countUntil, planRestore, type RestoreTarget } from "../../src/restore/plan.ts";
 import { segmentKey, snapshotKey } from "../../src/storage/keys.ts";
 import type { SegmentInfo, SnapshotInfo } from "../../src/storage/replica_client.ts";
 
@@ -363,6 +363,23 @@ test("countUntil() lets a note vouch for all before it, and goes by the store's 
   assert.equal(await count([90, 91, 92, 93, 94, 95], { 0: 9, 5: 10 }), 6);
   assert.equal(await count([90, 91, 92, 93, 94, 95], { 0: 9, 1: 10, 2: 11 }), 3);
   assert.equal(await count([90, 91, 92, 93, 94, 95]), 0);
+});
+
+test("countSegmentsUntil() takes what lies before the first snapshot for earlier, and goes by times without one", async () => {
+  const count = (snapshots: readonly Timed<SnapshotInfo>[]) => {
+    const { inventory, momentOf } = inventoryOf(snapshots, [...COPIED, ...SEGMENTS.slice(3)]);
+    return countSegmentsUntil(inventory, new Date(31_000), momentOf);
+  };
+  assert.equal(await count([snapshotOf(3, 30)]), 6);
+  assert.equal(await count([]), 6);
+  assert.equal(
+    await countSegmentsUntil(
+      inventoryOf([], COPIED).inventory,
+      new Date(31_000),
+      (object) => Promise.resolve({ at: object.createdAt, isNoted: false, offset: 0 }),
+    ),
+    0,
+  );
 });
 
 /** What a plan has to be, found by trying every snapshot and every end. */
