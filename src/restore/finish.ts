@@ -9,7 +9,7 @@
  */
 import { type Files, type OpenFile, systemCode } from "../runtime/files.ts";
 import { makeFolders } from "../runtime/folders.ts";
-import { processesHolding, realFolderPath } from "../runtime/open_files.ts";
+import { linkTarget, processesHolding, realFolderPath } from "../runtime/open_files.ts";
 import { basename, join, parentFolder } from "../runtime/paths.ts";
 
 /** Who may read what is restored. */
@@ -129,10 +129,18 @@ export class RestoreOutput implements AsyncDisposable {
   }
 }
 
-/** @throws {Error} when something is at `path` */
+/** @throws {Error} when something is at `path`, be it a symbolic link that leads to nothing */
 export async function refuseExisting(path: string, files: Files): Promise<void> {
-  if (await files.stat(path) === undefined) return;
-  throw new Error(`cannot restore, output path already exists: ${path}`);
+  if (await files.stat(path) !== undefined) {
+    throw new Error(`cannot restore, output path already exists: ${path}`);
+  }
+  const leadsTo = linkTarget(path);
+  if (leadsTo === undefined) return;
+  // The rename would put the database in the place of the link, on another disk than was meant.
+  throw new Error(
+    `cannot restore ${path}: it is a symbolic link, and SQLite keeps the -wal beside the file that it leads to: ` +
+      `give the path of that file, ${leadsTo}`,
+  );
 }
 
 /** An application that still has the WAL of a deleted database would go on writing into what we restore. */

@@ -1,5 +1,9 @@
 /** Which processes have a file open, and what a name leads to. */
 import * as fs from "node:fs";
+import { parentFolder, resolve } from "./paths.ts";
+
+/** So many symbolic links are followed one after the other, as Linux does. */
+const MAX_LINKS = 40;
 
 /**
  * The processes, this one included, that have any of `paths` open, as far as this system lets us see: Linux, and there
@@ -31,6 +35,18 @@ export function linkedFile(path: string): string | undefined {
   return isLink ? fs.realpathSync(path) : undefined;
 }
 
+/** Where the symbolic link at `path` leads to, whether or not anything is there; `undefined` when no link is there. */
+export function linkTarget(path: string): string | undefined {
+  let reached = path;
+  for (let count = 0; count < MAX_LINKS; count++) {
+    const next = readLink(reached);
+    if (next === "") break;
+    // What is relative, `..` too, counts from the folder that the link is really in.
+    reached = resolve(realFolderPath(parentFolder(reached)), next);
+  }
+  return reached === path ? undefined : reached;
+}
+
 function readFolder(path: string): string[] {
   try {
     return fs.readdirSync(path);
@@ -43,6 +59,6 @@ function readLink(path: string): string {
   try {
     return fs.readlinkSync(path);
   } catch {
-    return ""; // Closed meanwhile.
+    return ""; // Closed meanwhile; no link.
   }
 }

@@ -3,7 +3,15 @@ import { after, test } from "node:test";
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
@@ -64,6 +72,19 @@ test("walbrook restore -json says what was not restored and why, with exit code 
     const { code, stdout, stderr } = await Walbrook.run("restore", "-json", ...args);
     assert.equal(code, 0, stderr);
     assert.deepEqual(JSON.parse(stdout), { restored: false, reason });
+  }
+});
+
+test("walbrook restore -if-db-not-exists leaves a symbolic link that leads to nothing alone", async () => {
+  const { root } = await replica();
+  const output = freshOutput();
+  symlinkSync(`${output}-elsewhere`, output);
+  for (const flags of [[], ["-if-db-not-exists"]]) {
+    const { code, stderr } = await Walbrook.run("restore", ...flags, "-o", output, root);
+    assert.equal(code, 1, stderr);
+    assert.ok(stderr.includes(`cannot restore ${output}: it is a symbolic link, and `), stderr);
+    assert.ok(stderr.includes(`give the path of that file, ${output}-elsewhere`), stderr);
+    assert.ok(lstatSync(output).isSymbolicLink());
   }
 });
 

@@ -2,7 +2,7 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { describeError } from "../../src/errors.ts";
@@ -71,6 +71,36 @@ test("restore() refuses an output path that exists and leaves it alone (case 73)
     assert.equal(await messageOf(run()), `cannot restore, output path already exists: ${outputPath}`);
     assert.deepEqual(readdirSync(target), ["out.db"]);
     assert.equal(statSync(outputPath).size, 4);
+  });
+});
+
+test("restore() refuses a symbolic link that leads to nothing, and names where it leads", async () => {
+  await withTarget(async ({ target, outputPath, run }) => {
+    mkdirSync(join(target, "volume"));
+    const [below, missing] = [join(target, "volume", "app.db"), join(target, "missing", "app.db")];
+    const cases: [string, string, string][] = [
+      ["absolute", below, below],
+      ["relative", "volume/app.db", below],
+      ["into a folder that is missing", missing, missing],
+      ["to another link", "again.db", below],
+    ];
+    symlinkSync("volume/app.db", join(target, "again.db"));
+    symlinkSync("volume", join(target, "folder"));
+    for (const [nth, [name, to, leadsTo]] of cases.entries()) {
+      const path = `${outputPath}.${nth}`;
+      symlinkSync(to, path);
+      assert.equal(
+        await messageOf(run({ outputPath: path })),
+        `cannot restore ${path}: it is a symbolic link, and SQLite keeps the -wal beside the file that it leads ` +
+          `to: give the path of that file, ${leadsTo}`,
+        name,
+      );
+      assert.ok(lstatSync(path).isSymbolicLink(), name);
+    }
+    symlinkSync("../app.db", join(target, "volume", "up.db"));
+    const message = await messageOf(run({ outputPath: join(target, "folder", "up.db") }));
+    assert.ok(message.endsWith(`that file, ${join(target, "app.db")}`), message);
+    assert.deepEqual(readdirSync(join(target, "volume")), ["up.db"]);
   });
 });
 
