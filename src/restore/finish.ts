@@ -178,6 +178,10 @@ async function openTemporary(path: string, { files, mode = DEFAULT_MODE }: Finis
       );
     }
     await files.remove(temporaryPath);
+  } else if (linkTarget(temporaryPath) !== undefined) {
+    throw new Error(
+      `cannot restore ${path}: the symbolic link ${temporaryPath}, which leads to nothing, is in the way: remove it`,
+    );
   }
   return await files.open(temporaryPath, { access: "create-new", mode, hasLargeWrites: true });
 }

@@ -127,6 +127,11 @@ test("restore() says what is in its way, and leaves it there", async () => {
       (outputPath) => mkdirSync(`${outputPath}-wal`),
       /^cannot restore \S+out\.db: the folder \S+out\.db-wal is in the way: move it or restore elsewhere$/,
     ],
+    [
+      "a symbolic link to nothing named like the temporary file",
+      (outputPath) => symlinkSync("gone.db", `${outputPath}.tmp`),
+      /^cannot restore \S+out\.db: the symbolic link \S+out\.db\.tmp, which leads to nothing, is in the way: remove it$/,
+    ],
     ["a file above it", (outputPath) => {
       writeFileSync(outputPath, "theirs");
       return join(outputPath, "below.db");
