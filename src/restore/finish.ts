@@ -39,6 +39,7 @@ export class RestoreOutput implements AsyncDisposable {
   readonly #path: string;
   readonly #madeFolders: readonly string[];
   #isFinished = false;
+  #mayHaveSideFiles = false;
 
   private constructor(
     readonly file: OpenFile,
@@ -85,8 +86,12 @@ export class RestoreOutput implements AsyncDisposable {
     );
   }
 
-  /** Remove what an earlier restore of another kind left beside the temporary file: SQLite would take it for its own. */
+  /**
+   * Before SQLite looks at the temporary file: remove what an earlier restore of another kind left beside it, which
+   * SQLite would take for its own. What SQLite itself leaves there goes when the output is disposed of.
+   */
   async removeTemporarySideFiles(): Promise<void> {
+    this.#mayHaveSideFiles = true;
     for (const suffix of SIDE_SUFFIXES) await this.#options.files.remove(this.file.path + suffix);
   }
 
@@ -125,6 +130,7 @@ export class RestoreOutput implements AsyncDisposable {
     this.file.close();
     // What made the restore fail matters more than that this failed too, as a broken disk makes both.
     if (isOurs) await files.remove(this.file.path).catch(() => {});
+    if (isOurs && this.#mayHaveSideFiles) await this.removeTemporarySideFiles().catch(() => {});
     await removeFolders(this.#madeFolders, files);
   }
 }

@@ -178,6 +178,8 @@ self.onmessage = ({ data }) => {
   try {
     const database = new DatabaseSync(data.location);
     try {
+      database.prepare("PRAGMA schema_version").get();
+      self.postMessage("open");
       const row = database.prepare("PRAGMA " + data.pragma + "(1)").get();
       answer = { result: String(Object.values(row)[0]) };
     } finally {
@@ -202,6 +204,9 @@ const INTEGRITY_PRAGMAS: Readonly<Record<IntegrityCheck, string>> = {
 /**
  * SQLite's own check of a database that nobody else has open, in another thread: it can take minutes.
  *
+ * No signal ends the thread amid a statement, so the `-wal` and `-shm` may still be there when this rejects with its
+ * reason. They are then for the caller to remove, and don't come back: the thread has opened them, or never will.
+ *
  * @param options.kind default `full`
  * @returns `ok`, or the first thing that is wrong
  * @throws {Error} SQLite's own when it can't be checked, see `classifySqliteError`; the signal's reason
@@ -216,7 +221,8 @@ export async function checkIntegrity(
   const source = `data:text/javascript,${encodeURIComponent(INTEGRITY_SOURCE)}`;
   const worker = new Worker(source, { type: "module" });
   const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const abort = () => reject(signal?.reason);
+  let isOpening = false;
+  const abort = () => isOpening || reject(signal?.reason);
   signal?.addEventListener("abort", abort, { once: true });
   worker.onerror = (event) => {
     event.preventDefault();
@@ -224,8 +230,14 @@ export async function checkIntegrity(
   };
   worker.onmessage = ({ data }) => {
     if (data === "ready") {
+      isOpening = true;
       worker.postMessage({ location, pragma: INTEGRITY_PRAGMAS[kind] });
-    } else if (data.result !== undefined) resolve(data.result);
+      return;
+    }
+    isOpening = false;
+    if (signal?.aborted) reject(signal.reason);
+    else if (data === "open") return;
+    else if (data.result !== undefined) resolve(data.result);
     else if (classifySqliteError(new Error(data.failure)) === "corrupt") resolve(data.failure);
     else reject(new Error(data.failure));
   };

@@ -290,3 +290,26 @@ test("restore() leaves nothing behind when its signal fires, at whatever step", 
     }
   });
 });
+
+test("restore() removes what an integrity check that is broken off leaves beside the temporary file", async () => {
+  await withTarget(async ({ target, outputPath, run }) => {
+    const reason = new Error("stopped by the test");
+    const abort = new AbortController();
+    const sideFiles = ["-wal", "-shm", "-journal"].map((suffix) => `${outputPath}.tmp${suffix}`);
+    const files: Files = {
+      ...systemFiles,
+      remove: async (path) => {
+        await systemFiles.remove(path);
+        // The check begins once an earlier one's are gone.
+        if (path !== sideFiles.at(-1) || abort.signal.aborted) return;
+        for (const sideFile of sideFiles) writeFileSync(sideFile, "of SQLite");
+        abort.abort(reason);
+      },
+    };
+    assert.equal(
+      await messageOf(run({ files, integrityCheck: "full", signal: abort.signal })),
+      reason.message,
+    );
+    assert.deepEqual(readdirSync(target), []);
+  });
+});
