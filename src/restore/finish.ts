@@ -95,10 +95,13 @@ export class RestoreOutput implements AsyncDisposable {
     for (const suffix of SIDE_SUFFIXES) await this.#options.files.remove(this.file.path + suffix);
   }
 
-  /** Bring the file to the disk and give it its name. */
+  /**
+   * Bring the file to the disk and give it its name.
+   *
+   * @throws {Error} also when the database has its name, but a folder can't be synced: the message says so
+   */
   async finish(): Promise<void> {
     const { files } = this.#options;
-    const folder = parentFolder(this.#path);
     await this.file.sync();
     await this.#refuseTakenOver();
     await refuseExisting(this.#path, files);
@@ -107,8 +110,25 @@ export class RestoreOutput implements AsyncDisposable {
     await files.rename(this.file.path, this.#path);
     this.#isFinished = true;
     this.file.close();
-    await files.syncFolder(folder);
-    for (const made of this.#madeFolders) await files.syncFolder(parentFolder(made));
+    await this.#syncFolders();
+  }
+
+  /** All of them, also when one can't be: each that is makes a loss less likely. */
+  async #syncFolders(): Promise<void> {
+    let failure: Error | undefined;
+    for (const folder of [this.#path, ...this.#madeFolders].map(parentFolder)) {
+      try {
+        await this.#options.files.syncFolder(folder);
+      } catch (cause) {
+        // Its own words, not those of a failed write: nobody is to restore again for this.
+        failure ??= new Error(
+          `the database is restored and in place at ${this.#path}, but a power cut may undo that: ` +
+            `the folder ${folder} can't be synced`,
+          { cause },
+        );
+      }
+    }
+    if (failure !== undefined) throw failure;
   }
 
   async #refuseTakenOver(): Promise<void> {

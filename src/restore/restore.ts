@@ -81,7 +81,8 @@ export interface RestoreSummary {
 }
 
 /**
- * Restore a database to `outputPath`. On failure and when the signal fires nothing is left there.
+ * Restore a database to `outputPath`. On failure and when the signal fires nothing is left there, but where only a folder
+ * can't be synced at the end: then the database stays.
  *
  * @throws {NoBackupsError} when no replica has anything that matches
  * @throws {DamagedObjectError} for a stored object that is missing, broken or does not belong

@@ -313,3 +313,31 @@ test("restore() removes what an integrity check that is broken off leaves beside
     assert.deepEqual(readdirSync(target), []);
   });
 });
+
+test("restore() says that the database is in place when the folder's entry can't be brought to the disk", async () => {
+  for (const code of ["EACCES", "EINVAL", "ENOTSUP", "EIO"]) {
+    await withTarget(async ({ replica, target, outputPath, run }) => {
+      const { files } = failFiles(systemFiles, [{ kind: "sync-folder", code }]);
+      const message = await messageOf(run({ files }));
+      const expected =
+        `the database is restored and in place at ${outputPath}, but a power cut may undo that: ` +
+        `the folder ${target} can't be synced: ${code}: `;
+      assert.ok(message.startsWith(expected), message);
+      assert.deepEqual(readdirSync(target), ["out.db"]);
+      assert.equal(fileHash(outputPath), replica.finalState);
+    });
+  }
+});
+
+test("restore() names the folder above one that it made when that can't be synced, and syncs the others", async () => {
+  await withTarget(async ({ target, run }) => {
+    const outputPath = join(target, "a", "b", "out.db");
+    const { files, calls } = recordFiles(
+      failFiles(systemFiles, [{ kind: "sync-folder", code: "EACCES", path: /target$/ }]).files,
+      { kinds: ["sync-folder"] },
+    );
+    assert.match(await messageOf(run({ outputPath, files })), /the folder \S+target can't be synced: EACCES/);
+    assert.deepEqual(calls.map(({ path }) => path.slice(target.length)).toSorted(), ["", "/a", "/a/b"]);
+    assert.ok(existsSync(outputPath));
+  });
+});
