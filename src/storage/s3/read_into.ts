@@ -63,6 +63,12 @@ class PieceRead {
       if (opened === "no ranges") return await this.#readStream();
       try {
         await this.#fill(opened);
+        if (this.#isShort(opened)) {
+          // A server may answer with less than asked for; it goes on from there, with all tries.
+          this.#isInChunks = true;
+          tries = 0;
+          continue;
+        }
         this.#check(opened);
         return this.#result(opened.total);
       } catch (error) {
@@ -75,6 +81,11 @@ class PieceRead {
         opened.exchange.finish();
       }
     }
+  }
+
+  /** Whether the object goes on behind what has come of the piece; behind the end of one of unknown length comes "past the end". */
+  #isShort({ total }: Opened): boolean {
+    return this.#filled < Math.min(this.#options.size, (total ?? Infinity) - this.#start);
   }
 
   get #words() {
@@ -113,7 +124,7 @@ class PieceRead {
   #judge(exchange: Exchange, from: number): Opened | "replaced" | "no ranges" {
     const { status, headers } = exchange.response;
     const piece = status === 206 ? parseContentRange(headers.get("content-range")) : undefined;
-    if (status === 206 && piece?.start !== from) {
+    if (status === 206 && (piece?.start !== from || piece.end <= from)) {
       throw new Error("the server gives another range than asked for");
     }
     const length = Number(headers.get("content-length") ?? NaN);
@@ -142,7 +153,11 @@ class PieceRead {
       this.#filled = size;
       return;
     }
-    if (this.#memory.length < size) this.#memory = this.#options.acquire();
+    if (this.#memory.length < size) {
+      const before = this.#memory.subarray(0, this.#filled);
+      this.#memory = this.#options.acquire();
+      this.#memory.set(before);
+    }
     for (;;) {
       const chunk = await exchange.read();
       if (chunk === undefined) break;

@@ -102,6 +102,42 @@ test("S3Store.read() ends a piece that makes no progress with one line", async (
   assert.equal(proxy.seen.filter(isGet).length, 3);
 });
 
+test("S3Store.read() goes on where a server gives less than it was asked for", async () => {
+  await using opened = await proxied(await minio());
+  const { store, proxy } = opened;
+  const text = "0123456789".repeat(30_000);
+  for (const isTotalKnown of [true, false]) {
+    proxy.fault = (request) => {
+      if (!isGet(request)) return undefined;
+      const [, from, last] = /^bytes=(\d+)-(\d+)/.exec(request.headers["range"] as string)!.map(Number);
+      if (from! >= text.length) return { act: "answer", status: 416 };
+      const end = Math.min(from! + 65_536, last! + 1, text.length);
+      const headers = {
+        "content-range": `bytes ${from}-${end - 1}/${isTotalKnown ? text.length : "*"}`,
+        etag: '"of-all"',
+      };
+      return { act: "answer", status: 206, headers, body: text.slice(from, end) };
+    };
+    const read = async (piece: { start?: number; size: number }) =>
+      new TextDecoder().decode(await readPiece(store, piece));
+    proxy.seen.length = 0;
+    assert.equal(await read({ size: text.length }), text);
+    assert.equal(proxy.seen.length, 5);
+    assert.equal(await read({ size: MIB }), text);
+    assert.equal(await read({ start: 100_000, size: 150_000 }), text.slice(100_000, 250_000));
+    assert.equal(await read({ start: 100_000, size: 1000 }), text.slice(100_000, 101_000));
+  }
+});
+
+test("S3Store.read() ends with one line where a server gives nothing of a range", async () => {
+  await using opened = await proxied(await minio(), { retry: { tries: 3, firstWaitMs: 1 } });
+  const { store, proxy } = opened;
+  const headers = { "content-range": "bytes 0--1/300000", etag: '"of-all"' };
+  proxy.fault = (request) => isGet(request) ? { act: "answer", status: 206, headers } : undefined;
+  const { text } = await failureOf(readPiece(store, { size: 2 * MIB }));
+  assert.match(text, /^cannot read s3:.* another range than asked for/);
+});
+
 test("S3Store.read() reads from a server that knows no ranges", async () => {
   await using opened = await proxied(await minio());
   const { store, proxy } = opened;
