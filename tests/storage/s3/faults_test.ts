@@ -255,6 +255,31 @@ test("S3Store.get() reads from a server that knows no ranges", async () => {
   assert.equal((await read({ start: 3 })).length, text.length - 3);
 });
 
+test("S3Store.get() refuses a first piece that is not within the range it asked for", async () => {
+  await using opened = await proxied(await minio(), { rangeSize: MIB, retry: { tries: 2, firstWaitMs: 1 } });
+  const { store, proxy } = opened;
+  const text = "0123456789".repeat(400_000);
+  const read = async (range: { start: number; end?: number }) =>
+    await readAll(await store.get(KEY, { range }), { limit: 5_000_000 });
+  for (const [start, end] of [[0, MIB + 1], [0, 3 * MIB], [100, 100], [100, 50]] as const) {
+    let isFirst = true;
+    proxy.fault = (request) => {
+      if (!isGet(request)) return undefined;
+      const [, from, last] = /^bytes=(\d+)-(\d+)/.exec(request.headers["range"] as string)!.map(Number);
+      isFirst &&= from === start;
+      const until = isFirst ? end : Math.min(last! + 1, text.length);
+      const headers = { "content-range": `bytes ${from}-${until - 1}/${text.length}`, etag: '"of-all"' };
+      return { act: "answer", status: 206, headers, body: text.slice(from, until) };
+    };
+    const { text: message, error } = await failureOf(read({ start }));
+    assert.match(
+      message,
+      /^cannot read s3:\/\/backup\/proxied\/.*: the server gives another range than asked for \(2 tries\)$/,
+    );
+    assert.ok(error instanceof StoreError && error.isTransient);
+  }
+});
+
 test("S3Store.list() asks again for a page that was cut, and never takes a part for the whole", async () => {
   await using opened = await proxied(await minio());
   const { store, proxy } = opened;
