@@ -1,3 +1,4 @@
+import { orAbort } from "../../../async.ts";
 import { describeError, StoreError } from "../../../errors.ts";
 import { type Logger, silentLogger } from "../../../logger.ts";
 import { type Clock, systemClock } from "../../../runtime/clock.ts";
@@ -39,8 +40,9 @@ export class CredentialsChain implements CredentialsProvider {
     // Shared by all who wait, so it doesn't end with the signal of the one who began it.
     this.#loading ??= this.#load().finally(() => this.#loading = undefined);
     try {
-      return await this.#loading;
+      return await (signal === undefined ? this.#loading : orAbort(this.#loading, signal));
     } catch (error) {
+      signal?.throwIfAborted();
       const endsAt = current?.expiresAt?.getTime() ?? 0;
       if (current === undefined || this.#current !== current || endsAt <= this.#clock.now()) throw error;
       this.#renewAt = Math.min(endsAt, this.#clock.now() + RENEW_AGAIN_MS);

@@ -427,3 +427,50 @@ test("CredentialsChain.get() passes a source's failure on, as a StoreError where
   ]);
   await assert.rejects(chain.get(), (error) => error instanceof StoreError && error.isTransient);
 });
+
+test("CredentialsChain.get() ends with its signal while keys are loaded, and others get them all the same", async () => {
+  const loaded = Promise.withResolvers<Credentials>();
+  let loads = 0;
+  const load = () => (loads++, loaded.promise);
+  const chain = new CredentialsChain([{ name: "slow", load }]);
+  const stop = new AbortController();
+  const stopped = chain.get({ signal: stop.signal });
+  const other = chain.get({ signal: new AbortController().signal });
+  stop.abort(new Error("stopped"));
+  const first = await Promise.race([
+    stopped.catch((error: Error) => error.message),
+    new Promise((resolve) => setTimeout(resolve, 1000, "still waiting")),
+  ]);
+  assert.equal(first, "stopped");
+  loaded.resolve({ accessKeyId: "k", secretAccessKey: "s-conf" });
+  assert.equal((await other).accessKeyId, "k");
+  assert.equal((await chain.get()).accessKeyId, "k");
+  assert.equal(loads, 1);
+});
+
+test("CredentialsChain.get() that is stopped during a renewal tells of no failed one", async () => {
+  const warnings: string[] = [];
+  const logger: Logger = {
+    debug() {},
+    info() {},
+    error() {},
+    warn: (message) => void warnings.push(message),
+    with: () => logger,
+  };
+  let now = 1_000_000;
+  const renewal = Promise.withResolvers<Credentials>();
+  let loads = 0;
+  const old = { accessKeyId: "k", secretAccessKey: "s-conf", expiresAt: new Date(now + 3_600_000) };
+  const load = () => ++loads === 1 ? Promise.resolve(old) : renewal.promise;
+  const clock = { ...systemClock, now: () => now };
+  const chain = new CredentialsChain([{ name: "slow", load }], { clock, logger });
+  await chain.get();
+  now += 56 * 60_000;
+  const stop = new AbortController();
+  const stopped = chain.get({ signal: stop.signal });
+  stop.abort(new Error("stopped"));
+  // Nobody waits for it any more: its failure must not be an unhandled one.
+  renewal.reject(new Error("service is down"));
+  await assert.rejects(stopped, /^Error: stopped$/);
+  assert.deepEqual(warnings, []);
+});
