@@ -28,12 +28,18 @@ export function instanceCredentials({ env, http }: SourceContext): CredentialsSo
       if (session.status !== 200) throw new StoreError(`${SERVICE} gives no token: status ${session.status}`);
       const headers = { "x-aws-ec2-metadata-token": session.text };
       const url = `${base}/latest/meta-data/iam/security-credentials/`;
-      const roles = await askService(http, { method: "GET", url, headers }, PATIENCE);
+      const roles = await askService(http, { method: "GET", url, headers }, PATIENCE)
+        .catch((error) => {
+          throw unreachable("the name of the role", error);
+        });
       const role = roles.text.trim().split(/\s+/)[0];
       // A machine without a role.
       if (roles.status === 404 || (roles.status === 200 && !role)) return undefined;
       if (roles.status !== 200) throw new StoreError(`${SERVICE} names no role: status ${roles.status}`);
-      const answer = await askService(http, { method: "GET", url: url + role, headers }, PATIENCE);
+      const answer = await askService(http, { method: "GET", url: url + role, headers }, PATIENCE)
+        .catch((error) => {
+          throw unreachable(`the keys of role ${role}`, error);
+        });
       if (answer.status !== 200) {
         throw new StoreError(`${SERVICE} gives no keys of role ${role}: status ${answer.status}`);
       }
@@ -41,4 +47,8 @@ export function instanceCredentials({ env, http }: SourceContext): CredentialsSo
       return parseServiceKeys(answer.text, { service: SERVICE });
     },
   };
+}
+
+function unreachable(what: string, cause: unknown): StoreError {
+  return new StoreError(`${SERVICE} can't be reached for ${what}`, { isTransient: true, cause });
 }

@@ -287,6 +287,26 @@ test("defaultCredentials() takes an EC2 machine without a role for a place witho
   );
 });
 
+for (
+  const [silentPath, message] of [
+    ["", /^the EC2 metadata service can't be reached for the name of the role: /],
+    ["my-role", /^the EC2 metadata service can't be reached for the keys of role my-role: /],
+  ] as const
+) {
+  test(`defaultCredentials() names EC2's metadata service where it falls silent at "${silentPath}"`, async () => {
+    const answer = imds({ "": { body: "my-role\n" } });
+    await using service = await startService((request) =>
+      request.path === `/latest/meta-data/iam/security-credentials/${silentPath}`
+        ? undefined
+        : answer(request)
+    );
+    const env = { AWS_EC2_METADATA_DISABLED: "", AWS_EC2_METADATA_SERVICE_ENDPOINT: service.url };
+    const keys = keysFrom({ env });
+    assert.match(await failureOf(keys), message);
+    await assert.rejects(keys, (error) => error instanceof StoreError && error.isTransient);
+  });
+}
+
 test("defaultCredentials() doesn't wait long where no metadata service answers", async () => {
   await using silent = await startService(() => undefined);
   const env = { AWS_EC2_METADATA_DISABLED: "", AWS_EC2_METADATA_SERVICE_ENDPOINT: silent.url };
