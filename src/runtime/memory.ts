@@ -92,12 +92,15 @@ export function releaseProgramCode(): boolean {
 
 /** A process that takes less than this share of a core is at rest. */
 const REST_SHARE = 0.01;
-/** What is given back is paid for once more when it is used again: a tenth of so much CPU time. */
-const BUSY_MS = 1_000;
+/** What a start has compiled is mostly never used again: worth giving back after so much CPU time. */
+const START_MS = 400;
+/** Later what is given back is paid for once more when it is used again: a thirtieth of so much CPU time. */
+const BUSY_MS = 3_000;
 
 /** Finds the ends of busy times by the CPU time of the process. */
 export class BusyTimes {
   #busyMs = 0;
+  #enoughMs = START_MS;
   #lastMs: number;
   #lastCpuMs = 0;
 
@@ -107,7 +110,7 @@ export class BusyTimes {
   }
 
   /**
-   * Whether the process is at rest now and has worked for a second or more since this was last so, at one go or in
+   * Whether the process is at rest now and has worked for long enough since this was last so, at one go or in
    * several. Milliseconds, both ever growing.
    */
   hasEnded({ nowMs, cpuMs }: { nowMs: number; cpuMs: number }): boolean {
@@ -116,8 +119,9 @@ export class BusyTimes {
     this.#lastMs = nowMs;
     this.#lastCpuMs = cpuMs;
     if (!isAtRest) this.#busyMs += usedMs;
-    if (!isAtRest || this.#busyMs < BUSY_MS) return false;
+    if (!isAtRest || this.#busyMs < this.#enoughMs) return false;
     this.#busyMs = 0;
+    this.#enoughMs = BUSY_MS;
     return true;
   }
 }
