@@ -48,6 +48,8 @@ interface Tail {
   committedSize: number;
   /** Whether the file has its final name. */
   isNamed: boolean;
+  /** Whether bytes of a write that failed may still follow. */
+  isTorn: boolean;
 }
 
 /** The shadow WAL of one generation. */
@@ -178,7 +180,8 @@ export class ShadowWal implements Disposable {
     if (folder.modifiedAt.getTime() > this.#touchedMs.folder + FOREIGN_MS) return "foreign";
     if (file !== undefined) {
       const isLater = file.modifiedAt.getTime() > this.#touchedMs.file + FOREIGN_MS;
-      if (isLater || file.size !== this.#tail!.size) return "foreign";
+      const { size, isTorn } = this.#tail!;
+      if (isLater || file.size !== size && !(isTorn && file.size > size)) return "foreign";
     }
     return this.#files.statSync(this.path(this.#index + 1)) === undefined ? "ours" : "foreign";
   }
@@ -203,8 +206,12 @@ export class ShadowWal implements Disposable {
   /** Remove the files of all indexes below `index`. */
   removeBefore(index: number): void {
     const isOurs = this.condition() === "ours";
-    if (this.#meta.removeShadowBefore(this.generation, index)) this.#olderSize = undefined;
-    if (isOurs) this.#noteTouched();
+    try {
+      if (this.#meta.removeShadowBefore(this.generation, index)) this.#olderSize = undefined;
+    } finally {
+      // Some of them may be gone also where one could not be removed.
+      if (isOurs) this.#noteTouched();
+    }
   }
 
   /**
@@ -225,6 +232,8 @@ export class ShadowWal implements Disposable {
       file.writeSync(header, 0);
     } catch (error) {
       file.close();
+      // The file is there, which gave the folder a new time.
+      this.#noteTouched();
       throw error;
     }
     this.#tail?.file.close();
@@ -238,6 +247,7 @@ export class ShadowWal implements Disposable {
       size: WAL_HEADER_SIZE,
       committedSize: WAL_HEADER_SIZE,
       isNamed: false,
+      isTorn: false,
     };
     this.#noteTouched();
   }
@@ -245,12 +255,13 @@ export class ShadowWal implements Disposable {
   /** Append verified frames; `scan` is what `scanFrames` said of exactly these bytes. */
   append(frames: Uint8Array, scan: FrameScan): void {
     const tail = this.#tail!;
+    this.#cutTornEnd(tail);
     try {
       tail.file.writeSync(frames, tail.size);
     } catch (error) {
       // On a full disk a part may be there already; the file has to stay as we know it.
-      tail.file.truncateSync(tail.size);
-      this.#noteTouched();
+      tail.isTorn = true;
+      this.#cutTornEnd(tail);
       throw error;
     }
     if (scan.committedCount > 0) {
@@ -260,6 +271,16 @@ export class ShadowWal implements Disposable {
     tail.chain = { ...tail.chain, checksum: scan.checksum };
     this.#touchedMs.file = tail.file.statSync().modifiedAt.getTime();
     this.nameFile();
+  }
+
+  #cutTornEnd(tail: Tail): void {
+    if (!tail.isTorn) return;
+    try {
+      tail.file.truncateSync(tail.size);
+      tail.isTorn = false;
+    } finally {
+      this.#noteTouched();
+    }
   }
 
   /** Give the newest file its name once it holds a commit; called again where that failed. */
@@ -368,5 +389,5 @@ function verifyTail(file: OpenFile, header: Uint8Array): Tail {
     if (scan.frameCount * frame < chunk.length) break;
   }
   if (file.statSync().size !== size) file.truncateSync(size);
-  return { file, header, chain, size, committedSize, isNamed: true };
+  return { file, header, chain, size, committedSize, isNamed: true, isTorn: false };
 }

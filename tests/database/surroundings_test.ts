@@ -24,6 +24,7 @@ import { fileURLToPath } from "node:url";
 import { assertNothingLost, keepSnapshot, Stage, until } from "./stage.ts";
 import { Neighbour } from "./neighbour.ts";
 import { InstanceLock } from "../../src/database/instance_lock.ts";
+import { sleep } from "../../src/async.ts";
 import { comparePositions } from "../../src/position.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
 import { failFiles, type FailRule } from "../doubles/failing_files.ts";
@@ -451,6 +452,39 @@ for (const kind of ["write", "rename", "open", "sync"] as const) {
     assert.ok(errors.length >= 1 && errors.length <= 2, JSON.stringify(errors));
     assert.match(errors[0]!, /ENOSPC/);
     assert.match(database.lastError, /ENOSPC/);
+    rules.length = 0;
+    await until(() => database.lastError === "", { what: "it works again by itself" });
+    await assertNothingLost(database, { snapshot, neighbour });
+    assert.equal(database.position!.generation, snapshot.generation);
+  });
+}
+
+const FULL_DISKS: readonly (readonly [string, FailRule[]])[] = [
+  ["a new shadow file", [{ kind: "write", code: "ENOSPC", path: /\.wal\.tmp$/, times: Infinity }]],
+  ["a commit, and can't be undone", [
+    { kind: "write", code: "ENOSPC", path: /\.wal(\.tmp)?$/, times: Infinity, afterwards: true },
+    { kind: "truncate", code: "EIO", path: /\.wal(\.tmp)?$/, times: Infinity },
+  ]],
+];
+for (const [what, failing] of FULL_DISKS) {
+  test(`LiveDatabase doesn't take its own failed write of ${what} for somebody else's`, async () => {
+    await using stage = new Stage();
+    stage.insert();
+    const rules: FailRule[] = [];
+    const { files, failed } = failFiles(systemFiles, rules);
+    const database = await stage.follow({ files, limits: { minPages: 10, maxPages: 40 } });
+    const snapshot = await keepSnapshot(database);
+    const neighbour = stage.neighbour();
+    // Longer than two of our own changes may lie apart by the file system's clock.
+    await sleep(3000);
+    rules.push(...failing);
+    await until(async () => {
+      stage.insert();
+      stage.application.exec("PRAGMA wal_checkpoint(PASSIVE)");
+      await database.settle();
+      return failed.length >= 5;
+    }, { what: "it fails" });
+    assert.match(database.lastError, /ENOSPC|EIO/);
     rules.length = 0;
     await until(() => database.lastError === "", { what: "it works again by itself" });
     await assertNothingLost(database, { snapshot, neighbour });
