@@ -125,10 +125,12 @@ export interface CheckpointParts {
  * Copy, move, PASSIVE, move: succeeds in the gaps of a quiet application and costs a busy one nothing.
  *
  * @param isOver whether there is no time left for it, because the WAL grows too fast; it is not gone on with then
+ * @param takeTurn waited for before what blocks everything; what it gives is disposed of afterwards
  */
 export async function checkpointPolitely(
   { follower, writers }: CheckpointParts,
   isOver: () => boolean = () => false,
+  takeTurn?: () => Promise<Disposable>,
 ): Promise<CheckpointOutcome> {
   await follower.catchUp();
   if (backlogOf(follower) > LARGE_BACKLOG) {
@@ -136,6 +138,8 @@ export async function checkpointPolitely(
     await follower.catchUp();
     if (isOver()) return outcomeOf(follower);
   }
+  using turn = await takeTurn?.();
+  if (turn !== undefined) await follower.catchUp();
   follower.moveUp();
   const { isBusy } = writers.checkpoint("PASSIVE");
   await follower.catchUp();

@@ -23,14 +23,15 @@ import type { WalIndex } from "../wal/wal_index.ts";
 
 /**
  * Databases that grew quiet together are to be checkpointed at the same slow turn, and each checkpoint syncs two files
- * while everything else in this process waits: what comes in meanwhile has its turn between two of them.
+ * while everything else in this process waits: what comes in meanwhile has its turn between two of them. Nobody has it
+ * who waits for a disk.
  */
 const politeTurn = new Mutex();
 
-async function checkpointInTurn(parts: CheckpointParts, isOver: () => boolean): Promise<CheckpointOutcome> {
-  using _ = await politeTurn.acquire();
+async function takePoliteTurn(): Promise<Disposable> {
+  const turn = await politeTurn.acquire();
   await yieldToEvents();
-  return await checkpointPolitely(parts, isOver);
+  return turn;
 }
 
 /** What a schedule works with. */
@@ -120,7 +121,7 @@ export class CheckpointSchedule {
     const isGrowing = patienceWith(parts.follower);
     const hasOutgrown = (index: WalIndex | undefined) => index !== undefined && index.mxFrame >= maxPages;
     const isOver = () => maxPages > 0 && hasOutgrown(parts.follower.live.look()) && isGrowing();
-    let outcome = choice === "polite" ? await checkpointInTurn(parts, isOver) : undefined;
+    let outcome = choice === "polite" ? await checkpointPolitely(parts, isOver, takePoliteTurn) : undefined;
     // Also where the WAL has outgrown its bound while we were polite.
     if (outcome === undefined || outcome.frameCount >= maxPages && isOver()) {
       outcome = await checkpointBehindBarrier(parts);
