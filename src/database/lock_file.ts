@@ -63,7 +63,12 @@ export class LockFile {
     makeFile(temporary, options);
     using fresh = LockFile.#open(temporary, files);
     if (fresh === undefined) return undefined;
-    files.renameSync(temporary, path);
+    try {
+      files.renameSync(temporary, path);
+    } catch (error) {
+      files.removeSync(temporary);
+      throw error;
+    }
     return fresh.#keep(path, { key, options });
   }
 

@@ -69,7 +69,8 @@ export class ReplicaProgress {
     return {
       [Symbol.dispose]: () => {
         this.#waitingFromMs = undefined;
-        this.#snapshotMs += this.#clock.monotonicMs() - from;
+        // What came before the snapshot last got further is forgotten anyway.
+        this.#snapshotMs += this.#clock.monotonicMs() - Math.max(from, this.#snapshotMs);
       },
     };
   }

@@ -9,7 +9,7 @@ import { InstanceLock } from "../../src/database/instance_lock.ts";
 import { MetaDirectory } from "../../src/database/meta_directory.ts";
 import { type Files, systemFiles } from "../../src/runtime/files.ts";
 import { currentRuntime } from "../figures.ts";
-import { failFiles, systemError } from "../doubles/failing_files.ts";
+import { failFiles, type FailRule, systemError } from "../doubles/failing_files.ts";
 import { hookFiles } from "../doubles/hooked_files.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 
@@ -101,6 +101,18 @@ test("InstanceLock takes what a killed process held together, each database for 
   assert.equal(isFree(b.path), false);
   a.lock.release();
   b.lock.release();
+});
+
+test("InstanceLock leaves no file behind that it could not put in the place of a killed process's", () => {
+  using folder = temporaryFolder();
+  leaveBehind(folder.path);
+  const rules: FailRule[] = [{ kind: "rename", code: "EIO" }];
+  const { lock, path } = lockOf(folder.path, "a", failFiles(systemFiles, rules).files);
+  assert.throws(() => lock.take(), /EIO/);
+  assert.deepEqual(readdirSync(join(folder.path, "a", "meta")), ["walbrook.lock"]);
+  lock.take();
+  assert.equal(isFree(path), false);
+  lock.release();
 });
 
 test("InstanceLock refuses what this process holds already", () => {
