@@ -69,7 +69,7 @@ export class ReplicaProgress {
     return {
       [Symbol.dispose]: () => {
         this.#waitingFromMs = undefined;
-        // What came before the snapshot last got further is forgotten anyway.
+        // It may have come further meanwhile: what it waited before that is forgiven already.
         this.#snapshotMs += this.#clock.monotonicMs() - Math.max(from, this.#snapshotMs);
       },
     };
@@ -93,7 +93,7 @@ export class ReplicaProgress {
 
   /** Since the snapshot that is missing got further, without what it waited for its turn. */
   get sinceSnapshotMs(): number {
-    return (this.#waitingFromMs ?? this.#clock.monotonicMs()) - this.#snapshotMs;
+    return Math.max(0, (this.#waitingFromMs ?? this.#clock.monotonicMs()) - this.#snapshotMs);
   }
 
   /** How long the generation has been without a snapshot, if it is. */
