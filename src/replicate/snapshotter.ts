@@ -48,13 +48,20 @@ export class Snapshotter {
     const { loop, clock } = this.#parts;
     const latest = await this.#latest(signal);
     const own = loop.latestSnapshot;
-    await pause(latest.at.getTime() + this.#options.intervalMs - clock.now(), { clock, signal });
+    await pause(this.#dueMs(latest), { clock, signal });
     if (!this.#options.evenUnchanged) await this.#untilChanged(latest, signal);
     // Retention, or a new generation, has brought one meanwhile: count from there.
     if (loop.latestSnapshot !== undefined && loop.latestSnapshot !== latest && loop.latestSnapshot !== own) {
       return;
     }
     if (await loop.snapshot({ signal }) === undefined) throw new Error("the replica can't take it now");
+  }
+
+  /** How long until the one after `latest`. */
+  #dueMs(latest: StoredSnapshot): number {
+    const { intervalMs } = this.#options;
+    // Where the clock was set back `latest` is of a time to come.
+    return Math.max(0, Math.min(intervalMs, latest.at.getTime() + intervalMs - this.#parts.clock.now()));
   }
 
   /** The newest snapshot of the current generation, once there is one. */
@@ -70,10 +77,9 @@ export class Snapshotter {
           throw new Error("snapshotter cannot determine latest snapshot", { cause });
         });
         if (found !== undefined) {
-          const next = Math.max(clock.now(), found.at.getTime() + this.#options.intervalMs);
           logger.info("snapshot interval adjusted", {
             previous: found.at.toISOString(),
-            next: new Date(next).toISOString(),
+            next: new Date(clock.now() + this.#dueMs(found)).toISOString(),
           });
           return found;
         }

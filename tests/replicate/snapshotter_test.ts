@@ -65,6 +65,18 @@ test("Snapshotter takes one at once when the last is older than the interval (ca
   await bench.assertRestores();
 });
 
+test("Snapshotter waits no longer than its interval where the clock was set back since the last one", async () => {
+  await using bench = new Bench({ limits });
+  const clock = await startedAgain(bench, -1000 * 60);
+  await until(() => clock.nextMs !== undefined, "the wait");
+  const [adjusted] = bench.logs.records.filter(({ message }) => message === "snapshot interval adjusted");
+  const toldMs = Date.parse(String(adjusted!.fields["next"])) - clock.now();
+  assert.deepEqual([clock.nextMs, toldMs], [HOUR_MS, HOUR_MS]);
+  await clock.advance(HOUR_MS);
+  await until(() => taken(bench) === 1, "the snapshot");
+  await bench.assertRestores();
+});
+
 test("Snapshotter takes none while nothing changes, and one as soon as something does", async () => {
   const clock = new StoppedClock();
   await using bench = new Bench({ limits });
