@@ -7,6 +7,7 @@
  * gone on with is judged as at every start.
  */
 import { readRemoteState } from "./remote_position.ts";
+import { orAbort } from "../async.ts";
 import type { MetaDirectory } from "../database/meta_directory.ts";
 import { describeError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
@@ -27,7 +28,8 @@ export interface RecoveryOptions {
   readonly clients: readonly ReplicaClient[];
   readonly files: Files;
   readonly logger: Logger;
-  readonly signal: AbortSignal;
+  /** How long the replicas are waited for, all of them at once. */
+  readonly limitMs: number;
 }
 
 /** Where a replica ends, as far as that can be compared with a WAL. */
@@ -38,33 +40,72 @@ interface ReplicaEnd {
 
 const READ_BYTES = 1 << 20;
 
+/** What a replica says of its end, or why that can't be told. */
+type Answer = { readonly end: ReplicaEnd } | { readonly message: string; readonly error: unknown };
+
+const NOT_GONE_ON = "the meta directory was lost, and this replica can't be gone on with";
+
 /** Write generation and shadow WAL down again where one of the replicas proves them. Never fails: a new one starts then. */
 export async function recoverMeta(options: RecoveryOptions): Promise<void> {
-  const { databasePath, clients, files, logger, signal } = options;
+  const { databasePath, clients, files, limitMs } = options;
   const walPath = `${databasePath}-wal`;
   const pageSize = pageSizeOf(walPath, files);
   // Without a WAL there is nothing that a replica could be compared with.
   if (pageSize === undefined) return;
-  for (const client of clients) {
-    // Only a replica that holds something says that there was a meta directory.
-    let message = "no meta directory, and this replica can't be asked whether it can be gone on with";
-    try {
-      const newest = await newestSegment(client, { signal });
-      if (newest === undefined) continue;
-      message = "the meta directory was lost, and this replica can't be gone on with";
-      const { generation } = newest;
-      const end = await endOf(client, { generation, pageSize, signal });
-      await copyPrefix(walPath, end, options);
-      const position = formatPosition(end.position);
-      logger.warn("the meta directory was lost; the live wal proves that the replica can be gone on with", {
-        replica: client.name,
-        position,
-      });
-      return;
-    } catch (error) {
-      logger.warn(message, { replica: client.name, error: describeError(error) });
+  const asking = new AbortController();
+  const signal = AbortSignal.any([asking.signal, AbortSignal.timeout(limitMs)]);
+  // All at once: one that doesn't answer is not to use up the time of the others.
+  const answers = clients.map((client) => ask(client, { pageSize, signal }));
+  try {
+    for (const [at, client] of clients.entries()) {
+      const answer = await answers[at];
+      if (answer !== undefined && await hasRecovered(answer, { ...options, walPath, client })) return;
     }
+  } finally {
+    asking.abort();
   }
+}
+
+/** @returns `undefined` for a replica that holds nothing; never rejects */
+async function ask(
+  client: ReplicaClient,
+  { pageSize, signal }: { pageSize: number; signal: AbortSignal },
+): Promise<Answer | undefined> {
+  // Only a replica that holds something says that there was a meta directory.
+  let message = "no meta directory, and this replica can't be asked whether it can be gone on with";
+  try {
+    // A folder on a disk that hangs knows of no signal.
+    const newest = await orAbort(newestSegment(client, { signal }), signal);
+    if (newest === undefined) return undefined;
+    message = NOT_GONE_ON;
+    const { generation } = newest;
+    return { end: await orAbort(endOf(client, { generation, pageSize, signal }), signal) };
+  } catch (error) {
+    return { message, error };
+  }
+}
+
+/** Whether `answer` was enough to go on with; what is said of it. */
+async function hasRecovered(
+  answer: Answer,
+  { walPath, client, ...options }: RecoveryOptions & { walPath: string; client: ReplicaClient },
+): Promise<boolean> {
+  const logger = options.logger.with({ replica: client.name });
+  const warn = (message: string, error: unknown) => logger.warn(message, { error: describeError(error) });
+  if ("error" in answer) {
+    warn(answer.message, answer.error);
+    return false;
+  }
+  try {
+    await copyPrefix(walPath, answer.end, options);
+  } catch (error) {
+    warn(NOT_GONE_ON, error);
+    return false;
+  }
+  logger.warn("the meta directory was lost; the live wal proves that the replica can be gone on with", {
+    position: formatPosition(answer.end.position),
+  });
+  return true;
 }
 
 function pageSizeOf(walPath: string, files: Files): number | undefined {
@@ -110,7 +151,7 @@ async function endOf(
 async function copyPrefix(
   walPath: string,
   { position, checksum }: ReplicaEnd,
-  { meta, files, signal }: RecoveryOptions,
+  { meta, files }: RecoveryOptions,
 ): Promise<void> {
   const { generation, index, offset } = position;
   const target = meta.shadowPath(generation, index);
@@ -119,7 +160,7 @@ async function copyPrefix(
     {
       using wal = files.openSync(walPath, { access: "read" });
       using shadow = files.openSync(`${target}.tmp`, { access: "create", mode: meta.fileMode });
-      const end = await copyChecked(wal, shadow, { length: offset, signal });
+      const end = await copyChecked(wal, shadow, { length: offset });
       if (end === undefined || !equalPair(end, checksum)) {
         throw new Error(`the live wal is not the one that ${formatPosition(position)} is of`);
       }
@@ -139,12 +180,11 @@ async function copyPrefix(
 async function copyChecked(
   wal: OpenFile,
   shadow: OpenFile,
-  { length, signal }: { length: number; signal: AbortSignal },
+  { length }: { length: number },
 ): Promise<Checksum | undefined> {
   const checker = new FrameChecker();
   const buffer = new Uint8Array(READ_BYTES);
   for (let at = 0; at < length;) {
-    signal.throwIfAborted();
     const chunk = buffer.subarray(0, Math.min(buffer.length, length - at));
     if (wal.readSync(chunk, at) < chunk.length) return undefined;
     checker.accept(chunk);

@@ -33,7 +33,7 @@ export interface ReplicatorOptions {
   readonly files?: Files | undefined;
 }
 
-/** A replica that does not answer must not keep a database from being followed. */
+/** Replicas that do not answer must not keep a database from being followed. */
 const RECOVERY_MS = 5_000;
 
 /** At the end. */
@@ -87,7 +87,7 @@ export class Replicator {
       clients: replicas.map(({ client }) => client),
       files,
       logger: this.#logger.with({ db: path }),
-      signal: AbortSignal.timeout(RECOVERY_MS),
+      limitMs: RECOVERY_MS,
     });
   }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
+import { mock, test } from "node:test";
 import { encodeObjectBytes } from "../../src/codec/object.ts";
 import { segmentKey } from "../../src/storage/keys.ts";
 import { cipherOf, makeAgeKey } from "../age.ts";
@@ -117,6 +117,28 @@ test("Replicator takes the first of its replicas that proves where it can go on"
   assert.equal(bench.generation, generation);
   assert.equal(bench.logged(GONE_ON), 1);
   assert.equal(bench.logged(NOT_ASKED), 1);
+});
+
+test("Replicator goes on with the replica that answers where another one says nothing at all", async () => {
+  const { bench: stopped, generation } = await stoppedBench({ replicaCount: 2 });
+  await using bench = stopped;
+  rmSync(metaPath(bench), { recursive: true });
+  const silence = Promise.withResolvers<void>();
+  bench.store.rules.push({ method: "listFolders", gate: silence.promise });
+  const timeout = AbortSignal.timeout;
+  // Five seconds otherwise.
+  const shortened = mock.method(AbortSignal, "timeout", () => timeout.call(AbortSignal, 1000));
+  try {
+    await bench.run();
+  } finally {
+    shortened.mock.restore();
+    silence.resolve();
+  }
+  await bench.current();
+  assert.equal(bench.generation, generation);
+  assert.equal(bench.logged(GONE_ON), 1);
+  assert.equal(bench.logged(NOT_ASKED), 1);
+  await bench.assertRestores();
 });
 
 test("Replicator doesn't wait for a replica that is dead when the meta directory was lost", async () => {
