@@ -1,5 +1,6 @@
 /** What `replicate -once` waits for. */
 import { sleep } from "../async.ts";
+import type { LiveDatabase } from "../database/database.ts";
 import { describeError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { comparePositions } from "../position.ts";
@@ -38,9 +39,7 @@ export async function untilSynced(
 async function untilOneSynced(replicator: Replicator, options: OnceOptions): Promise<string[]> {
   const { database, replicas } = replicator;
   if (database.position === undefined) {
-    const { state } = database;
-    const reason = state.kind === "waiting" ? state.reason : database.lastError || "no generation available";
-    return [`${database.path}: nothing is replicated: ${reason}`];
+    return [`${database.path}: nothing is replicated: ${whyNoGeneration(database)}`];
   }
   const results = await Promise.allSettled(replicas.map(async (loop, at) => {
     await untilReached(replicator, loop, options);
@@ -56,6 +55,11 @@ async function untilOneSynced(replicator: Replicator, options: OnceOptions): Pro
   );
 }
 
+function whyNoGeneration({ state, lastError }: LiveDatabase): string {
+  return state.kind === "waiting" ? state.reason : lastError || "no generation available";
+}
+
+/** @throws {Error} what the replica failed with for too long, or why there is nothing any more that it could reach */
 async function untilReached(
   { database }: Replicator,
   loop: ReplicaLoop,
@@ -70,10 +74,13 @@ async function untilReached(
     if (target !== undefined && loop.isRestorable && loop.position?.generation === target.generation) {
       if (comparePositions(loop.position, target) >= 0) return;
     }
-    if (loop.lastError === "") failingSinceMs = undefined;
+    if (database.state.kind === "stopped") throw database.state.error;
+    // A generation that can't begin now may begin in a moment.
+    const failure = database.position === undefined ? whyNoGeneration(database) : loop.lastError;
+    if (failure === "") failingSinceMs = undefined;
     else failingSinceMs ??= performance.now();
     if (failingSinceMs !== undefined && performance.now() >= failingSinceMs + patienceMs) {
-      throw new Error(loop.lastError);
+      throw new Error(failure);
     }
     await eitherOrLook([token, database.changed.token], signal);
   }
