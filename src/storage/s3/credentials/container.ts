@@ -1,6 +1,12 @@
 import { StoreError } from "../../../errors.ts";
 import type { CredentialsSource } from "./credentials.ts";
-import { askService, parseServiceKeys, readSmallFile, type SourceContext } from "./source_context.ts";
+import {
+  askService,
+  isBusyStatus,
+  parseServiceKeys,
+  readSmallFile,
+  type SourceContext,
+} from "./source_context.ts";
 
 const SERVICE = "the container's credentials service";
 
@@ -25,7 +31,7 @@ export function containerCredentials({ env, files, http }: SourceContext): Crede
       });
       if (answer.status !== 200) {
         throw new StoreError(`${SERVICE} at ${url} answers with status ${answer.status}`, {
-          isTransient: answer.status >= 500,
+          isTransient: isBusyStatus(answer.status),
         });
       }
       return parseServiceKeys(answer.text, { service: SERVICE });

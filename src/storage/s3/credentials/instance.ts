@@ -1,6 +1,12 @@
 import { StoreError } from "../../../errors.ts";
 import type { CredentialsSource } from "./credentials.ts";
-import { askService, parseServiceKeys, type SourceContext } from "./source_context.ts";
+import {
+  askService,
+  isBusyStatus,
+  parseServiceKeys,
+  type ServiceAnswer,
+  type SourceContext,
+} from "./source_context.ts";
 
 const SERVICE = "the EC2 metadata service";
 
@@ -25,7 +31,7 @@ export function instanceCredentials({ env, http }: SourceContext): CredentialsSo
         return undefined;
       });
       if (session === undefined || (session.status !== 200 && !isHere)) return undefined;
-      if (session.status !== 200) throw new StoreError(`${SERVICE} gives no token: status ${session.status}`);
+      if (session.status !== 200) throw refused("gives no token", session);
       const headers = { "x-aws-ec2-metadata-token": session.text };
       const url = `${base}/latest/meta-data/iam/security-credentials/`;
       const roles = await askService(http, { method: "GET", url, headers }, PATIENCE)
@@ -35,14 +41,12 @@ export function instanceCredentials({ env, http }: SourceContext): CredentialsSo
       const role = roles.text.trim().split(/\s+/)[0];
       // A machine without a role.
       if (roles.status === 404 || (roles.status === 200 && !role)) return undefined;
-      if (roles.status !== 200) throw new StoreError(`${SERVICE} names no role: status ${roles.status}`);
+      if (roles.status !== 200) throw refused("names no role", roles);
       const answer = await askService(http, { method: "GET", url: url + role, headers }, PATIENCE)
         .catch((error) => {
           throw unreachable(`the keys of role ${role}`, error);
         });
-      if (answer.status !== 200) {
-        throw new StoreError(`${SERVICE} gives no keys of role ${role}: status ${answer.status}`);
-      }
+      if (answer.status !== 200) throw refused(`gives no keys of role ${role}`, answer);
       isHere = true;
       return parseServiceKeys(answer.text, { service: SERVICE });
     },
@@ -51,4 +55,8 @@ export function instanceCredentials({ env, http }: SourceContext): CredentialsSo
 
 function unreachable(what: string, cause: unknown): StoreError {
   return new StoreError(`${SERVICE} can't be reached for ${what}`, { isTransient: true, cause });
+}
+
+function refused(what: string, { status }: ServiceAnswer): StoreError {
+  return new StoreError(`${SERVICE} ${what}: status ${status}`, { isTransient: isBusyStatus(status) });
 }

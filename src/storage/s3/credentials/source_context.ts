@@ -28,6 +28,11 @@ export interface ServicePatience {
 /** More than any answer of these services has. */
 const LONGEST_ANSWER = 256 * 1024;
 
+/** Whether an answer with this status is one that may be another in a moment. */
+export function isBusyStatus(status: number): boolean {
+  return status === 429 || status >= 500;
+}
+
 /** Ask a service of the machine or of AWS; network failures, 429 and 5xx are tried again after a moment. */
 export async function askService(
   http: HttpClient,
@@ -40,8 +45,7 @@ export async function askService(
     try {
       const response = await http.send({ ...request, signal: timeout.signal });
       const text = await readBody(response.body, { limit: LONGEST_ANSWER });
-      const isBusy = response.status === 429 || response.status >= 500;
-      if (!isBusy || attempt >= tries) return { status: response.status, text };
+      if (!isBusyStatus(response.status) || attempt >= tries) return { status: response.status, text };
     } catch (error) {
       if (attempt >= tries) throw error;
     } finally {

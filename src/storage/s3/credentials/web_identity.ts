@@ -1,7 +1,7 @@
 import { describeError, StoreError } from "../../../errors.ts";
 import { childText, parseXml, type XmlElement } from "../xml.ts";
 import type { Credentials, CredentialsSource } from "./credentials.ts";
-import { askService, readSmallFile, type SourceContext } from "./source_context.ts";
+import { askService, isBusyStatus, readSmallFile, type SourceContext } from "./source_context.ts";
 
 /** A role to take on with a token that Kubernetes or another issuer keeps fresh in a file. */
 export interface WebIdentity {
@@ -66,7 +66,7 @@ export async function assumeRoleWithWebIdentity(
   if (answer.status !== 200) {
     const failure = find(root, "Error") ?? root;
     const why = `${childText(failure, "Code") ?? answer.status}: ${childText(failure, "Message") ?? ""}`;
-    throw new StoreError(`${cannot}: ${why}`, { isTransient: answer.status >= 500 });
+    throw new StoreError(`${cannot}: ${why}`, { isTransient: isBusyStatus(answer.status) });
   }
   return keysOf(find(root, "Credentials"), cannot);
 }

@@ -5,6 +5,8 @@ import { test } from "node:test";
 import { describeError, StoreError } from "../../../../src/errors.ts";
 import type { Logger } from "../../../../src/logger.ts";
 import { type Clock, systemClock } from "../../../../src/runtime/clock.ts";
+import { systemFiles } from "../../../../src/runtime/files.ts";
+import { openHttpClient } from "../../../../src/runtime/http.ts";
 import { CredentialsChain } from "../../../../src/storage/s3/credentials/chain.ts";
 import type { Credentials } from "../../../../src/storage/s3/credentials/credentials.ts";
 import {
@@ -12,6 +14,7 @@ import {
   type DefaultCredentialsOptions,
 } from "../../../../src/storage/s3/credentials/default_chain.ts";
 import { parseIni } from "../../../../src/storage/s3/credentials/ini.ts";
+import { instanceCredentials } from "../../../../src/storage/s3/credentials/instance.ts";
 import { temporaryFolder } from "../../../doubles/temporary_folder.ts";
 import { type ServiceAnswer, type ServiceRequest, startService } from "./services.ts";
 
@@ -304,6 +307,24 @@ for (
     const keys = keysFrom({ env });
     assert.match(await failureOf(keys), message);
     await assert.rejects(keys, (error) => error instanceof StoreError && error.isTransient);
+  });
+}
+
+for (const path of ["token", "", "my-role"]) {
+  test(`instanceCredentials() takes a 503 at "${path}" for a failure that may pass`, async () => {
+    const answers: Record<string, ServiceAnswer> = {
+      "": { body: "my-role\n" },
+      "my-role": { body: SERVICE_KEYS("imds", inAnHour()) },
+    };
+    await using service = await startService(imds(answers));
+    using http = openHttpClient();
+    const env = { AWS_EC2_METADATA_SERVICE_ENDPOINT: service.url };
+    const source = instanceCredentials({ env, http, files: systemFiles });
+    assert.equal((await source.load())?.accessKeyId, "k-imds");
+    answers[path] = { status: 503, body: "" };
+    await assert.rejects(source.load(), (error) => error instanceof StoreError && error.isTransient);
+    answers[path] = { status: 403, body: "" };
+    await assert.rejects(source.load(), (error) => error instanceof StoreError && !error.isTransient);
   });
 }
 
