@@ -122,7 +122,7 @@ export class S3Connection {
       if ("error" in outcome && outcome.error instanceof LostRefusalError) detours.lostCount++;
       if ("result" in outcome) return outcome.result;
       const reaction = "refused" in outcome ? reactTo(outcome.refused) : this.#reactToError(outcome.error);
-      if (await this.#takeDetour(reaction, { detours, credentials, signedFor: region })) continue;
+      if (await this.#takeDetour(reaction, { request, detours, credentials, signedFor: region })) continue;
       if (reaction.act !== "retry" || tries >= this.#options.retry.tries) {
         throw this.#failure(request, outcome, { isTransient: reaction.act === "retry", tries });
       }
@@ -223,7 +223,8 @@ export class S3Connection {
   /** Whether something was changed that makes it worth while to send the request at once again. */
   async #takeDetour(
     reaction: Reaction,
-    { detours, credentials, signedFor }: {
+    { request: { signal }, detours, credentials, signedFor }: {
+      request: { readonly signal?: AbortSignal | undefined };
       detours: Detours;
       credentials: Credentials;
       signedFor: string;
@@ -243,7 +244,9 @@ export class S3Connection {
       return false;
     }
     detours.hasChangedRegion = true;
-    const region = reaction.act === "change-region" ? reaction.region : await this.#findRegion(credentials);
+    const region = reaction.act === "change-region"
+      ? reaction.region
+      : await this.#findRegion(credentials, signal);
     if (region === undefined) return false;
     // Another request may have found it meanwhile.
     if (region === this.#region) return region !== signedFor;
@@ -253,13 +256,17 @@ export class S3Connection {
     return true;
   }
 
-  async #findRegion(credentials: Credentials): Promise<string | undefined> {
+  async #findRegion(
+    credentials: Credentials,
+    signal: AbortSignal | undefined,
+  ): Promise<string | undefined> {
     let found: string | undefined;
     const note = (headers: Headers) => found = headers.get("x-amz-bucket-region") ?? undefined;
     const outcome = await this.#try<true>({
       doing: "find the region",
       right: "s3:ListBucket",
       method: "HEAD",
+      signal,
       read: ({ response }) => Promise.resolve((note(response.headers), true as const)),
       onRefusal: ({ region }) => ((found = region), true),
     }, { credentials, lostCount: LOST_REFUSALS });

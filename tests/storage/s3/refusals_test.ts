@@ -138,6 +138,21 @@ test("S3Store asks for the region by HEAD where a redirect doesn't name it", asy
   assert.match(String(proxy.seen[2]!.headers["authorization"]), /\/us-east-2\/s3\//);
 });
 
+test("S3Store that is told to stop while it asks for the region doesn't wait for the answer", async () => {
+  await using opened = await proxied(await minio());
+  const { store, proxy } = opened;
+  const stopping = new AbortController();
+  proxy.fault = ({ method }) => {
+    if (method !== "HEAD") return refusal(301, "PermanentRedirect");
+    stopping.abort(new Error("stopping"));
+    return { act: "delay", beforeMs: 3_000 };
+  };
+  const startedAt = performance.now();
+  const { error } = await failureOf(store.put(KEY, pattern(10, 1), { signal: stopping.signal }));
+  assert.equal(error, stopping.signal.reason);
+  assert.ok(performance.now() - startedAt < 2_500);
+});
+
 test("S3Store gets new credentials once when the server says that they ended", async () => {
   const { credentials } = await minio();
   const keys = await credentials.get();
