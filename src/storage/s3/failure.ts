@@ -10,7 +10,7 @@ export interface RefusedRequest {
   readonly message: string;
   /** Where the bucket is, when the server says so. */
   readonly region?: string | undefined;
-  /** Where to send this one request to, of a 307. */
+  /** Where a redirect leads; of a 307, where to send this one request to. */
   readonly location?: string | undefined;
   readonly retryAfterMs?: number | undefined;
   /** The server's clock. */

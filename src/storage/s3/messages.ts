@@ -56,7 +56,7 @@ export function refusalError(
   refused: RefusedRequest,
   { isTransient, tries }: { isTransient: boolean; tries: number },
 ): StoreError {
-  const reason = REASONS[refused.code]?.(subject, refused) ??
+  const reason = redirectInWords(subject, refused) ?? REASONS[refused.code]?.(subject, refused) ??
     (refused.message === "" ? "the server refuses it" : withoutPeriod(refused.message));
   const facts = [
     refused.code.startsWith("status") ? refused.code : `status ${refused.status}, ${refused.code}`,
@@ -104,6 +104,17 @@ export function answerError(
 ): StoreError {
   const count = tries > 1 ? ` (${tries} tries)` : "";
   return new StoreError(oneLine(`${subject.cannot}: ${describeError(cause)}${count}`), { isTransient: true });
+}
+
+/** S3 names a region with a redirect; something on the way that has every request come by HTTPS, say, does not. */
+function redirectInWords({ server }: RequestSubject, refused: RefusedRequest): string | undefined {
+  const { status, location = "", region = "" } = refused;
+  if (status < 300 || status > 399 || location === "" || region !== "") return undefined;
+  if (!URL.canParse(location, server)) return undefined;
+  const { protocol, host, pathname } = new URL(location, server);
+  const origin = `${protocol}//${host}`;
+  // Without its query, which may hold a secret.
+  return `${server} redirects to ${origin === server ? origin + pathname : origin}; correct endpoint`;
 }
 
 function skewInWords({ serverTime, message }: RefusedRequest): string {

@@ -153,6 +153,27 @@ test("S3Store that is told to stop while it asks for the region doesn't wait for
   assert.ok(performance.now() - startedAt < 2_500);
 });
 
+const REDIRECTS: [number, string, RegExp][] = [
+  [
+    301,
+    "https://s3.example:9000/backup/x?token=1",
+    /redirects to https:\/\/s3\.example:9000; correct endpoint \(/,
+  ],
+  [302, "https://s3.example/", /redirects to https:\/\/s3\.example; correct endpoint \(/],
+  [307, "https://s3.example/", /redirects to https:\/\/s3\.example; correct endpoint \(/],
+  [308, "//s3.example/backup", /redirects to http:\/\/s3\.example; correct endpoint \(/],
+  [301, "/login", /redirects to http:\/\/127\.0\.0\.1:\d+\/login; correct endpoint \(/],
+];
+for (const [status, location, message] of REDIRECTS) {
+  test(`S3Store says where something on the way redirects to by ${status} to ${location}`, async () => {
+    await using opened = await proxied(await minio());
+    opened.proxy.fault = () => ({ act: "answer", status, headers: { location }, body: "<html>Moved</html>" });
+    const { text } = await failureOf(opened.store.put(KEY, pattern(10, 1)));
+    assert.match(text, message);
+    assert.match(text, new RegExp(`\\(status ${status}[,)]`));
+  });
+}
+
 test("S3Store gets new credentials once when the server says that they ended", async () => {
   const { credentials } = await minio();
   const keys = await credentials.get();
