@@ -11,6 +11,7 @@ interface MetricText {
 export const METRICS = {
   wallSeconds: { label: "wall", unit: "s" },
   cpuSeconds: { label: "CPU", unit: "s" },
+  startCpuSeconds: { label: "CPU until then", unit: "s" },
   peakBytes: { label: "RSS peak", unit: "MB", factor: 1e-6 },
   residentBytes: { label: "RSS", unit: "MB", factor: 1e-6 },
   residentGrowthBytes: { label: "RSS growth", unit: "MB", factor: 1e-6 },
