@@ -32,6 +32,7 @@ async function restoreOne(
     await restore({ clients: opened.clients, outputPath: path, logger: logger.with({ db: path }), signal });
   } catch (error) {
     if (error instanceof NoBackupsError) logger.info("no matching backups found", { path });
-    else throw new Error(`cannot restore ${path}`, { cause: error });
+    // Also of a database that is in place, but not safe from a power cut.
+    else throw new Error(`restoring ${path}, which was missing`, { cause: error });
   }
 }

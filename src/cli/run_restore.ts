@@ -12,6 +12,7 @@ import { momentsAround, prepareRestore } from "../restore/prepare.ts";
 import type { RestoreTarget } from "../restore/plan.ts";
 import { restore, type RestoreOptions, type RestoreSummary } from "../restore/restore.ts";
 import { systemFiles } from "../runtime/files.ts";
+import { linkTarget } from "../runtime/open_files.ts";
 import { join } from "../runtime/paths.ts";
 import { type EndSignal, exitProcess, expandPath, onSignal, writeOutputBytes } from "../runtime/process.ts";
 import { makeTemporaryFolder } from "../runtime/temporary_folder.ts";
@@ -77,6 +78,11 @@ async function exists(path: string): Promise<boolean> {
   return await systemFiles.stat(path) !== undefined;
 }
 
+/** Also by a symbolic link that leads to nothing. */
+async function isTaken(path: string): Promise<boolean> {
+  return await exists(path) || linkTarget(path) !== undefined;
+}
+
 async function printPlan(
   { request, clients, logger, output, signal }: Run,
   path: string | undefined,
@@ -86,7 +92,7 @@ async function printPlan(
   const prepared = await prepareRestore({ clients, target, generation, logger, signal });
   const shown = {
     moments: await momentsAround(prepared),
-    output: { path: path ?? "-", exists: path !== undefined && await exists(path) },
+    output: { path: path ?? "-", exists: path !== undefined && await isTaken(path) },
   };
   output.writeOutput(request.isJson ? planJson(prepared, shown) : formatPlan(prepared, shown));
 }

@@ -287,7 +287,7 @@ test("walbrook replicate -restore-if-db-not-exists starts nothing when a replica
   );
   const { code, stderr } = await walbrook.ended;
   assert.equal(code, 1);
-  assert.match(stderr, /walbrook replicate: cannot restore .*app\.db: .*backup/);
+  assert.match(stderr, /walbrook replicate: restoring \S*app\.db, which was missing: .*backup/);
   assert.ok(!existsSync(ground.path("ran")));
 });
 

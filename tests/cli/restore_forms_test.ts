@@ -86,6 +86,8 @@ test("walbrook restore -if-db-not-exists leaves a symbolic link that leads to no
     assert.ok(stderr.includes(`give the path of that file, ${output}-elsewhere`), stderr);
     assert.ok(lstatSync(output).isSymbolicLink());
   }
+  const { stdout } = await Walbrook.run("restore", "-dry-run", "-o", output, root);
+  assert.ok(stdout.includes(`${output}, which exists: restore would refuse`), stdout);
 });
 
 test("walbrook restore keeps its log out of the result, whatever the configuration says", async () => {
