@@ -155,10 +155,8 @@ export class Drill {
     }
     this.#isSkipped = false;
     const position = formatPosition(proof.position);
-    if (proof.outcome !== "ok") {
-      await this.#repair?.(proof, signal);
-      throw new Error(`${position}: ${explain(proof)}`);
-    }
+    await this.#tryRepair(proof, signal);
+    if (proof.outcome !== "ok") throw new Error(`${position}: ${explain(proof)}`);
     const at = new Date(proof.at);
     this.#publish(at);
     if (this.#earlierError !== "" && this.#backoff.count === 0) logger.info("drills pass again");
@@ -168,6 +166,16 @@ export class Drill {
     this.#memory.write({ since: proof.at, provenAt: proof.at });
     logger.info("drill passed: the replica restores to the database", { position, proven: at.toISOString() });
     return proof;
+  }
+
+  /** What was found out counts more than that it can't be mended now. */
+  async #tryRepair(proof: Proof, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#repair?.(proof, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#parts.logger.error("cannot mend the replica now", { error: describeError(error) });
+    }
   }
 
   async #integrityOf(path: string, signal: AbortSignal): Promise<string | undefined> {

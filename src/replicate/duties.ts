@@ -39,10 +39,23 @@ export class Duties {
     const { backoff, slots, turns } = options;
     this.retainer = new Retainer(whole, options.retention);
     this.snapshotter = new Snapshotter(whole, { intervalMs: options.snapshotIntervalMs ?? 0, backoff });
-    const repairer = new Repairer(whole);
-    const repair = (proof: Proof, signal: AbortSignal) => repairer.repair(proof, signal);
-    this.validator = new Validator(whole, { intervalMs: 0, ...options.validation, slots, turns, repair });
-    this.drill = new Drill(whole, { intervalMs: 0, ...options.drill, slots, turns, backoff, repair });
+    // One each: what a validation finds to be well again need not be so for a drill, which looks for more.
+    const [repairValidated, repairDrilled] = [repairWith(whole), repairWith(whole)];
+    this.validator = new Validator(whole, {
+      intervalMs: 0,
+      ...options.validation,
+      slots,
+      turns,
+      repair: repairValidated,
+    });
+    this.drill = new Drill(whole, {
+      intervalMs: 0,
+      ...options.drill,
+      slots,
+      turns,
+      backoff,
+      repair: repairDrilled,
+    });
   }
 
   /** Begin; errors are logged, and tried again at the next time. */
@@ -59,4 +72,9 @@ export class Duties {
     this.#stopping.abort(new Error("stopping"));
     await this.#running;
   }
+}
+
+function repairWith(parts: DutyParts): (proof: Proof, signal: AbortSignal) => Promise<unknown> {
+  const repairer = new Repairer(parts);
+  return (proof, signal) => repairer.repair(proof, signal);
 }

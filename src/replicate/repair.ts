@@ -16,7 +16,7 @@ import type { SegmentInfo } from "../storage/replica_client.ts";
 /** What was done: nothing where it was done before and did not help, or can't be done now. */
 export type Repair = "segment stored again" | "new snapshot" | "none";
 
-/** Mends one replica, each fault once. */
+/** Mends one replica, each fault once until all is well again. */
 export class Repairer {
   readonly #parts: DutyParts;
   readonly #mended = new Set<string>();
@@ -25,8 +25,10 @@ export class Repairer {
     this.#parts = parts;
   }
 
-  /** Do what can be done about what `proof` has found. */
+  /** Do what can be done about what `proof` has found; to be told of those that found nothing wrong, too. */
   async repair({ outcome, key, position, error }: Proof, signal: AbortSignal): Promise<Repair> {
+    // What comes after that is a fault of its own, also where it looks like one from before.
+    if (outcome === "ok") this.#mended.clear();
     if (outcome !== "damaged" && outcome !== "mismatch" || position === undefined) return "none";
     const { loop, logger } = this.#parts;
     const healed = key === undefined ? undefined : await this.#heal(key, signal);

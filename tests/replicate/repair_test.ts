@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { encodeObjectBytes } from "../../src/codec/object.ts";
 import { formatIndex } from "../../src/position.ts";
 import { restore } from "../../src/restore/restore.ts";
 import { verifyReplica } from "../../src/verify/verify.ts";
@@ -104,6 +105,39 @@ test("Repairer takes one snapshot for a fault that it does not mend", async () =
   await bench.current();
   for (let round = 0; round < 3; round++) await bench.failingDrill(/integrity check/);
   assert.equal((await bench.replica.direct.snapshots(bench.generation)).length, 2);
+});
+
+test("Repairer mends a fault that is like an earlier one, which was mended", async () => {
+  await using bench = await RepairedBench.begin();
+  const { generation } = bench;
+  for (const count of [2, 3]) {
+    const snapshot = (await bench.replica.direct.snapshots(generation)).at(-1)!;
+    const { raw, note } = await bench.replica.object(snapshot.key);
+    // Its own checksums don't show it.
+    raw[4096 * 4 + 2000]! ^= 1;
+    await bench.replica.files.put(snapshot.key, encodeObjectBytes(raw, { note }));
+    await bench.failingDrill(/checksum mismatch/);
+    assert.equal((await bench.replica.direct.snapshots(generation)).length, count);
+    await bench.drill();
+    const { index } = bench.database.position!;
+    bench.insert();
+    await bench.restartWal((now) => now > index);
+    await bench.current();
+  }
+  await bench.assertRestores();
+});
+
+test("Drill tells what it has found also where that can't be mended", async () => {
+  await using bench = await RepairedBench.begin();
+  const key = (await bench.keys(1)).at(-1)!;
+  await bench.replica.files.put(key, new Uint8Array(20));
+  bench.store.rules.push({ method: "put", key: /snapshots/, times: Infinity, message: "no right to write" });
+  await bench.failingDrill(new RegExp(`cannot restore: ${key}`));
+  const [told] = bench.logs.records.filter(({ message }) => message === "cannot mend the replica now");
+  assert.match(String(told!.fields["error"]), /no right to write/);
+  bench.store.mend();
+  await bench.failingDrill(new RegExp(`cannot restore: ${key}`));
+  await bench.drill();
 });
 
 test("ReplicaLoop stores a snapshot when it finds a hole at its start, and keeps what is there", async () => {
