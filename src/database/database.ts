@@ -14,7 +14,7 @@ import { IdentityError } from "./live_files.ts";
 import { Lookout } from "./lookout.ts";
 import { DatabaseMeter } from "./measure.ts";
 import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
-import { checkMetaPath, openFollower, openLiveFiles, WaitError } from "./open.ts";
+import { checkMetaPath, openFollower, openLiveFiles, WaitError, warnOfOtherNames } from "./open.ts";
 import { closeOpened, closeSpare, hasCopiedAll, type Opened } from "./opened.ts";
 import type { Segment } from "./segment.ts";
 import { type Backlog, ShadowSource } from "./shadow_source.ts";
@@ -204,6 +204,7 @@ export class LiveDatabase implements AsyncDisposable {
       live.close();
       throw error;
     }
+    warnOfOtherNames(live, this.#logger);
     this.#lookout.activity.begin();
     this.#holder.set({ kind: "live" });
     this.#attention.noteChange();

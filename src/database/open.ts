@@ -5,6 +5,7 @@ import { Follower, type FollowerOptions, LostWalError } from "./follower.ts";
 import { type DatabaseKind, LiveFiles } from "./live_files.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
 import { describeError } from "../errors.ts";
+import type { Logger } from "../logger.ts";
 import { type Files, systemCode } from "../runtime/files.ts";
 import { linkedFile } from "../runtime/open_files.ts";
 import { parentFolder, resolve } from "../runtime/paths.ts";
@@ -117,6 +118,17 @@ export function openFollower(options: FollowerOptions): Follower {
   } catch (error) {
     throw explain(path, error);
   }
+}
+
+/** By each name SQLite makes a `-wal` of its own: two applications destroy the database, and we see what one commits. */
+export function warnOfOtherNames(live: LiveFiles, logger: Logger): void {
+  const { linkCount } = live.mainStat();
+  if (linkCount <= 1) return;
+  logger.warn(
+    "the database file has other names too (hard links): what is committed by one of those is not replicated, " +
+      "and can destroy the database; let everybody open it by this one",
+    { "other-names": linkCount - 1 },
+  );
 }
 
 /**

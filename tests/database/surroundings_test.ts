@@ -6,6 +6,7 @@ import {
   chownSync,
   copyFileSync,
   existsSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -426,6 +427,17 @@ test("LiveDatabase gives files and folders the database's mode and owner (case 4
   for (const path of [dirname(shadowPath), database.meta.path]) {
     assert.deepEqual(owner(path), owner(stage.folder), path);
   }
+});
+
+test("LiveDatabase warns of a database file that has another name", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  const database = await stage.follow();
+  assert.equal(stage.logged("warn").filter((line) => line.includes("hard links")).length, 0);
+  await database.close();
+  linkSync(stage.path, `${stage.folder}/other.db`);
+  await stage.follow();
+  assert.equal(stage.logged("warn").filter((line) => line.includes("hard links")).length, 1);
 });
 
 for (const kind of ["write", "rename", "open", "sync"] as const) {
