@@ -18,7 +18,12 @@ export interface ReplicaParts {
   readonly files?: Files;
   readonly logger: Logger;
   readonly metrics?: Metrics | undefined;
+  /** How long a server that has answered before may fail, in milliseconds. Default: no longer than a few tries take. */
+  readonly keepTryingMs?: number | undefined;
 }
+
+/** For what nobody begins again by itself: a server that is restarted, or a line that is away for a moment. */
+export const KEEP_TRYING_MS = 60_000;
 
 /**
  * A client of the replica, with the keys that its objects are encrypted with. Nothing is sent yet.
@@ -67,11 +72,11 @@ export async function openReplicas(
 /** The store of a replica; credentials that the configuration lacks come from where AWS's own tools look for them. */
 async function openStore(
   config: ReplicaConfig,
-  { databasePath, files = systemFiles, logger, metrics }: ReplicaParts,
+  { databasePath, files = systemFiles, logger, metrics, keepTryingMs }: ReplicaParts,
 ): Promise<ObjectStore> {
   if (config.type === "s3") {
     const { openS3Store } = await import("../storage/s3/open.ts");
-    return openS3Store(config, { env: environment(), files, logger, metrics });
+    return openS3Store(config, { env: environment(), files, logger, metrics, keepTryingMs });
   }
   if (config.type === "file") {
     return new FileStore({

@@ -1,5 +1,5 @@
 /** What `replicate -restore-if-db-not-exists` does before anything else. */
-import { openReplicas } from "./open_replica.ts";
+import { KEEP_TRYING_MS, openReplicas } from "./open_replica.ts";
 import type { DatabaseConfig } from "../config/configuration.ts";
 import { NoBackupsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
@@ -27,7 +27,7 @@ async function restoreOne(
   { path, replicas }: DatabaseConfig,
   { logger, signal }: { logger: Logger; signal: AbortSignal },
 ): Promise<void> {
-  await using opened = await openReplicas(replicas, { logger });
+  await using opened = await openReplicas(replicas, { logger, keepTryingMs: KEEP_TRYING_MS });
   try {
     await restore({ clients: opened.clients, outputPath: path, logger: logger.with({ db: path }), signal });
   } catch (error) {

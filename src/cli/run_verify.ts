@@ -1,5 +1,5 @@
 /** What `walbrook verify` does. */
-import { openReplica } from "./open_replica.ts";
+import { KEEP_TRYING_MS, openReplica } from "./open_replica.ts";
 import type { Output } from "./command.ts";
 import { findSource } from "./source.ts";
 import { transferProgress } from "./transfer_progress.ts";
@@ -31,7 +31,7 @@ export async function runVerify(request: VerifyRequest, output: Output): Promise
   });
   const results: (VerifyReport | UnseenReplica)[] = [];
   for (const replica of replicas) {
-    const client = await openReplica(replica, { logger });
+    const client = await openReplica(replica, { logger, keepTryingMs: KEEP_TRYING_MS });
     await using _ = client.store;
     const result = await look(client, { request, output, signal: aborting.signal });
     aborting.signal.throwIfAborted();

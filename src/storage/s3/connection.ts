@@ -1,6 +1,6 @@
 import { sleep } from "../../async.ts";
 import { describeError } from "../../errors.ts";
-import type { Logger } from "../../logger.ts";
+import type { LogFields, Logger } from "../../logger.ts";
 import type { HttpClient } from "../../runtime/http.ts";
 import { type HttpFailureKind, isNetworkError } from "../../runtime/http_failure.ts";
 import type { BucketAddress } from "./address.ts";
@@ -96,6 +96,9 @@ export class S3Connection {
   readonly #options: ConnectionOptions;
   readonly #signer = new RequestSigner({ service: "s3" });
   #region: string;
+  #hasAnswered = false;
+  /** Whether it was said that the server fails, since its last answer. */
+  #isTold = false;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -114,6 +117,7 @@ export class S3Connection {
    */
   async send<T>(request: S3Request<T>): Promise<T> {
     const detours: Detours = { hasChangedRegion: false, hasRenewed: false, lostCount: 0 };
+    let failedAtMs: number | undefined;
     for (let tries = 1;; tries++) {
       request.signal?.throwIfAborted();
       const credentials = await this.#options.credentials.get({ signal: request.signal });
@@ -123,18 +127,33 @@ export class S3Connection {
       if ("result" in outcome) return outcome.result;
       const reaction = "refused" in outcome ? reactTo(outcome.refused) : this.#reactToError(outcome.error);
       if (await this.#takeDetour(reaction, { request, detours, credentials, signedFor: region })) continue;
-      if (reaction.act !== "retry" || tries >= this.#options.retry.tries) {
+      failedAtMs ??= performance.now();
+      const isOver = tries >= this.#options.retry.tries;
+      if (reaction.act !== "retry" || isOver && !this.#keepsTrying(failedAtMs)) {
         throw this.#failure(request, outcome, { isTransient: reaction.act === "retry", tries });
       }
       const policy = this.#policyFor(reaction);
       const waitMs = waitBefore(tries, { policy, askedMs: reaction.afterMs });
-      this.#options.logger.debug("S3 request failed, trying again", {
+      this.#tellRetry({
         request: request.doing,
         error: "refused" in outcome ? outcome.refused.code : describeError(outcome.error),
         waitMs: Math.round(waitMs),
-      });
+      }, { isLoud: isOver });
       await sleep(waitMs, { signal: request.signal });
     }
+  }
+
+  #keepsTrying(failedAtMs: number): boolean {
+    return this.#hasAnswered && performance.now() - failedAtMs < this.#options.retry.keepTryingMs;
+  }
+
+  /** Loud once for all requests that fail together: somebody waits, and should know for what. */
+  #tellRetry(fields: LogFields, { isLoud }: { isLoud: boolean }): void {
+    const { logger, retry } = this.#options;
+    if (!isLoud || this.#isTold) return logger.debug("S3 request failed, trying again", fields);
+    this.#isTold = true;
+    const seconds = Math.round(retry.keepTryingMs / 1000);
+    logger.warn(`S3 requests fail, they are tried for up to ${seconds} s`, fields);
   }
 
   async #try<T>(
@@ -164,10 +183,12 @@ export class S3Connection {
       const limitMs = patience.answerMs + (body?.length ?? 0) / patience.slowestUpload * 1000;
       await exchange.begin((signal) => http.send({ method, url, headers, body, signal }), { limitMs });
       const { status } = exchange.response;
+      this.#hasAnswered = true;
       if (status < 200 || status >= 300) {
         return await this.#readRefusal(request, exchange, { mayBeLost: lostCount >= LOST_REFUSALS });
       }
       const result = await request.read(exchange);
+      this.#isTold = false;
       isOpen = request.keepsOpen === true;
       return { result };
     } catch (error) {

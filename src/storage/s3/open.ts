@@ -35,12 +35,14 @@ export interface S3ReplicaSettings {
  */
 export function openS3Store(
   settings: S3ReplicaSettings,
-  { env, files = systemFiles, logger = silentLogger, metrics }: {
+  { env, files = systemFiles, logger = silentLogger, metrics, keepTryingMs }: {
     /** The variables of the process. */
     env: Environment;
     files?: Files;
     logger?: Logger;
     metrics?: Metrics | undefined;
+    /** See `RetryOptions`. */
+    keepTryingMs?: number | undefined;
   },
 ): S3Store {
   const { urlHost, bucket, path, caCertPath, profile } = settings;
@@ -63,6 +65,7 @@ export function openS3Store(
     partSize: settings.partSize,
     concurrency: settings.concurrency,
     storageClass: settings.storageClass,
+    retry: { keepTryingMs },
     logger,
     metrics,
   });

@@ -8,6 +8,11 @@ export interface RetryOptions {
   readonly firstWaitMs?: number | undefined;
   /** Upper bound of any wait but for what a server asks for. Default 10,000. */
   readonly longestWaitMs?: number | undefined;
+  /**
+   * How long the tries go on in any case once the server has answered anything at all, counted from the first that
+   * failed. Default 0: for who tries again by himself.
+   */
+  readonly keepTryingMs?: number | undefined;
   /** A number from 0 up to 1. Default `Math.random`. */
   readonly random?: (() => number) | undefined;
 }
@@ -20,6 +25,7 @@ export const RETRY_DEFAULTS: RetryPolicy = {
   tries: 8,
   firstWaitMs: 100,
   longestWaitMs: 10_000,
+  keepTryingMs: 0,
   random: Math.random,
 };
 

@@ -189,6 +189,7 @@ function contextOf(
     tries: options.retry?.tries ?? RETRY_DEFAULTS.tries,
     firstWaitMs: options.retry?.firstWaitMs ?? RETRY_DEFAULTS.firstWaitMs,
     longestWaitMs: options.retry?.longestWaitMs ?? RETRY_DEFAULTS.longestWaitMs,
+    keepTryingMs: options.retry?.keepTryingMs ?? RETRY_DEFAULTS.keepTryingMs,
     random: options.retry?.random ?? RETRY_DEFAULTS.random,
   };
   const patience = { ...S3_STORE_DEFAULTS.patience, ...options.patience };

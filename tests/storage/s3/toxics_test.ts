@@ -6,6 +6,7 @@ import { BufferPool } from "../../../src/storage/s3/buffer_pool.ts";
 import type { S3StoreOptions } from "../../../src/storage/s3/options.ts";
 import { S3Store } from "../../../src/storage/s3/s3_store.ts";
 import { pattern, reusingStream } from "../../contract/object_store.ts";
+import { recordLogs } from "../../doubles/recording_logger.ts";
 import { oncePerFile } from "../../servers/once.ts";
 import { startVersitygw } from "../../servers/s3_servers.ts";
 import { startToxiproxy, type Toxic } from "../../servers/toxiproxy.ts";
@@ -103,6 +104,33 @@ test("S3Store says in one line that a server is gone, and works again once it is
   }
   await proxy.enable(true);
   await assertHolds(store, KEY, SMALL);
+});
+
+test("S3Store that is told to keep trying outlasts a server that goes away, says so once, and has an end", async () => {
+  const { records, logger } = recordLogs();
+  await using opened = await openToxic({
+    retry: { ...QUICK_RETRY, tries: 2, keepTryingMs: 20_000 },
+    logger,
+  });
+  const { store, proxy } = opened;
+  await store.put(KEY, SMALL);
+  await proxy.enable(false);
+  const reads = [assertHolds(store, KEY, SMALL), assertHolds(store, KEY, SMALL)];
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  await proxy.enable(true);
+  await Promise.all(reads);
+  const warnings = records.filter(({ level }) => level === "warn").map(({ message }) => message);
+  assert.deepEqual(warnings, ["S3 requests fail, they are tried for up to 20 s"]);
+  await using brief = await openToxic({ retry: { ...QUICK_RETRY, tries: 2, keepTryingMs: 300 } });
+  await brief.store.put(KEY, SMALL);
+  await brief.proxy.enable(false);
+  const beganMs = performance.now();
+  assert.match((await failureOf(brief.store.get(KEY))).text, /^cannot read .*\(\d+ tries\)/);
+  assert.ok(performance.now() - beganMs >= 300);
+  // One that has never answered is told of at once: it may be the wrong one.
+  await using wrong = await openToxic({ retry: { ...QUICK_RETRY, tries: 2, keepTryingMs: 600_000 } });
+  await wrong.proxy.enable(false);
+  assert.match((await failureOf(wrong.store.get(KEY))).text, /^cannot read .*\(2 tries\)/);
 });
 
 test("S3Store.get() reads a large object over four lines at once that are each slow", async () => {
