@@ -61,7 +61,7 @@ export class LockFile {
     // A killed process left it, and its other names must not be locked with this one.
     const temporary = temporaryName(path);
     makeFile(temporary, options);
-    using fresh = LockFile.#open(temporary, files);
+    using fresh = LockFile.#openOrRemove(temporary, files);
     if (fresh === undefined) return undefined;
     try {
       files.renameSync(temporary, path);
@@ -85,6 +85,16 @@ export class LockFile {
       if (!isSame) connection.close();
     }
     return isSame ? lockFile : undefined;
+  }
+
+  /** What can't be locked is taken away again. */
+  static #openOrRemove(path: string, files: Files): LockFile | undefined {
+    let lockFile: LockFile | undefined;
+    try {
+      return lockFile = LockFile.#open(path, files);
+    } finally {
+      if (lockFile === undefined) files.removeSync(path);
+    }
   }
 
   #keep(path: string, { key, options }: { key: string; options: LockFileOptions }): LockFile {

@@ -206,10 +206,12 @@ export class ShadowWal implements Disposable {
   /** Remove the files of all indexes below `index`. */
   removeBefore(index: number): void {
     const isOurs = this.condition() === "ours";
+    let mayBeGone = true;
     try {
-      if (this.#meta.removeShadowBefore(this.generation, index)) this.#olderSize = undefined;
+      mayBeGone = this.#meta.removeShadowBefore(this.generation, index);
     } finally {
       // Some of them may be gone also where one could not be removed.
+      if (mayBeGone) this.#olderSize = undefined;
       if (isOurs) this.#noteTouched();
     }
   }
