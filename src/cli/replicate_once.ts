@@ -39,7 +39,8 @@ export async function untilSynced(
 async function untilOneSynced(replicator: Replicator, options: OnceOptions): Promise<string[]> {
   const { database, replicas } = replicator;
   if (database.position === undefined) {
-    return [`${database.path}: nothing is replicated: ${whyNoGeneration(database)}`];
+    const reason = troubleOf(database) || "no generation available";
+    return [`${database.path}: nothing is replicated: ${reason}`];
   }
   const results = await Promise.allSettled(replicas.map(async (loop, at) => {
     await untilReached(replicator, loop, options);
@@ -55,8 +56,10 @@ async function untilOneSynced(replicator: Replicator, options: OnceOptions): Pro
   );
 }
 
-function whyNoGeneration({ state, lastError }: LiveDatabase): string {
-  return state.kind === "waiting" ? state.reason : lastError || "no generation available";
+/** What keeps a database from having a generation; empty where one is just beginning. */
+function troubleOf({ state, lastError }: LiveDatabase): string {
+  if (state.kind === "stopped") return describeError(state.error);
+  return state.kind === "waiting" ? state.reason : lastError;
 }
 
 /** @throws {Error} what the replica failed with for too long, or why there is nothing any more that it could reach */
@@ -76,7 +79,7 @@ async function untilReached(
     }
     if (database.state.kind === "stopped") throw database.state.error;
     // A generation that can't begin now may begin in a moment.
-    const failure = database.position === undefined ? whyNoGeneration(database) : loop.lastError;
+    const failure = database.position === undefined ? troubleOf(database) : loop.lastError;
     if (failure === "") failingSinceMs = undefined;
     else failingSinceMs ??= performance.now();
     if (failingSinceMs !== undefined && performance.now() >= failingSinceMs + patienceMs) {

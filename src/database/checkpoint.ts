@@ -132,14 +132,38 @@ export async function checkpointPolitely(
   isOver: () => boolean = () => false,
   takeTurn?: () => Promise<Disposable>,
 ): Promise<CheckpointOutcome> {
-  await follower.catchUp();
-  if (backlogOf(follower) > LARGE_BACKLOG) {
-    await syncAhead(follower, isOver);
-    await follower.catchUp();
-    if (isOver()) return outcomeOf(follower);
+  let synced = await syncLargeBacklog(follower, isOver);
+  let turn = await takeTurn?.();
+  try {
+    // Others may have had theirs for long.
+    for (let round = 1; turn !== undefined && round < MOST_ROUNDS; round++) {
+      await follower.catchUp();
+      if (outcomeOf(follower).frameCount - synced.frameCount <= LARGE_BACKLOG) break;
+      turn[Symbol.dispose]();
+      synced = await syncLargeBacklog(follower, isOver);
+      turn = await takeTurn?.();
+    }
+    if (synced.wasLarge && isOver()) return outcomeOf(follower);
+    return await checkpointNow({ follower, writers });
+  } finally {
+    turn?.[Symbol.dispose]();
   }
-  using turn = await takeTurn?.();
-  if (turn !== undefined) await follower.catchUp();
+}
+
+/** @returns up to which frame the next checkpoint has little left to bring to the disk, and whether it had much */
+async function syncLargeBacklog(
+  follower: Follower,
+  isOver: () => boolean,
+): Promise<{ readonly frameCount: number; readonly wasLarge: boolean }> {
+  await follower.catchUp();
+  const { frameCount } = outcomeOf(follower);
+  if (backlogOf(follower) <= LARGE_BACKLOG) return { frameCount, wasLarge: false };
+  await syncAhead(follower, isOver);
+  await follower.catchUp();
+  return { frameCount, wasLarge: true };
+}
+
+async function checkpointNow({ follower, writers }: CheckpointParts): Promise<CheckpointOutcome> {
   follower.moveUp();
   const { isBusy } = writers.checkpoint("PASSIVE");
   await follower.catchUp();

@@ -190,6 +190,7 @@ export class LiveDatabase implements AsyncDisposable {
     const { meta } = this;
     const live = openLiveFiles(this.path, this.#files);
     try {
+      warnOfOtherNames(live, this.#logger);
       // Nothing is made beside a database that isn't there.
       if (!this.#lock.isThere) this.#lock.take();
       const stayFromPages = this.#schedule.crowdedFrom;
@@ -204,7 +205,6 @@ export class LiveDatabase implements AsyncDisposable {
       live.close();
       throw error;
     }
-    warnOfOtherNames(live, this.#logger);
     this.#lookout.activity.begin();
     this.#holder.set({ kind: "live" });
     this.#attention.noteChange();

@@ -224,6 +224,8 @@ export class ShadowWal implements Disposable {
   beginIndex(header: Uint8Array): void {
     const index = this.#tail === undefined ? this.#index : this.#index + 1;
     const chain = chainOf(parseWalHeader(header));
+    if (this.#tail !== undefined) this.#cutTornEnd(this.#tail);
+    const isOurs = this.condition() === "ours";
     // What was copied of the old index must survive a power cut from here on: the real WAL is being overwritten.
     this.#tail?.file.syncSync();
     const file = this.#files.openSync(`${this.path(index)}.tmp`, {
@@ -235,7 +237,7 @@ export class ShadowWal implements Disposable {
     } catch (error) {
       file.close();
       // The file is there, which gave the folder a new time.
-      this.#noteTouched();
+      if (isOurs) this.#noteTouched();
       throw error;
     }
     this.#tail?.file.close();
@@ -263,7 +265,11 @@ export class ShadowWal implements Disposable {
     } catch (error) {
       // On a full disk a part may be there already; the file has to stay as we know it.
       tail.isTorn = true;
-      this.#cutTornEnd(tail);
+      try {
+        this.#cutTornEnd(tail);
+      } catch {
+        // Before the next write; why this one failed says more.
+      }
       throw error;
     }
     if (scan.committedCount > 0) {
@@ -281,7 +287,7 @@ export class ShadowWal implements Disposable {
       tail.file.truncateSync(tail.size);
       tail.isTorn = false;
     } finally {
-      this.#noteTouched();
+      this.#touchedMs.file = tail.file.statSync().modifiedAt.getTime();
     }
   }
 

@@ -1,6 +1,6 @@
 /** Bringing a WAL and its copy to the disk before somebody has to wait for that. */
 import type { Follower } from "./follower.ts";
-import { sleep } from "../async.ts";
+import { Semaphore, sleep } from "../async.ts";
 import { frameSize } from "../position.ts";
 import type { Files } from "../runtime/files.ts";
 
@@ -20,6 +20,20 @@ export function patienceWith({ live }: Follower): () => boolean {
   };
 }
 
+/** Of one disk: one that hangs must not take the threads that the files of others are read and written by. */
+const SYNCS_AT_ONCE = 2;
+
+/** By device. */
+const syncTurns = new Map<number, Semaphore>();
+
+function syncTurnsOf(device: number): Semaphore {
+  const known = syncTurns.get(device);
+  if (known !== undefined) return known;
+  const turns = new Semaphore(SYNCS_AT_ONCE);
+  syncTurns.set(device, turns);
+  return turns;
+}
+
 /**
  * Bring both to the disk beside other work: a checkpoint, and the begin of the next index, block everything until that
  * is done, and have little left to do then.
@@ -29,7 +43,14 @@ export function patienceWith({ live }: Follower): () => boolean {
 export async function syncAhead({ live, shadow }: Follower, isOver: () => boolean): Promise<void> {
   let isDone = false;
   const paths = [live.walPath, shadow.path(shadow.index)];
-  const done = Promise.all(paths.map((path) => syncPath(live.files, path))).then(() => isDone = true);
+  const turns = syncTurnsOf(live.mainStat().device);
+  const syncBoth = async () => {
+    using _ = await turns.acquire();
+    // There may be no time left for it by now.
+    if (!isOver()) await Promise.all(paths.map((path) => syncPath(live.files, path)));
+    isDone = true;
+  };
+  const done = syncBoth();
   while (!isDone && !isOver()) await Promise.race([done, sleep(LOOK_MS)]);
 }
 

@@ -20,6 +20,8 @@ export class Snapshotter {
   readonly #parts: DutyParts;
   readonly #options: SnapshotterOptions;
   readonly #backoff: Backoff;
+  /** When the snapshot after that of the time `of` is to be taken; milliseconds since 1970. */
+  #due: { readonly of: number; readonly at: number } | undefined;
 
   constructor(parts: DutyParts, options: SnapshotterOptions) {
     this.#parts = parts;
@@ -59,9 +61,13 @@ export class Snapshotter {
 
   /** How long until the one after `latest`. */
   #dueMs(latest: StoredSnapshot): number {
-    const { intervalMs } = this.#options;
-    // Where the clock was set back `latest` is of a time to come.
-    return Math.max(0, Math.min(intervalMs, latest.at.getTime() + intervalMs - this.#parts.clock.now()));
+    const of = latest.at.getTime();
+    const now = this.#parts.clock.now();
+    // Where the clock was set back `latest` is of a time to come. A try that failed doesn't put off the next.
+    const known = this.#due?.of === of ? this.#due.at : Infinity;
+    const at = Math.min(known, Math.min(of, now) + this.#options.intervalMs);
+    this.#due = { of, at };
+    return Math.max(0, at - now);
   }
 
   /** The newest snapshot of the current generation, once there is one. */

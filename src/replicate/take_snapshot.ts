@@ -82,6 +82,8 @@ export async function takeSnapshot(
   const encode = () => encodeSnapshot(source, { newestCommitAt, onProgress });
   using room = await roomFor(source, parts);
   await using staged = room && await stage(source, { parts, encode, signal });
+  // From then on the disk itself tells what is left.
+  void staged?.ended.then(() => room![Symbol.dispose]());
   // It is right only together with the WAL up to its offset, so that has to be there first.
   if (!await isWalUploaded(position, { parts, signal })) return undefined;
   const startMs = clock.monotonicMs();

@@ -94,7 +94,7 @@ export function releaseProgramCode(): boolean {
 const REST_SHARE = 0.01;
 /** What a start has compiled is mostly never used again: worth giving back after so much CPU time. */
 const START_MS = 400;
-/** Later what is given back is paid for once more when it is used again: a thirtieth of so much CPU time. */
+/** Later what is given back is paid for once more when it is used again. */
 const BUSY_MS = 3_000;
 
 /** Finds the ends of busy times by the CPU time of the process. */

@@ -25,7 +25,7 @@ test("walbrook restore outlasts a server that goes away amid it, and says what i
     assert.equal((await walbrook.stop()).code, 0);
   }
   // Time between the list, which shows that the server is the right one, and the objects.
-  await proxy.add({ type: "latency", attributes: { latency: 500 } });
+  await proxy.add({ type: "latency", attributes: { latency: 2000 } });
   const outputPath = commands.path("restored.db");
   await using walbrook = commands.start("restore", "-o", outputPath, commands.databasePath);
   await walbrook.says("restoring snapshot");

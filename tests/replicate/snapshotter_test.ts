@@ -72,8 +72,14 @@ test("Snapshotter waits no longer than its interval where the clock was set back
   const [adjusted] = bench.logs.records.filter(({ message }) => message === "snapshot interval adjusted");
   const toldMs = Date.parse(String(adjusted!.fields["next"])) - clock.now();
   assert.deepEqual([clock.nextMs, toldMs], [HOUR_MS, HOUR_MS]);
+  bench.store.rules.push({ method: "put", key: isSnapshot });
   await clock.advance(HOUR_MS);
-  await until(() => taken(bench) === 1, "the snapshot");
+  await until(() => bench.logged("snapshotter error") === 1 && clock.nextMs !== undefined, "the error");
+  // A try that failed is repeated soon.
+  await clock.advance(MINUTE_MS);
+  await until(() => clock.nextMs === 0, "the next try");
+  await clock.advance(0);
+  await until(() => taken(bench) === 2 && bench.logged("snapshot written") === 2, "the snapshot");
   await bench.assertRestores();
 });
 

@@ -14,6 +14,7 @@ test("takeRoom() gives the same bytes of a disk to one only, until they are free
   using _ = await take(40);
   assert.equal(await take(1), undefined);
   first[Symbol.dispose]();
+  first[Symbol.dispose]();
   using third = await take(60);
   assert.ok(third !== undefined);
   assert.equal(await take(1), undefined);

@@ -96,9 +96,10 @@ export class S3Connection {
   readonly #options: ConnectionOptions;
   readonly #signer = new RequestSigner({ service: "s3" });
   #region: string;
+  /** With what was asked for: then it is the right server. */
   #hasAnswered = false;
-  /** Whether it was said that the server fails, since its last answer. */
-  #isTold = false;
+  /** When it was last said that the server fails. */
+  #toldAtMs = -Infinity;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -147,11 +148,14 @@ export class S3Connection {
     return this.#hasAnswered && performance.now() - failedAtMs < this.#options.retry.keepTryingMs;
   }
 
-  /** Loud once for all requests that fail together: somebody waits, and should know for what. */
+  /** Loud now and then, for all requests that fail together: somebody waits, and should know for what. */
   #tellRetry(fields: LogFields, { isLoud }: { isLoud: boolean }): void {
     const { logger, retry } = this.#options;
-    if (!isLoud || this.#isTold) return logger.debug("S3 request failed, trying again", fields);
-    this.#isTold = true;
+    const nowMs = performance.now();
+    if (!isLoud || nowMs - this.#toldAtMs < retry.keepTryingMs) {
+      return logger.debug("S3 request failed, trying again", fields);
+    }
+    this.#toldAtMs = nowMs;
     const seconds = Math.round(retry.keepTryingMs / 1000);
     logger.warn(`S3 requests fail, they are tried for up to ${seconds} s`, fields);
   }
@@ -183,12 +187,11 @@ export class S3Connection {
       const limitMs = patience.answerMs + (body?.length ?? 0) / patience.slowestUpload * 1000;
       await exchange.begin((signal) => http.send({ method, url, headers, body, signal }), { limitMs });
       const { status } = exchange.response;
-      this.#hasAnswered = true;
       if (status < 200 || status >= 300) {
         return await this.#readRefusal(request, exchange, { mayBeLost: lostCount >= LOST_REFUSALS });
       }
       const result = await request.read(exchange);
-      this.#isTold = false;
+      this.#hasAnswered = true;
       isOpen = request.keepsOpen === true;
       return { result };
     } catch (error) {
@@ -238,7 +241,10 @@ export class S3Connection {
   #reactToError(error: unknown): Reaction & { kind?: HttpFailureKind } {
     // Neither cut nor stalled: the answer was not what it should be, so a part of it may be missing.
     if (isDamagedAnswer(error)) return { act: "retry" };
-    return reactToNetwork(error);
+    const reaction = reactToNetwork(error);
+    // A name that was known before is not a wrong one: this machine's line is away.
+    const isKnown = this.#hasAnswered && this.#options.retry.keepTryingMs > 0;
+    return reaction.kind === "no-such-host" && isKnown ? { ...reaction, act: "retry" } : reaction;
   }
 
   /** Whether something was changed that makes it worth while to send the request at once again. */

@@ -9,8 +9,8 @@ export interface RetryOptions {
   /** Upper bound of any wait but for what a server asks for. Default 10,000. */
   readonly longestWaitMs?: number | undefined;
   /**
-   * How long the tries go on in any case once the server has answered anything at all, counted from the first that
-   * failed. Default 0: for who tries again by himself.
+   * How long the tries go on in any case once the server has answered a request as it should, counted from the first
+   * that failed. Default 0: for who tries again by himself.
    */
   readonly keepTryingMs?: number | undefined;
   /** A number from 0 up to 1. Default `Math.random`. */
