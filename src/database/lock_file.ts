@@ -60,16 +60,17 @@ export class LockFile {
     if (own.#stat.linkCount === 1) return own.#keep(path, { key, options });
     // A killed process left it, and its other names must not be locked with this one.
     const temporary = temporaryName(path);
-    makeFile(temporary, options);
-    using fresh = LockFile.#openOrRemove(temporary, files);
-    if (fresh === undefined) return undefined;
+    let isPlaced = false;
     try {
+      makeFile(temporary, options);
+      using fresh = LockFile.#open(temporary, files);
+      if (fresh === undefined) return undefined;
       files.renameSync(temporary, path);
-    } catch (error) {
-      files.removeSync(temporary);
-      throw error;
+      isPlaced = true;
+      return fresh.#keep(path, { key, options });
+    } finally {
+      if (!isPlaced) files.removeSync(temporary);
     }
-    return fresh.#keep(path, { key, options });
   }
 
   static #open(path: string, files: Files): LockFile | undefined {
@@ -85,16 +86,6 @@ export class LockFile {
       if (!isSame) connection.close();
     }
     return isSame ? lockFile : undefined;
-  }
-
-  /** What can't be locked is taken away again. */
-  static #openOrRemove(path: string, files: Files): LockFile | undefined {
-    let lockFile: LockFile | undefined;
-    try {
-      return lockFile = LockFile.#open(path, files);
-    } finally {
-      if (lockFile === undefined) files.removeSync(path);
-    }
   }
 
   #keep(path: string, { key, options }: { key: string; options: LockFileOptions }): LockFile {

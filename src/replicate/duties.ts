@@ -40,22 +40,10 @@ export class Duties {
     this.retainer = new Retainer(whole, options.retention);
     this.snapshotter = new Snapshotter(whole, { intervalMs: options.snapshotIntervalMs ?? 0, backoff });
     // One each: what a validation finds to be well again need not be so for a drill, which looks for more.
-    const [repairValidated, repairDrilled] = [repairWith(whole), repairWith(whole)];
-    this.validator = new Validator(whole, {
-      intervalMs: 0,
-      ...options.validation,
-      slots,
-      turns,
-      repair: repairValidated,
-    });
-    this.drill = new Drill(whole, {
-      intervalMs: 0,
-      ...options.drill,
-      slots,
-      turns,
-      backoff,
-      repair: repairDrilled,
-    });
+    const validation = { intervalMs: 0, ...options.validation, slots, turns, repair: repairWith(whole) };
+    this.validator = new Validator(whole, validation);
+    const drill = { intervalMs: 0, ...options.drill, slots, turns, backoff, repair: repairWith(whole) };
+    this.drill = new Drill(whole, drill);
   }
 
   /** Begin; errors are logged, and tried again at the next time. */

@@ -80,10 +80,7 @@ export async function takeSnapshot(
   // What is stored is no larger than the database, so that this is below 1, and rises.
   const onRead = (done: number) => parts.progress?.snapshotAdvanced(encodedShare + done / sizeOf(source));
   const encode = () => encodeSnapshot(source, { newestCommitAt, onProgress });
-  using room = await roomFor(source, parts);
-  await using staged = room && await stage(source, { parts, encode, signal });
-  // From then on the disk itself tells what is left.
-  void staged?.ended.then(() => room![Symbol.dispose]());
+  await using staged = await stage(source, { parts, encode, signal });
   // It is right only together with the WAL up to its offset, so that has to be there first.
   if (!await isWalUploaded(position, { parts, signal })) return undefined;
   const startMs = clock.monotonicMs();
@@ -118,32 +115,33 @@ async function isWalUploaded(
 }
 
 /** @returns `undefined` when it isn't to be staged or there is no room */
-async function roomFor(
-  source: SnapshotSource,
-  { stagePath, files = systemFiles, logger }: SnapshotParts,
-): Promise<Disposable | undefined> {
-  if (stagePath === undefined) return undefined;
-  // Twice what it can take at most: the disk is the application's, and its WAL grows meanwhile.
-  const room = await takeRoom(stagePath, { bytes: 2 * sizeOf(source), files });
-  if (room === undefined) {
-    logger.debug("no room to stage the snapshot, it goes straight to the replica", { path: stagePath });
-  }
-  return room;
-}
-
 async function stage(
   source: SnapshotSource,
-  { parts: { stagePath, files = systemFiles, client }, encode, signal }: {
+  { parts, encode, signal }: {
     parts: SnapshotParts;
     encode: () => ReadableStream<Uint8Array>;
     signal: AbortSignal;
   },
-): Promise<StagedSnapshot> {
+): Promise<StagedSnapshot | undefined> {
+  const { stagePath, files = systemFiles, client, logger } = parts;
+  if (stagePath === undefined) return undefined;
+  using beginning = new DisposableStack();
+  // Twice what it can take at most: the disk is the application's, and its WAL grows meanwhile.
+  const room = beginning.use(await takeRoom(stagePath, { bytes: 2 * sizeOf(source), files }));
+  if (room === undefined) {
+    logger.debug("no room to stage the snapshot, it goes straight to the replica", { path: stagePath });
+    return undefined;
+  }
   // `.tmp`: what a killed process leaves is removed when the meta directory is next opened.
   // One of its own each time: another of this replica may be waiting for its WAL.
-  const path = join(stagePath!, `snapshot-${encodeURIComponent(client.name)}-${crypto.randomUUID()}.tmp`);
+  const path = join(stagePath, `snapshot-${encodeURIComponent(client.name)}-${crypto.randomUUID()}.tmp`);
   const staged = await StagedSnapshot.begin(encode(), { path, files, signal });
-  void staged.ended.then(() => source.close());
+  const held = beginning.move();
+  void staged.ended.then(() => {
+    source.close();
+    // From now on the disk itself tells what is left.
+    held.dispose();
+  });
   return staged;
 }
 

@@ -124,12 +124,10 @@ export class Validator {
       const checksums = { "db-checksum": formatCrc64(live), "replica-checksum": formatCrc64(restored) };
       logger.info("validator", { status: outcome, ...checksums, position });
     }
-    if (error === undefined) {
-      await this.#options.repair?.(proof, signal);
-      return outcome;
+    if (error !== undefined) {
+      const pages = difference && { pages: difference.count, first_page: difference.firstPage };
+      logger.error("validation error", { error, position, ...pages });
     }
-    const pages = difference && { pages: difference.count, first_page: difference.firstPage };
-    logger.error("validation error", { error, position, ...pages });
     await this.#options.repair?.(proof, signal);
     return outcome;
   }

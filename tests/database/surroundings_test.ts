@@ -24,6 +24,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { assertNothingLost, keepSnapshot, Stage, until } from "./stage.ts";
 import { Neighbour } from "./neighbour.ts";
+import type { LiveDatabase } from "../../src/database/database.ts";
 import { InstanceLock } from "../../src/database/instance_lock.ts";
 import { sleep } from "../../src/async.ts";
 import { comparePositions } from "../../src/position.ts";
@@ -440,34 +441,50 @@ test("LiveDatabase warns of a database file that has another name", async () => 
   assert.equal(stage.logged("warn").filter((line) => line.includes("hard links")).length, 1);
 });
 
+/** Follow a database until the disk has failed as `failing` says, and until it works again: nothing is lost. */
+async function outlast(
+  failing: readonly FailRule[],
+  { before, meanwhile }: {
+    before?: () => Promise<void>;
+    meanwhile: (stage: Stage, database: LiveDatabase) => Promise<void> | void;
+  },
+): Promise<void> {
+  await using stage = new Stage();
+  stage.insert();
+  const rules: FailRule[] = [];
+  const { files, failed } = failFiles(systemFiles, rules);
+  const database = await stage.follow({ files, limits: { minPages: 10, maxPages: 40 } });
+  const snapshot = await keepSnapshot(database);
+  const neighbour = stage.neighbour();
+  await before?.();
+  rules.push(...failing);
+  await until(async () => {
+    stage.insert();
+    stage.application.exec("PRAGMA wal_checkpoint(PASSIVE)");
+    await database.settle();
+    return failed.length >= 5;
+  }, { what: "it fails" });
+  await meanwhile(stage, database);
+  rules.length = 0;
+  await until(() => database.lastError === "", { what: "it works again by itself" });
+  await assertNothingLost(database, { snapshot, neighbour });
+  assert.equal(database.position!.generation, snapshot.generation);
+}
+
 for (const kind of ["write", "rename", "open", "sync"] as const) {
   test(`LiveDatabase with a disk whose ${kind} fails tells it once, mends itself and loses nothing`, async () => {
-    await using stage = new Stage();
-    stage.insert();
-    const rules: FailRule[] = [];
-    const { files, failed } = failFiles(systemFiles, rules);
-    const database = await stage.follow({ files, limits: { minPages: 10, maxPages: 40 } });
-    const snapshot = await keepSnapshot(database);
-    const neighbour = stage.neighbour();
-    rules.push({ kind, code: "ENOSPC", path: /\/generations\//, times: Infinity });
-    await until(async () => {
-      stage.insert();
-      stage.application.exec("PRAGMA wal_checkpoint(PASSIVE)");
-      await database.settle();
-      return failed.length >= 5;
-    }, { what: "it fails" });
-    for (let round = 0; round < 30; round++) {
-      stage.insert();
-      await database.settle();
-    }
-    const errors = stage.logged("error");
-    assert.ok(errors.length >= 1 && errors.length <= 2, JSON.stringify(errors));
-    assert.match(errors[0]!, /ENOSPC/);
-    assert.match(database.lastError, /ENOSPC/);
-    rules.length = 0;
-    await until(() => database.lastError === "", { what: "it works again by itself" });
-    await assertNothingLost(database, { snapshot, neighbour });
-    assert.equal(database.position!.generation, snapshot.generation);
+    await outlast([{ kind, code: "ENOSPC", path: /\/generations\//, times: Infinity }], {
+      async meanwhile(stage, database) {
+        for (let round = 0; round < 30; round++) {
+          stage.insert();
+          await database.settle();
+        }
+        const errors = stage.logged("error");
+        assert.ok(errors.length >= 1 && errors.length <= 2, JSON.stringify(errors));
+        assert.match(errors[0]!, /ENOSPC/);
+        assert.match(database.lastError, /ENOSPC/);
+      },
+    });
   });
 }
 
@@ -480,27 +497,11 @@ const FULL_DISKS: readonly (readonly [string, FailRule[]])[] = [
 ];
 for (const [what, failing] of FULL_DISKS) {
   test(`LiveDatabase doesn't take its own failed write of ${what} for somebody else's`, async () => {
-    await using stage = new Stage();
-    stage.insert();
-    const rules: FailRule[] = [];
-    const { files, failed } = failFiles(systemFiles, rules);
-    const database = await stage.follow({ files, limits: { minPages: 10, maxPages: 40 } });
-    const snapshot = await keepSnapshot(database);
-    const neighbour = stage.neighbour();
-    // Longer than two of our own changes may lie apart by the file system's clock.
-    await sleep(3000);
-    rules.push(...failing);
-    await until(async () => {
-      stage.insert();
-      stage.application.exec("PRAGMA wal_checkpoint(PASSIVE)");
-      await database.settle();
-      return failed.length >= 5;
-    }, { what: "it fails" });
-    assert.match(database.lastError, /ENOSPC|EIO/);
-    rules.length = 0;
-    await until(() => database.lastError === "", { what: "it works again by itself" });
-    await assertNothingLost(database, { snapshot, neighbour });
-    assert.equal(database.position!.generation, snapshot.generation);
+    await outlast(failing, {
+      // Longer than two of our own changes may lie apart by the file system's clock.
+      before: () => sleep(3000),
+      meanwhile: (_, { lastError }) => assert.match(lastError, /ENOSPC|EIO/),
+    });
   });
 }
 
