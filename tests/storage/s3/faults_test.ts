@@ -15,6 +15,7 @@ import {
   keysOf,
   MIB,
   proxied,
+  QUICK_RETRY,
   refusal,
   SPOILED_ANSWERS,
 } from "./proxied_store.ts";
@@ -219,6 +220,16 @@ test("S3Store.get() ends a large object that makes no progress with one line", a
   );
   assert.match(text, /^cannot read s3:\/\/backup\/proxied\/.*(broke|ended)/);
   assert.ok(error instanceof StoreError && error.isTransient);
+});
+
+test("S3Store that is told to keep trying doesn't where the server has never answered as it should", async () => {
+  const retry = { ...QUICK_RETRY, tries: 2, keepTryingMs: 600_000 };
+  for (const fault of [{ act: "answer", status: 503 }, { act: "answer", status: 200 }] as const) {
+    await using opened = await proxied(await minio(), { retry });
+    opened.proxy.fault = () => fault;
+    const { text } = await failureOf(keysOf(opened.store));
+    assert.match(text, /^cannot list .*\b2 tries\)/);
+  }
 });
 
 test("S3Store.get() notices that an object was replaced or deleted between its ranges", async () => {
