@@ -1,4 +1,5 @@
 /** Which replica and which generation to restore from. */
+import { Semaphore } from "../async.ts";
 import { DamagedObjectError, NoBackupsError, NotFoundError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { GenerationEnds, ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
@@ -7,6 +8,9 @@ import type { ObjectInfo, StoreOptions } from "../storage/object_store.ts";
 import { type Inventory, type MomentOf, sortInventory } from "./inventory.ts";
 import { momentsOf } from "./moments.ts";
 import { noSnapshots, type RestoreTarget } from "./plan.ts";
+
+/** Generations whose times are looked up at once: each takes two ways to the store and back. */
+const LOOK_COUNT = 8;
 
 /** A generation that can be restored. */
 export interface Choice {
@@ -152,16 +156,15 @@ export async function chooseGeneration(
     signal?: AbortSignal | undefined;
   },
 ): Promise<Choice> {
-  const candidates: Choice[] = [];
-  const failures: { client: ReplicaClient; error: unknown }[] = [];
-  for (const client of clients) {
-    try {
-      candidates.push(...await candidatesOf(client, generation, { signal }));
-    } catch (error) {
-      signal?.throwIfAborted();
-      failures.push({ client, error });
-    }
-  }
+  // Side by side: one that is slow to fail holds up none but itself.
+  const listed = await Promise.allSettled(
+    clients.map((client) => candidatesOf(client, generation, { signal })),
+  );
+  signal?.throwIfAborted();
+  const candidates = listed.flatMap((result) => result.status === "fulfilled" ? result.value : []);
+  const failures = listed.flatMap((result, at) =>
+    result.status === "rejected" ? [{ client: clients[at]!, error: result.reason as unknown }] : []
+  );
   const orphan = candidates.find(({ inventory }) => inventory.snapshots.length === 0);
   const restorable = candidates.filter(({ inventory }) => inventory.snapshots.length > 0);
   const choice = await chooseAmong(restorable, target);
@@ -245,15 +248,13 @@ async function chooseAmong(
 ): Promise<Choice | undefined> {
   // The only one is it, without a request for its times.
   if (candidates.length <= 1 && target.kind !== "moment") return candidates[0];
-  const bounded = [];
-  for (const [, choices] of Map.groupBy(candidates, ({ client }) => client)) {
-    const ofOne = [];
-    for (const choice of choices) {
-      ofOne.push({ choice, ...await boundsOf(choice.inventory, choice.momentOf) });
-    }
-    bounded.push(...inStoredOrder(ofOne));
-  }
-  return chooseBounds(bounded, target)?.choice;
+  const places = new Semaphore(LOOK_COUNT);
+  const bounded = await Promise.all(candidates.map(async (choice) => {
+    using _ = await places.acquire();
+    return { choice, ...await boundsOf(choice.inventory, choice.momentOf) };
+  }));
+  const byReplica = Map.groupBy(bounded, ({ choice }) => choice.client);
+  return chooseBounds([...byReplica.values()].flatMap(inStoredOrder), target)?.choice;
 }
 
 async function explained<T>(what: string, promise: Promise<T>): Promise<T> {

@@ -22,6 +22,7 @@ import { ReplicaClient } from "../../src/storage/replica_client.ts";
 import { buildReplica, fileHash } from "../builders/replica_builder.ts";
 import { FaultyStore } from "../doubles/faulty_store.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
+import { until as waitUntil } from "../doubles/until.ts";
 
 const latest = { kind: "latest" } as const;
 const until = (seconds: number) => ({ kind: "moment", at: new Date(seconds * 1000) }) as const;
@@ -309,6 +310,28 @@ test("chooseGeneration() passes over a generation with nothing of the format, an
     chooseGeneration([client], { ...options, target: { kind: "moment", at } }),
     /no matching backups found: /,
   );
+});
+
+test("restore() looks at replicas, and at their generations, side by side", async () => {
+  using folder = temporaryFolder();
+  const stores = ["a", "b"].map((name) => new FaultyStore(new FileStore({ root: join(folder.path, name) })));
+  for (const store of stores) {
+    await putSnapshot(store, NEWER);
+    await putSnapshot(store, OLDER);
+  }
+  const gates = [
+    { method: "listFolders", wanted: 1, ...Promise.withResolvers<void>() },
+    { method: "get", wanted: 2, ...Promise.withResolvers<void>() },
+  ] as const;
+  for (const { rules } of stores) {
+    for (const { method, promise: gate } of gates) rules.push({ method, times: Infinity, gate });
+  }
+  const restored = pagesOf({ clients: stores.map((store) => new ReplicaClient(store)) });
+  for (const { method, wanted, resolve } of gates) {
+    await waitUntil(() => stores.every((store) => store.of(method).length === wanted), `${method} of both`);
+    resolve();
+  }
+  assert.equal(await restored, 2);
 });
 
 test("restore() of large segments ends when its signal fires in the middle of one", async () => {
