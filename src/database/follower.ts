@@ -81,7 +81,7 @@ export class Follower implements Disposable {
     this.#meta = meta;
     this.#clock = clock;
     this.#stayFromPages = stayFromPages;
-    this.#times = new CommitTimes(0);
+    this.#times = new CommitTimes(clock);
     this.readers = new Readers(live);
     try {
       this.readers.begin();
@@ -166,7 +166,8 @@ export class Follower implements Disposable {
     this.#shadow = shadow;
     const start = { index: shadow.index, offset: shadow.committedSize };
     const now = this.#clock.now();
-    this.#times = new CommitTimes(Math.min(shadow.copiedBy(shadow.index) ?? now, now), start);
+    const floor = Math.min(shadow.copiedBy(shadow.index) ?? now, now);
+    this.#times = new CommitTimes(this.#clock, { floor, start });
     return undefined;
   }
 
@@ -205,7 +206,7 @@ export class Follower implements Disposable {
     this.#shadow = undefined;
     this.#shadow = ShadowWal.create(generation, { meta: this.#meta, files: this.live.files });
     // When what is there was committed nobody knows; it is what we saw now.
-    this.#times = new CommitTimes(this.#clock.now());
+    this.#times = new CommitTimes(this.#clock);
     await this.catchUp();
     this.#meta.writeGeneration(generation);
     this.#meta.removeOtherGenerations(generation);
@@ -352,7 +353,7 @@ export class Follower implements Disposable {
     shadow.append(bytes, scan);
     this.copiedBytes += bytes.length;
     if (scan.committedCount > 0) {
-      this.#times.record({ index: shadow.index, offset: shadow.committedSize }, this.#clock.now());
+      this.#times.record({ index: shadow.index, offset: shadow.committedSize });
     }
     return isComplete;
   }

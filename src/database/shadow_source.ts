@@ -8,8 +8,8 @@ import type { Checksum } from "../wal/checksum.ts";
 export interface Backlog {
   /** Bytes of WAL, as far as it is still kept. */
   readonly bytes: number;
-  /** When the oldest of it was seen, milliseconds since 1970; `undefined` when nothing is lacking. */
-  readonly since: number | undefined;
+  /** How long ago the oldest of it was seen, in milliseconds; `undefined` when nothing is lacking. */
+  readonly ageMs: number | undefined;
 }
 
 /** The readable end of one database. */
@@ -90,8 +90,8 @@ export class ShadowSource {
     const isSame = position?.generation === shadow.generation;
     const from = isSame ? position : { index: 0, offset: 0 };
     const end = { index: shadow.index, offset: shadow.committedSize };
-    if (isSame && comparePositions(from, end) >= 0) return { bytes: 0, since: undefined };
-    return { bytes: shadow.bytesAfter(from), since: times.timeAfter(from) };
+    if (isSame && comparePositions(from, end) >= 0) return { bytes: 0, ageMs: undefined };
+    return { bytes: shadow.bytesAfter(from), ageMs: times.ageAfter(from) };
   }
 
   /** @see LiveDatabase.releaseBefore */

@@ -78,7 +78,7 @@ function inspectDatabase(
     since: now - verdict.forMs,
     replicas: replicas.map((loop, at) => {
       const drill = duties[at]?.drill;
-      const { unsentBytes, ...more } = replicaFacts(loop, { database, drill, now });
+      const { unsentBytes, ...more } = replicaFacts(loop, { database, drill });
       const judged = judgeReplica({ unsentBytes, ...more }, { limits, database: verdict });
       return {
         ...judged,
@@ -117,14 +117,14 @@ function databaseFacts({ following }: LiveDatabase, now: number): DatabaseFacts 
 
 function replicaFacts(
   loop: ReplicaLoop,
-  { database, drill, now }: { database: LiveDatabase; drill: Drill | undefined; now: number },
+  { database, drill }: { database: LiveDatabase; drill: Drill | undefined },
 ): ReplicaFacts {
   const { progress } = loop;
-  const backlog = backlogOf(loop, { database, now });
-  const sinceMs = backlog?.since === undefined ? undefined : Math.max(0, now - backlog.since);
+  const backlog = backlogOf(loop, database);
+  const ageMs = backlog?.ageMs;
   // Until it is known what the replica has, it may lack anything, but nothing that a run before us was to send.
   const isKnown = loop.position !== undefined;
-  const unsentForMs = sinceMs === undefined || isKnown ? sinceMs : Math.min(sinceMs, progress.sinceStartMs);
+  const unsentForMs = ageMs === undefined || isKnown ? ageMs : Math.min(ageMs, progress.sinceStartMs);
   return {
     unsentForMs,
     unsentBytes: backlog?.bytes ?? 0,
@@ -138,13 +138,10 @@ function replicaFacts(
 }
 
 /** A disk that can't be read must not hide that a replica stands still: then it lacks something since its last step. */
-function backlogOf(
-  loop: ReplicaLoop,
-  { database, now }: { database: LiveDatabase; now: number },
-): Backlog | undefined {
+function backlogOf(loop: ReplicaLoop, database: LiveDatabase): Backlog | undefined {
   try {
     return database.backlogAfter(loop.position);
   } catch {
-    return { bytes: 0, since: now - loop.progress.sinceWalMs };
+    return { bytes: 0, ageMs: loop.progress.sinceWalMs };
   }
 }

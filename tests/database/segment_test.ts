@@ -9,6 +9,7 @@ import { CommitTimes } from "../../src/database/commit_times.ts";
 import { ContinuityLostError, type Follower } from "../../src/database/follower.ts";
 import { segmentAt } from "../../src/database/segment.ts";
 import { WAL_HEADER_SIZE } from "../../src/position.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
 import { scanFrames } from "../../src/wal/frames.ts";
 import { failFiles, type FailRule } from "../doubles/failing_files.ts";
@@ -135,10 +136,15 @@ test("Segment.read() takes turns with its buffer, but for one that a read may st
 });
 
 test("CommitTimes grows coarser and never goes back", () => {
-  const times = new CommitTimes(5);
+  let now = 0;
+  let steadyMs = 0;
+  const clock = { ...systemClock, now: () => now, monotonicMs: () => steadyMs };
+  const times = new CommitTimes(clock, { floor: 0 });
   const count = 2000;
   for (let nth = 1; nth <= count; nth++) {
-    times.record({ index: 0, offset: nth }, nth % 7 === 0 ? nth - 20 : nth);
+    now = nth % 7 === 0 ? nth - 20 : nth;
+    steadyMs = nth;
+    times.record({ index: 0, offset: nth });
   }
   let before = 0;
   for (let offset = 1; offset <= count; offset++) {

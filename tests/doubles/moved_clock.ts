@@ -17,11 +17,13 @@ export class OffsetClock implements Clock {
 /** The machine's clock, and forward in leaps when told: for what is looked at rarely. Timers keep their time. */
 export class SkippingClock implements Clock {
   #skippedMs = 0;
+  /** What the time of day was set forward by, or back; may be changed at any time. */
+  setMs = 0;
   readonly after = systemClock.after;
   readonly every = systemClock.every;
 
   now(): number {
-    return systemClock.now() + this.#skippedMs;
+    return systemClock.now() + this.#skippedMs + this.setMs;
   }
 
   monotonicMs(): number {

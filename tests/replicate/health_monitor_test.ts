@@ -115,6 +115,21 @@ test("HealthMonitor sees an upload that hangs, which says nothing by itself, and
   assert.equal(ward.replica.waitingBytes, 0);
 });
 
+test("HealthMonitor sees a replica that stands still while the time of day is back behind the last commits", async () => {
+  await using ward = new Ward();
+  const { bench, clock } = ward;
+  clock.setMs = 180 * MINUTE_MS;
+  bench.insert();
+  await ward.run();
+  await bench.current();
+  clock.setMs = 0;
+  bench.store.rules.push({ method: "put", times: Infinity });
+  bench.insert();
+  await until(() => bench.loop.errorCount > 0, "uploads to fail");
+  assert.deepEqual(ward.saidAfter(6 * MINUTE_MS), [STALLED]);
+  assert.ok(ward.replica.behindMs >= 6 * MINUTE_MS, String(ward.replica.behindMs));
+});
+
 test("HealthMonitor sees a replica that could not be reached since the start", async () => {
   await using ward = new Ward();
   ward.bench.insert();
