@@ -81,28 +81,40 @@ export class Retainer {
 
   /** Check once. Without a request when nothing was written and nothing has come of age since the last time. */
   async check(signal: AbortSignal): Promise<void> {
-    const { loop, database, clock, turn } = this.#parts;
+    const { loop, clock, turn } = this.#parts;
     if (this.#options.retentionMs <= 0) return;
-    const position = database.position;
-    // The first snapshot is the replica loop's; before it nothing can be judged.
-    if (position === undefined || !loop.isRestorable) return;
     const isDue = this.#nextAt !== undefined && clock.now() >= this.#nextAt.getTime();
-    if (this.#describe(position) === this.#seen && !isDue) return;
+    const before = this.#judged;
+    if (before === undefined || this.#describe(before) === this.#seen && !isDue) return;
     this.#seen = undefined;
     // Our own validation reads what we would delete.
     using _ = await turn.acquire();
+    const position = this.#judged;
+    if (position === undefined) return;
     let look = await this.#look(position.generation, signal);
     let isComplete = true;
-    if (look.plan.isSnapshotDue && await this.#isChanged(look, position)) {
+    if (this.#isStill(position) && look.plan.isSnapshotDue && await this.#isChanged(look, position)) {
       if (await loop.snapshot({ signal }) === undefined) isComplete = false;
       else look = await this.#look(position.generation, signal);
     }
+    // Of one that has begun since, the listing may show WAL whose snapshot is yet to come.
+    if (!this.#isStill(position)) return;
     this.#warnOfOthers(look.plan);
     for (const deletion of look.plan.deletions) {
       if (!await this.#carryOutIfAllowed(deletion, look, signal)) isComplete = false;
     }
     this.#nextAt = look.plan.nextAt;
     if (isComplete) this.#seen = this.#describe(position);
+  }
+
+  /** Where the database is, while that can be judged: the first snapshot of a generation is the replica loop's. */
+  get #judged(): Position | undefined {
+    const { loop, database } = this.#parts;
+    return loop.isRestorable ? database.position : undefined;
+  }
+
+  #isStill({ generation }: Position): boolean {
+    return this.#parts.database.position?.generation === generation;
   }
 
   #describe(position: Position): string {
@@ -126,7 +138,12 @@ export class Retainer {
       const bounds = inventory === undefined || snapshots.length === 0
         ? []
         : [await boundsOf(inventory, momentOf), await boundsOf(inventory, listedMoment)];
-      const aged = { generation, snapshots: await this.#age(snapshots, { cutOffAt, momentOf }), bounds };
+      const aged = {
+        generation,
+        snapshots: await this.#age(snapshots, { cutOffAt, momentOf }),
+        bounds,
+        newestWalAt: segments.map(({ createdAt }) => createdAt).reduce(later, new Date(0)),
+      };
       listed.push({ generation, snapshots, inventory, aged });
     }
     const plan = planRetention({

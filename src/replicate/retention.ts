@@ -29,6 +29,8 @@ export interface AgedGeneration {
    * for all generations. Empty when it can't be restored.
    */
   readonly bounds: readonly Bounds[];
+  /** When the store got its newest WAL, of a generation without bounds. Default: never. */
+  readonly newestWalAt?: Date | undefined;
 }
 
 /** What is decided on. */
@@ -124,10 +126,22 @@ function isForeign(
   cutOffAt: Date,
 ): boolean {
   if (current === undefined || other === current) return false;
+  if (other.snapshots.length === 0) return isBeginning(other, current, cutOffAt);
   return other.bounds.some(({ endAt }, view) => {
     const began = current.bounds[view]?.startAt;
     return began !== undefined && endAt > began && endAt > cutOffAt;
   });
+}
+
+/** Whether the WAL of a generation without a snapshot tells that its first one may be on its way. */
+function isBeginning(
+  { newestWalAt = new Date(0) }: AgedGeneration,
+  { bounds }: AgedGeneration,
+  cutOffAt: Date,
+): boolean {
+  // By the store's times, which are the last ones.
+  const began = bounds.at(-1)?.startAt;
+  return began !== undefined && newestWalAt > began && newestWalAt > cutOffAt;
 }
 
 /** Whether it has a snapshot that is newer than all of the current one's. */
@@ -141,8 +155,9 @@ function nextChange(
   cutOffAt: Date,
   retentionMs: number,
 ): Date | undefined {
-  const times = generations.flatMap(({ snapshots, bounds }) => [
+  const times = generations.flatMap(({ snapshots, bounds, newestWalAt }) => [
     ...snapshots.map(({ at }) => at),
+    ...(snapshots.length === 0 && newestWalAt !== undefined ? [newestWalAt] : []),
     ...bounds.flatMap(({ startAt, endAt }) => [startAt, endAt]),
   ]);
   const coming = times.filter((at) => at > cutOffAt).map((at) => at.getTime());

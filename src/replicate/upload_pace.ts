@@ -1,8 +1,8 @@
 /** How long uploads rest: at most one in a sync interval on average. */
 import type { Clock } from "../runtime/clock.ts";
 
-/** At the end of an index two segments are sent in one round, which then lasts two intervals. */
-const MOST_INTERVALS = 2;
+/** At the end of an index two segments are sent in one round, which then lasts two intervals: no rest is longer. */
+export const MOST_INTERVALS = 2;
 
 /** A round of uploads, one after the other without a rest. Times are milliseconds of the monotonic clock. */
 export interface Round {

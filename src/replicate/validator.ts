@@ -10,6 +10,7 @@
  */
 import type { DutyParts } from "./duty.ts";
 import { checksumFile, checksumSource, type PageChecksums } from "./page_checksums.ts";
+import { MOST_INTERVALS } from "./upload_pace.ts";
 import { orAbort, type Semaphore } from "../async.ts";
 import { type Crc64, crc64, formatCrc64 } from "../crc64.ts";
 import { BrokenHistoryError, DamagedObjectError, describeError, NotFoundError } from "../errors.ts";
@@ -25,7 +26,7 @@ export interface ValidatorOptions {
   readonly intervalMs: number;
   /** An existing folder with room for the whole database. Default: the system's for temporary files. */
   readonly temporaryPath?: string | undefined;
-  /** How long the replica has for getting to where the database is. Default 10 s. */
+  /** How long the replica has for getting to where the database is, besides its own rests. Default 10 s. */
   readonly waitMs?: number | undefined;
   /** Bounds what reads whole databases at once, together with snapshots. Default: nothing. */
   readonly slots?: Semaphore | undefined;
@@ -41,7 +42,7 @@ export interface ValidatorOptions {
   readonly repair?: ((proof: Proof, signal: AbortSignal) => Promise<unknown>) | undefined;
 }
 
-/** How long a replica may lag behind when it is validated. */
+/** How long a replica may lag behind when it is validated, besides its own rests. */
 const WAIT_MS = 10_000;
 
 /** Left free in the temporary folder, for others. */
@@ -201,7 +202,8 @@ export class Validator {
     const { loop, clock } = this.#parts;
     const late = new AbortController();
     const error = new Error("cannot wait for replica: replica wait exceeded timeout");
-    using _ = clock.after(this.#options.waitMs ?? WAIT_MS, () => late.abort(error));
+    const limitMs = (this.#options.waitMs ?? WAIT_MS) + MOST_INTERVALS * loop.syncIntervalMs;
+    using _ = clock.after(limitMs, () => late.abort(error));
     const either = AbortSignal.any([signal, late.signal]);
     for (;;) {
       const token = loop.progressed.token;

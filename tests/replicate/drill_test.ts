@@ -73,6 +73,13 @@ test("Drill fails where the replica can't be restored, and where there is no roo
   assert.deepEqual(readdirSync(bench.temporaryPath), []);
 });
 
+test("Drill waits for a replica that rests until its next upload", async () => {
+  await using bench = await DrilledBench.begin({ syncIntervalMs: 500 });
+  bench.insert();
+  const proof = await bench.drill({ waitMs: 100 }).drill(NEVER);
+  assert.equal(proof?.outcome, "ok");
+});
+
 test("Drill has SQLite look at the file, which is as bad as the database is", async () => {
   await using bench = await DrilledBench.begin();
   // Every byte is replicated, and the database breaks its own rule all the same.

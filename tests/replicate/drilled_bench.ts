@@ -6,15 +6,15 @@ import { encodeObjectBytes } from "../../src/codec/object.ts";
 import { Drill, type DrillOptions } from "../../src/replicate/drill.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { RecordingMetrics } from "../doubles/recording_metrics.ts";
-import { Bench } from "./bench_of_one.ts";
+import { Bench, type BenchOptions } from "./bench_of_one.ts";
 
 /** A bench with rows in its replica, and drills of it. */
 export class DrilledBench extends Bench {
   readonly metrics = new RecordingMetrics();
   readonly temporaryPath = join(this.folder, "temporary");
 
-  static async begin(): Promise<DrilledBench> {
-    const bench = new DrilledBench();
+  static async begin(options: BenchOptions = {}): Promise<DrilledBench> {
+    const bench = new DrilledBench(options);
     mkdirSync(bench.temporaryPath);
     for (let row = 0; row < 50; row++) bench.insert("x".repeat(1000));
     bench.application!.exec("PRAGMA wal_checkpoint(TRUNCATE)");

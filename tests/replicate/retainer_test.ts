@@ -3,6 +3,9 @@ import { readdirSync, rmSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
+import { Mutex } from "../../src/async.ts";
+import { silentMetrics } from "../../src/metrics.ts";
+import { Retainer } from "../../src/replicate/retainer.ts";
 import { restore } from "../../src/restore/restore.ts";
 import { OffsetClock, StoppedClock } from "../doubles/moved_clock.ts";
 import { until } from "../doubles/until.ts";
@@ -29,6 +32,12 @@ class AgedBench extends Bench {
 
   get retainer() {
     return this.replicator!.duties[0]!.retainer;
+  }
+
+  /** The same, whose turn is the test's. */
+  retainerWith(turn: Mutex): Retainer {
+    const { database, loop, clock, logs: { logger } } = this;
+    return new Retainer({ database, loop, client: loop.client, turn, clock, logger, metrics: silentMetrics });
   }
 
   /** What is done inside happens `hours` ago, by our clock and by that of the store. */
@@ -198,6 +207,56 @@ test("Retainer leaves a generation alone that somebody else writes at the same t
     level === "warn" && message.startsWith("another machine")
   );
   assert.deepEqual(warnings.map(({ fields }) => fields["generation"]), [other.generation]);
+});
+
+test("Retainer leaves a generation alone that begins while it waits for its turn, or for its snapshot", async () => {
+  for (const waitsFor of ["turn", "snapshot"] as const) {
+    await using bench = new AgedBench();
+    await bench.history(30);
+    bench.insert();
+    await bench.current();
+    const old = bench.generation;
+    const due = Promise.withResolvers<void>();
+    const first = Promise.withResolvers<void>();
+    bench.store.rules.push({ method: "put", key: new RegExp(`${old}/snapshots`), gate: due.promise });
+    bench.store.rules.push({ method: "put", key: /snapshots/, times: Infinity, gate: first.promise });
+    const turn = new Mutex();
+    const held = await turn.acquire();
+    const checked = bench.retainerWith(turn).check(NEVER);
+    if (waitsFor === "snapshot") {
+      held[Symbol.dispose]();
+      await until(() => bench.store.of("put", /snapshots/).length > 1, "the snapshot that is due");
+    }
+    await bench.database.restartGeneration(old, "the test wants it");
+    bench.insert();
+    await until(() => bench.store.of("put", new RegExp(`${bench.generation}/wal`)).length > 0, "its WAL");
+    held[Symbol.dispose]();
+    due.resolve();
+    await checked;
+    assert.deepEqual(bench.store.of("delete"), [], waitsFor);
+    first.resolve();
+    await bench.current();
+    await bench.assertRestores();
+  }
+});
+
+test("Retainer leaves WAL alone whose first snapshot somebody else is still sending", async () => {
+  await using bench = new AgedBench();
+  await bench.history(60, 50);
+  await using other = new Bench({ limits });
+  await other.run();
+  other.insert();
+  await other.current();
+  const [segment] = await other.replica.direct.segments(other.generation);
+  await bench.replica.files.put(segment!.key, await other.replica.files.get(segment!.key));
+  bench.insert();
+  await bench.current();
+  await bench.retainer.check(NEVER);
+  assert.ok((await bench.replica.direct.generations()).includes(other.generation));
+  // A day later nobody sends it any more.
+  bench.clock.offsetMs = 25 * HOUR_MS;
+  await bench.retainer.check(NEVER);
+  assert.deepEqual(await bench.replica.direct.generations(), [bench.generation]);
 });
 
 test("Retainer broken off in the middle leaves a replica that restores, and finishes the next time", async () => {
