@@ -8,13 +8,22 @@ import { SegmentUpload } from "./upload_segment.ts";
 import type { Proof } from "./validator.ts";
 import { ContinuityLostError } from "../database/follower.ts";
 import type { Segment } from "../database/segment.ts";
-import { formatPosition } from "../position.ts";
+import type { Logger } from "../logger.ts";
+import { formatPosition, type Position } from "../position.ts";
 import { fetchNote } from "../restore/moments.ts";
 import { parseSegmentName, segmentsPrefix } from "../storage/keys.ts";
 import type { SegmentInfo } from "../storage/replica_client.ts";
 
 /** What was done: nothing where it was done before and did not help, or can't be done now. */
 export type Repair = "segment stored again" | "new snapshot" | "none";
+
+/** Say that the generation can't be restored for want of a snapshot; `ReplicaLoop.lookAgain()` has one stored. */
+export function tellLostSnapshots(logger: Logger): void {
+  logger.error(
+    "the replica has lost its snapshots: a new one is stored, so that everything from now on can be restored; a " +
+      "lifecycle rule of the bucket must not take the newest one",
+  );
+}
 
 /** Mends one replica, each fault once until all is well again. */
 export class Repairer {
@@ -31,6 +40,11 @@ export class Repairer {
     if (outcome === "ok") this.#mended.clear();
     if (outcome !== "damaged" && outcome !== "mismatch" || position === undefined) return "none";
     const { loop, logger } = this.#parts;
+    if (await this.#hasLostSnapshots(position, signal)) {
+      tellLostSnapshots(logger);
+      loop.lookAgain();
+      return "new snapshot";
+    }
     const healed = key === undefined ? undefined : await this.#heal(key, signal);
     if (healed !== undefined) {
       logger.warn("a damaged segment was stored again from the shadow wal", { key: healed, error });
@@ -48,6 +62,12 @@ export class Repairer {
       { key, error, snapshot: formatPosition(stored.position) },
     );
     return "new snapshot";
+  }
+
+  async #hasLostSnapshots({ generation }: Position, signal: AbortSignal): Promise<boolean> {
+    const { client, loop } = this.#parts;
+    return loop.isRestorable && loop.position?.generation === generation &&
+      (await client.snapshots(generation, { signal })).length === 0;
   }
 
   /**

@@ -146,11 +146,15 @@ export class ReplicaLoop {
     }
   }
 
-  /** A snapshot whose folder is gone is not all that the replica may have lost. */
-  #lookAgainAfter(error: unknown): void {
-    if (!(error instanceof NotFoundError)) return;
+  /** The replica may have lost what we think it has: find out, and store what can be stored again. */
+  lookAgain(): void {
     this.#isLocated = false;
     this.#database.changed.notify();
+  }
+
+  /** A snapshot whose folder is gone is not all that the replica may have lost. */
+  #lookAgainAfter(error: unknown): void {
+    if (error instanceof NotFoundError) this.lookAgain();
   }
 
   #noteSnapshot(stored: StoredSnapshot): void {

@@ -1,6 +1,7 @@
 /** Removes from one replica what is past its retention; what that is, `retention.ts` decides. */
 import type { DutyParts } from "./duty.ts";
 import { hasChangedSince } from "./latest_snapshot.ts";
+import { tellLostSnapshots } from "./repair.ts";
 import {
   type AgedGeneration,
   type AgedSnapshot,
@@ -99,6 +100,10 @@ export class Retainer {
     }
     // Of one that has begun since, the listing may show WAL whose snapshot is yet to come.
     if (!this.#isStill(position)) return;
+    if (look.plan.isCurrentLost && loop.isRestorable) {
+      tellLostSnapshots(this.#parts.logger);
+      return loop.lookAgain();
+    }
     this.#warnOfOthers(look.plan);
     for (const deletion of look.plan.deletions) {
       if (!await this.#carryOutIfAllowed(deletion, look, signal)) isComplete = false;

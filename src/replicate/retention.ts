@@ -57,6 +57,8 @@ export interface RetentionPlan {
   readonly deletions: readonly Deletion[];
   /** The current generation has snapshots, and all are older than the cut-off: a new one lets the old ones go later. */
   readonly isSnapshotDue: boolean;
+  /** The current generation has no snapshot. */
+  readonly isCurrentLost: boolean;
   /** Generations that somebody else has written beside the current one; nothing of them is touched. */
   readonly foreign: readonly string[];
   /** Before this, nothing more can go unless a snapshot is added; `undefined`: never. */
@@ -86,6 +88,7 @@ export function planRetention(state: RetentionState): RetentionPlan {
     cutOffAt,
     deletions,
     isSnapshotDue: isJudged && current.snapshots.every(({ at }) => at < cutOffAt),
+    isCurrentLost: !isJudged,
     foreign: foreign.map(({ generation }) => generation),
     nextAt: nextChange(generations, cutOffAt, retentionMs),
   };

@@ -16,7 +16,7 @@ import { type Crc64, crc64, formatCrc64 } from "../crc64.ts";
 import { BrokenHistoryError, DamagedObjectError, describeError, NotFoundError } from "../errors.ts";
 import { comparePositions, formatPosition, type Position } from "../position.ts";
 import { type Files, systemFiles } from "../runtime/files.ts";
-import { segmentKey } from "../storage/keys.ts";
+import { segmentKey, snapshotKey } from "../storage/keys.ts";
 import { join, temporaryFolderPath } from "../runtime/paths.ts";
 import { pause } from "../runtime/pause.ts";
 
@@ -239,8 +239,17 @@ export class Validator {
       );
     } catch (error) {
       if (isFault(error)) return error;
+      if (await this.#lacksSnapshots(generation, signal)) {
+        return new BrokenHistoryError("no snapshot is there any more", snapshotKey({ generation, index }));
+      }
       throw new Error("cannot restore", { cause: error });
     }
+  }
+
+  /** Whether that is why nothing can be restored; a replica that does not answer now has not lost anything. */
+  async #lacksSnapshots(generation: string, signal: AbortSignal): Promise<boolean> {
+    const found = await this.#parts.client.snapshots(generation, { signal }).catch(() => undefined);
+    return found?.length === 0;
   }
 
   /** A folder that nobody else may look into; those that a killed process of ours left are removed first. */

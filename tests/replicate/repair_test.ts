@@ -39,6 +39,12 @@ class RepairedBench extends Bench {
     await assert.rejects(this.drill(), message);
   }
 
+  /** Errors that begin with this. */
+  loud(start: string): number {
+    return this.logs.records.filter(({ level, message }) => level === "error" && message.startsWith(start))
+      .length;
+  }
+
   async keys(index: number): Promise<string[]> {
     const segments = await this.replica.direct.segments(this.generation);
     return segments.filter((segment) => segment.index === index).map(({ key }) => key);
@@ -125,6 +131,24 @@ test("Repairer mends a fault that is like an earlier one, which was mended", asy
     await bench.current();
   }
   await bench.assertRestores();
+});
+
+test("Repairer has a snapshot stored where there is none any more, or nothing at all", async () => {
+  for (const lost of [/snapshots/, /(?:)/]) {
+    await using bench = await RepairedBench.begin();
+    const { generation } = bench;
+    const objects = [
+      ...await bench.replica.direct.snapshots(generation),
+      ...await bench.replica.direct.segments(generation),
+    ];
+    await bench.replica.files.delete(objects.map(({ key }) => key).filter((key) => lost.test(key)));
+    await bench.failingDrill(/cannot restore: no snapshot is there any more/);
+    await bench.current();
+    await bench.drill();
+    assert.equal(bench.generation, generation);
+    assert.equal(bench.loud("the replica has lost its snapshots"), 1);
+    await bench.assertRestores();
+  }
 });
 
 test("Drill tells what it has found also where that can't be mended", async () => {

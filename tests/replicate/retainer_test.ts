@@ -277,6 +277,21 @@ test("Retainer broken off in the middle leaves a replica that restores, and fini
   }
 });
 
+test("Retainer has a snapshot stored where a rule of the bucket has taken the only one", async () => {
+  await using bench = new AgedBench();
+  await bench.history(30);
+  const [snapshot] = await bench.replica.direct.snapshots(bench.generation);
+  await bench.replica.files.delete([snapshot!.key]);
+  bench.insert();
+  await bench.current();
+  await bench.retainer.check(NEVER);
+  await bench.current();
+  assert.equal((await bench.snapshotIndexes()).length, 1);
+  const lost = bench.logs.records.filter(({ message }) => message.startsWith("the replica has lost"));
+  assert.deepEqual(lost.map(({ level }) => level), ["error"]);
+  await bench.assertRestores();
+});
+
 test("Retainer deletes nothing when what would be left does not restore", async () => {
   await using bench = new AgedBench();
   await bench.history(60, 50, 30, 1);
