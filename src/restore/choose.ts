@@ -2,6 +2,7 @@
 import { Semaphore } from "../async.ts";
 import { DamagedObjectError, NoBackupsError, NotFoundError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
+import { comparePositions, type IndexOffset } from "../position.ts";
 import type { GenerationEnds, ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import { snapshotKey } from "../storage/keys.ts";
 import type { ObjectInfo, StoreOptions } from "../storage/object_store.ts";
@@ -246,8 +247,36 @@ async function chooseAmong(
   candidates: readonly Choice[],
   target: RestoreTarget,
 ): Promise<Choice | undefined> {
-  // The only one is it, without a request for its times.
-  if (candidates.length <= 1 && target.kind !== "moment") return candidates[0];
+  if (target.kind === "moment") return await chooseByTimes(candidates, target);
+  // The only generation is it, without a request for its times.
+  const generations = new Set(candidates.map(({ inventory }) => inventory.generation));
+  const chosen = generations.size <= 1 ? candidates[0] : await chooseByTimes(candidates, target);
+  return chosen && farthestOf(candidates.filter((other) => isSameGeneration(other, chosen)), chosen);
+}
+
+function isSameGeneration(left: Choice, right: Choice): boolean {
+  return left.inventory.generation === right.inventory.generation;
+}
+
+/** Of replicas of one generation the one that has most of it, which times don't tell where a clock was ahead. */
+function farthestOf(replicas: readonly Choice[], chosen: Choice): Choice {
+  return replicas.reduce(
+    (best, other) => comparePositions(endOf(other), endOf(best)) > 0 ? other : best,
+    chosen,
+  );
+}
+
+/** Where what is stored of a generation ends, but for the length of its last segment. */
+function endOf({ inventory: { snapshots, segments } }: Choice): IndexOffset {
+  const snapshot = { index: snapshots.at(-1)?.index ?? 0, offset: 0 };
+  const segment = segments.at(-1) ?? snapshot;
+  return comparePositions(segment, snapshot) > 0 ? segment : snapshot;
+}
+
+async function chooseByTimes(
+  candidates: readonly Choice[],
+  target: RestoreTarget,
+): Promise<Choice | undefined> {
   const places = new Semaphore(LOOK_COUNT);
   const bounded = await Promise.all(candidates.map(async (choice) => {
     using _ = await places.acquire();

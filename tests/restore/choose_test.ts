@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, renameSync, utimesSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DamagedObjectError, describeError, NoBackupsError, NotFoundError } from "../../src/errors.ts";
 import { encodeObjectBytes } from "../../src/codec/object.ts";
@@ -213,6 +213,24 @@ test("restore() takes the replica that reaches farthest (case 78)", async () => 
   const clients = stores.map((store) => new ReplicaClient(store));
   assert.equal(await pagesOf({ clients }), 2);
   assert.equal(await pagesOf({ clients: clients.toReversed() }), 2);
+});
+
+test("restore() takes the replica that has most of a generation, also where all times are alike", async () => {
+  using folder = temporaryFolder();
+  const built = await buildReplica({ folder: folder.path, withNotes: false });
+  const behind = join(folder.path, "behind");
+  cpSync(built.root, behind, { recursive: true });
+  rmSync(join(behind, built.objects.at(-1)!.key));
+  // As a clock that was ahead leaves them.
+  const at = new Date("2026-01-01");
+  for (const root of [built.root, behind]) {
+    for (const { key } of built.objects) {
+      if (existsSync(join(root, key))) utimesSync(join(root, key), at, at);
+    }
+  }
+  const outputPath = join(folder.path, "out.db");
+  await restore({ clients: [new ReplicaClient(new FileStore({ root: behind })), built.client], outputPath });
+  assert.equal(fileHash(outputPath), built.finalState);
 });
 
 test("restore() passes over a replica that can't be read while another has something (case 78)", async () => {
