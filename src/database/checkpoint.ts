@@ -6,7 +6,7 @@
  *
  * @see docs/DESIGN.md, "The lossless checkpoint"
  */
-import type { Follower } from "./follower.ts";
+import { type Follower, LostWalError } from "./follower.ts";
 import type { LiveFiles } from "./live_files.ts";
 import type { DatabaseMeter } from "./measure.ts";
 import { openByPath } from "./readers.ts";
@@ -69,9 +69,10 @@ export class Writers implements Disposable {
 
   /**
    * Run a checkpoint, on a connection that never holds a transaction; a busy one is an answer, not an error. None is
-   * run once another file was put in place: its pages would be overwritten with those of our WAL.
+   * run once another file was put in place: its pages would be overwritten with those of our WAL. Nor where the WAL is
+   * not the one of the wal-index, by which SQLite takes the pages out of it without a look at what stands there.
    *
-   * @throws {IdentityError} then
+   * @throws {IdentityError} or {LostWalError} then
    */
   checkpoint(mode: "PASSIVE" | "TRUNCATE"): CheckpointResult {
     const startMs = performance.now();
@@ -79,6 +80,7 @@ export class Writers implements Disposable {
     try {
       this.#checkpointer ??= this.#open();
       this.#live.requireSame();
+      if (!this.#live.walBelongs()) throw new LostWalError();
       const result = this.#checkpointer.checkpoint(mode);
       hasFailed = false;
       return result;

@@ -7,14 +7,21 @@ import { behindBarrier, checkpointPolitely, Writers } from "./checkpoint.ts";
 import { CheckpointSchedule } from "./checkpoint_schedule.ts";
 import type { DatabaseOptions, DatabaseState, Following } from "./database_options.ts";
 import { CHECKPOINT_DEFAULTS } from "./decide.ts";
-import { ContinuityLostError, ForeignWriterError } from "./follower.ts";
+import { ContinuityLostError, ForeignWriterError, LostWalError } from "./follower.ts";
 import { Generations } from "./generations.ts";
 import { InstanceLock, LostLockError } from "./instance_lock.ts";
 import { IdentityError } from "./live_files.ts";
 import { Lookout } from "./lookout.ts";
 import { DatabaseMeter } from "./measure.ts";
 import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
-import { checkMetaPath, openFollower, openLiveFiles, WaitError, warnOfOtherNames } from "./open.ts";
+import {
+  checkMetaPath,
+  openFollower,
+  openLiveFiles,
+  refuseLostFiles,
+  WaitError,
+  warnOfOtherNames,
+} from "./open.ts";
 import { closeOpened, closeSpare, hasCopiedAll, type Opened } from "./opened.ts";
 import type { Segment } from "./segment.ts";
 import { type Backlog, ShadowSource } from "./shadow_source.ts";
@@ -56,6 +63,8 @@ export class LiveDatabase implements AsyncDisposable {
   readonly #attention: Attention;
   readonly #lock: InstanceLock;
   #opened: Opened | undefined;
+  /** Whether a program may go on with a `-wal` or `-shm` that has lost its name. */
+  #hasLostFiles = false;
   readonly #holder: StateHolder;
   #ticker: Disposable | undefined;
   #loop: Promise<void> | undefined;
@@ -190,6 +199,8 @@ export class LiveDatabase implements AsyncDisposable {
     const { meta } = this;
     const live = openLiveFiles(this.path, this.#files);
     try {
+      refuseLostFiles(live, { isDoubtful: this.#hasLostFiles });
+      this.#hasLostFiles = false;
       warnOfOtherNames(live, this.#logger);
       // Nothing is made beside a database that isn't there.
       if (!this.#lock.isThere) this.#lock.take();
@@ -259,9 +270,10 @@ export class LiveDatabase implements AsyncDisposable {
       return await this.#mend();
     }
     if (error instanceof IdentityError) {
-      await this.#retire();
-      this.#generations.restartBecause(error.message);
-      return this.#holder.wait(error.advice);
+      return await this.#lose(error.message, { advice: error.advice, isOfSideFile: error.isOfSideFile });
+    }
+    if (error instanceof LostWalError) {
+      return await this.#lose(error.message, { advice: error.message, isOfSideFile: true });
     }
     if (error instanceof WaitError) {
       return this.#holder.wait(error.message, { isNew: error.isNew && !this.#troubles.hasBeenGood });
@@ -275,6 +287,16 @@ export class LiveDatabase implements AsyncDisposable {
     }
     this.#troubles.note(error);
     if (this.#opened === undefined && this.state.kind === "live") this.#holder.wait(describeError(error));
+  }
+
+  async #lose(
+    reason: string,
+    { advice, isOfSideFile }: { advice: string; isOfSideFile: boolean },
+  ): Promise<void> {
+    await this.#retire();
+    this.#hasLostFiles = isOfSideFile;
+    this.#generations.restartBecause(reason);
+    this.#holder.wait(advice);
   }
 
   /** Let the lost files go, but keep what replicas may still lack. */

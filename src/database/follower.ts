@@ -17,7 +17,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { toHex } from "../bytes.ts";
 import { frameSize, MAX_INDEX, newGeneration, WAL_HEADER_SIZE } from "../position.ts";
 import { scanFrames } from "../wal/frames.ts";
-import { equalPair, parseWalHeader, type Salts } from "../wal/header.ts";
+import { equalPair } from "../wal/header.ts";
 import type { WalIndex } from "../wal/wal_index.ts";
 
 /** Bytes of the WAL that are copied at once. */
@@ -26,12 +26,19 @@ const CHUNK_BYTES = 1 << 20;
 /** Attempts at the first copy of a new generation, which a restart of the WAL can spoil. */
 const GENERATION_ATTEMPTS = 20;
 
-/** Looks until a wal-index and a WAL that don't match are believed; a restart may lie between two reads. */
-const BELONGING_LOOK_COUNT = 200;
+/** For so long a WAL may have another header than the wal-index says: it is being written. */
+const STRANGE_MS = 1000;
 
 /** The `-wal` file is not the one that the wal-index speaks of. */
 export class LostWalError extends Error {
   override readonly name = "LostWalError";
+
+  constructor() {
+    super(
+      "the -wal file was deleted or replaced while a program has the database open, its commits go to a lost file: " +
+        "restart that program",
+    );
+  }
 }
 
 /** Frames may be gone that we never saw: the generation has to end. */
@@ -74,6 +81,8 @@ export class Follower implements Disposable {
   #times: CommitTimes;
   /** Total bytes copied since the start. */
   copiedBytes = 0;
+  /** Since when the WAL has had another header than the wal-index says. */
+  #strangeSinceMs: number | undefined;
 
   /** Begins to read at once; `live` is then attached. */
   constructor({ live, meta, clock, stayFromPages = Infinity }: FollowerOptions) {
@@ -99,19 +108,8 @@ export class Follower implements Disposable {
    * writes into one that has lost its name.
    */
   #checkWalBelongs(): void {
-    for (let count = 0; count < BELONGING_LOOK_COUNT; count++) {
-      const index = this.live.look();
-      if (index === undefined) this.readers.repair();
-      else if (index.mxFrame === 0) return;
-      else {
-        const salts = this.#fileSalts();
-        if (salts !== undefined && equalPair(salts, index.salts)) return;
-      }
-    }
-    throw new LostWalError(
-      "the -wal file was deleted or replaced while a program has the database open, its commits go to a lost file: " +
-        "restart that program",
-    );
+    if (this.live.look() === undefined) this.readers.repair();
+    if (!this.live.walBelongs()) throw new LostWalError();
   }
 
   /** The shadow WAL; there is one once `goOn` or `startGeneration` succeeded. */
@@ -267,7 +265,8 @@ export class Follower implements Disposable {
     }
     const next = this.#nextStep(index);
     if (next.kind === "lost") throw new ContinuityLostError(next.reason);
-    if (next.kind === "look again") return { hasCopied: false, hasMore: false };
+    if (next.kind === "look again") return this.#lookAgain();
+    this.#strangeSinceMs = undefined;
     if (next.kind === "nothing") {
       this.shadow.nameFile();
       if (shouldMove(index, this.readers.standing!)) this.readers.move();
@@ -281,6 +280,13 @@ export class Follower implements Disposable {
     // Also on the way: a writer that is faster than us must not keep us, and the backfill, at an old mark.
     if (isComplete || this.#hasCopiedStanding()) this.readers.move();
     return { hasCopied: true, hasMore: !isComplete };
+  }
+
+  #lookAgain(): StepResult {
+    const nowMs = this.#clock.monotonicMs();
+    this.#strangeSinceMs ??= nowMs;
+    if (nowMs - this.#strangeSinceMs > STRANGE_MS) throw new LostWalError();
+    return { hasCopied: false, hasMore: false };
   }
 
   /** Bytes of frames that are committed in the live WAL and not copied yet; 0 where that can't be read. */
@@ -319,20 +325,9 @@ export class Follower implements Disposable {
       index,
       salts,
       copiedFrameCount: this.shadow.frameCount,
-      fileSalts: isSame ? salts : this.#fileSalts(),
+      fileSalts: isSame ? salts : this.live.walSalts(),
       standing: this.readers.standing!,
     });
-  }
-
-  #fileSalts(): Salts | undefined {
-    const header = this.live.walHeader();
-    if (header === undefined) return undefined;
-    try {
-      return parseWalHeader(header).salts;
-    } catch {
-      // Half-written; the next look finds it whole.
-      return undefined;
-    }
   }
 
   /** Copy up to a chunk towards `index.mxFrame`; returns whether all of it is copied. */

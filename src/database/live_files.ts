@@ -8,10 +8,14 @@
 import { type Files, type FileStat, type OpenFile } from "../runtime/files.ts";
 import { parentFolder } from "../runtime/paths.ts";
 import { WAL_HEADER_SIZE } from "../position.ts";
+import { equalPair, parseWalHeader, type Salts } from "../wal/header.ts";
 import { parseWalIndexWords, WAL_INDEX_SIZE, type WalIndex } from "../wal/wal_index.ts";
 
 /** A writer publishes within microseconds; after this many looks something else is wrong. */
 const LOOK_COUNT = 200;
+
+/** Looks until a wal-index and a WAL that don't match are believed. */
+const BELONGING_LOOK_COUNT = 200;
 
 /** Where all of them read to; only those words are kept that differ from the last ones. */
 const lookBytes = new Uint8Array(WAL_INDEX_SIZE);
@@ -25,20 +29,27 @@ export type DatabaseKind = "database" | "empty" | "other";
 /** Whether the paths still name the files that we hold. */
 export type Identity = "same" | `${"database" | "wal" | "wal-index"} ${"missing" | "replaced"}`;
 
+/** What to do where a program goes on with files that nobody else sees. */
+export const LOST_FILE_ADVICE =
+  "the -wal or -shm file was deleted or replaced while in use, commits may go to a lost " +
+  "file: restart the application; a new generation then starts";
+
 /** The paths no longer name the files that we hold. */
 export class IdentityError extends Error {
   override readonly name = "IdentityError";
   /** What happens now, and what the user can do. */
   readonly advice: string;
+  /** Whether the database is still the same. */
+  readonly isOfSideFile: boolean;
 
   constructor(identity: Exclude<Identity, "same">) {
     super(`${identity} by another process`);
+    this.isOfSideFile = !identity.startsWith("database");
     this.advice = identity === "database missing"
       ? "the database file was deleted while in use; waiting until it is there again"
       : identity === "database replaced"
       ? "the database file was replaced while in use; taking up the new one"
-      : "the -wal or -shm file was deleted or replaced while in use, commits may go to a lost file: " +
-        "restart the application; a new generation then starts";
+      : LOST_FILE_ADVICE;
   }
 }
 
@@ -150,6 +161,34 @@ export class LiveFiles implements Disposable {
   walHeader(): Uint8Array | undefined {
     const header = new Uint8Array(WAL_HEADER_SIZE);
     return this.readWal(header, 0) === WAL_HEADER_SIZE ? header : undefined;
+  }
+
+  /**
+   * Whether the WAL is the one of the wal-index. Else its frames are not where the wal-index says that ours are: the
+   * application writes into another file, or into this one by a wal-index of its own.
+   */
+  walBelongs(): boolean {
+    // A restart may lie between two reads.
+    for (let count = 0; count < BELONGING_LOOK_COUNT; count++) {
+      const index = this.look();
+      // One that is half-published is made anew from the WAL.
+      if (index === undefined || index.mxFrame === 0) return true;
+      const salts = this.walSalts();
+      if (salts !== undefined && equalPair(salts, index.salts)) return true;
+    }
+    return false;
+  }
+
+  /** Those in the header of the WAL; `undefined` when it is too short or half-written. */
+  walSalts(): Salts | undefined {
+    const header = this.walHeader();
+    if (header === undefined) return undefined;
+    try {
+      return parseWalHeader(header).salts;
+    } catch {
+      // The next look finds it whole.
+      return undefined;
+    }
   }
 
   /** Size and time of the WAL. */

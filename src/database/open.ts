@@ -2,12 +2,12 @@
  * From a path to a database that we follow: what can be opened now, what is worth waiting for, what never will work.
  */
 import { Follower, type FollowerOptions, LostWalError } from "./follower.ts";
-import { type DatabaseKind, LiveFiles } from "./live_files.ts";
+import { type DatabaseKind, LiveFiles, LOST_FILE_ADVICE } from "./live_files.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
 import { describeError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { type Files, systemCode } from "../runtime/files.ts";
-import { linkedFile } from "../runtime/open_files.ts";
+import { linkedFile, processesHoldingDeleted, realPath } from "../runtime/open_files.ts";
 import { parentFolder, resolve } from "../runtime/paths.ts";
 import { classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
 
@@ -103,6 +103,38 @@ function refuseNetworkFileSystem(path: string, files: Files): void {
     `${path} lies on a network file system (${type}), where SQLite's WAL mode can lose commits: ` +
       "move the database to a disk of this machine",
   );
+}
+
+/**
+ * Refuse a database whose `-wal` or `-shm` has lost its name while a program has it open: SQLite would make new ones for
+ * us, and the two would overwrite what the other has written.
+ *
+ * @param options.isDoubtful whether that was seen to happen; else it is looked for where one of the two is there
+ * @throws {WaitError}
+ */
+export function refuseLostFiles(live: LiveFiles, { isDoubtful }: { isDoubtful: boolean }): void {
+  const paths = [live.walPath, `${live.path}-shm`];
+  const [hasWal, hasIndex] = paths.map((path) => live.files.statSync(path) !== undefined);
+  if (!isDoubtful && (!live.isWal() || hasWal === hasIndex)) return;
+  if (processesHoldingDeleted(paths.map(realPath)).length > 0) throw new WaitError(LOST_FILE_ADVICE);
+  // Those of another container are not seen. A WAL that may be gone on with must not be taken into the database.
+  if (isDoubtful ? !hasWal || !hasIndex : !hasWal) requireAlone(live.path);
+}
+
+/**
+ * Refuse a database that anybody has open; where nobody has, what is in its WAL is taken into it.
+ *
+ * @throws {WaitError}
+ */
+export function requireAlone(path: string): void {
+  try {
+    using alone = new SqliteConnection(path, { access: "read-write" });
+    alone.exec("PRAGMA locking_mode = EXCLUSIVE");
+    alone.value("SELECT count(*) FROM sqlite_schema");
+  } catch (error) {
+    if (classifySqliteError(error) === "busy") throw new WaitError(LOST_FILE_ADVICE);
+    throw explain(path, error);
+  }
 }
 
 /**

@@ -9,8 +9,8 @@
  */
 import { type Files, type OpenFile, systemCode } from "../runtime/files.ts";
 import { makeFolders } from "../runtime/folders.ts";
-import { linkTarget, processesHolding, realFolderPath } from "../runtime/open_files.ts";
-import { basename, join, parentFolder } from "../runtime/paths.ts";
+import { linkTarget, processesHolding, realPath } from "../runtime/open_files.ts";
+import { basename, parentFolder } from "../runtime/paths.ts";
 
 /** Who may read what is restored. */
 export interface FinishOptions {
@@ -220,10 +220,6 @@ async function giveAway(
     const gid = owner.gid ?? (await files.stat(path))?.gid;
     if (gid !== undefined) await files.changeOwner(path, { uid: owner.uid, gid });
   }
-}
-
-function realPath(path: string): string {
-  return join(realFolderPath(parentFolder(path)), basename(path));
 }
 
 /** The folders that are missing down to `path`, outermost first. */

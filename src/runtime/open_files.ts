@@ -1,6 +1,6 @@
 /** Which processes have a file open, and what a name leads to. */
 import * as fs from "node:fs";
-import { parentFolder, resolve } from "./paths.ts";
+import { basename, join, parentFolder, resolve } from "./paths.ts";
 
 /** So many symbolic links are followed one after the other, as Linux does. */
 const MAX_LINKS = 40;
@@ -12,7 +12,19 @@ const MAX_LINKS = 40;
  * @param paths absolute, without symbolic links
  */
 export function processesHolding(paths: readonly string[]): number[] {
-  const wanted = new Set(paths.flatMap((path) => [path, `${path} (deleted)`]));
+  return holdersOf(new Set(paths.flatMap((path) => [path, deleted(path)])));
+}
+
+/** The same of files that had these names and have none any more, or are gone with a file that took their place. */
+export function processesHoldingDeleted(paths: readonly string[]): number[] {
+  return holdersOf(new Set(paths.map(deleted)));
+}
+
+function deleted(path: string): string {
+  return `${path} (deleted)`;
+}
+
+function holdersOf(wanted: ReadonlySet<string>): number[] {
   const holders: number[] = [];
   for (const name of readFolder("/proc")) {
     if (!/^\d+$/.test(name)) continue;
@@ -24,9 +36,14 @@ export function processesHolding(paths: readonly string[]): number[] {
   return holders;
 }
 
-/** The path that names the same file without symbolic links in its folders. */
+/** The path that names the same folder without symbolic links. */
 export function realFolderPath(path: string): string {
   return fs.realpathSync(path);
+}
+
+/** The path that names the same file, there or not, without symbolic links in its folders. */
+export function realPath(path: string): string {
+  return join(realFolderPath(parentFolder(path)), basename(path));
 }
 
 /** The file that the symbolic link at `path` leads to; `undefined` when nothing or no link is there. */

@@ -25,6 +25,7 @@ import { fileURLToPath } from "node:url";
 import { assertNothingLost, keepSnapshot, Stage, until } from "./stage.ts";
 import { Neighbour } from "./neighbour.ts";
 import type { LiveDatabase } from "../../src/database/database.ts";
+import { requireAlone } from "../../src/database/open.ts";
 import { InstanceLock } from "../../src/database/instance_lock.ts";
 import { sleep } from "../../src/async.ts";
 import { comparePositions } from "../../src/position.ts";
@@ -259,7 +260,7 @@ test("LiveDatabase stops loudly when the -wal is deleted, and takes the database
   clock.skip(LOOK_AROUND_MS);
   await until(() => database.state.kind === "waiting", { what: "the loss is seen" });
   await neighbour.sql("INSERT INTO t (x) VALUES (2)");
-  await until(() => /restart that program/.test(JSON.stringify(database.state)), {
+  await until(() => /restart the application/.test(JSON.stringify(database.state)), {
     what: "what to do is said",
   });
   await new Promise((resolve) => setTimeout(resolve, 500));
@@ -271,6 +272,125 @@ test("LiveDatabase stops loudly when the -wal is deleted, and takes the database
   assert.notEqual(database.position!.generation, generation);
   const snapshot = await keepSnapshot(database);
   await assertNothingLost(database, { snapshot, neighbour: stage.neighbour() });
+});
+
+/** A database with one row that only another process has open, which takes part in no checkpoint by itself. */
+async function onlyNeighbour(stage: Stage): Promise<Neighbour> {
+  stage.insert();
+  stage.closeApplication();
+  const neighbour = stage.neighbour();
+  await neighbour.sql("INSERT INTO t (x) VALUES (1)");
+  return neighbour;
+}
+
+/** Have the neighbour write as if nothing had happened, then close; what it wrote has to be there, and followed. */
+async function assertTakenUpWhole(database: LiveDatabase, { stage, neighbour, rowCount }: {
+  stage: Stage;
+  neighbour: Neighbour;
+  rowCount: number;
+}): Promise<void> {
+  await until(() => database.state.kind === "waiting", { what: "the loss is seen" });
+  for (let nth = 0; nth < 3; nth++) {
+    await neighbour.sql("INSERT INTO t (x) VALUES (randomblob(9000))");
+    await neighbour.sql("PRAGMA wal_checkpoint(PASSIVE)");
+    await sleep(150);
+    assert.match(JSON.stringify(database.state), /restart the application/);
+  }
+  await neighbour.closeConnection();
+  await until(() => database.state.kind === "live", { what: "it is taken up again" });
+  const count = stage.application.prepare("SELECT count(*) AS count FROM t").get();
+  assert.equal(count?.["count"], rowCount + 3);
+  assert.equal(stage.application.prepare("PRAGMA integrity_check").get()?.["integrity_check"], "ok");
+  stage.closeApplication();
+  await assertNothingLost(database, { snapshot: await keepSnapshot(database), neighbour: stage.neighbour() });
+}
+
+test("LiveDatabase keeps off a database while a program goes on with its deleted -shm", async () => {
+  await using stage = new Stage();
+  const neighbour = await onlyNeighbour(stage);
+  const clock = new SkippingClock();
+  const database = await stage.follow({ clock });
+  const { generation } = database.position!;
+  rmSync(`${stage.path}-shm`);
+  clock.skip(LOOK_AROUND_MS);
+  await assertTakenUpWhole(database, { stage, neighbour, rowCount: 2 });
+  assert.notEqual(database.position!.generation, generation);
+});
+
+test("LiveDatabase keeps off a database while a program goes on with its deleted -wal and -shm", async () => {
+  await using stage = new Stage();
+  const neighbour = await onlyNeighbour(stage);
+  const clock = new SkippingClock();
+  const database = await stage.follow({ clock });
+  for (const suffix of ["-wal", "-shm"]) rmSync(stage.path + suffix);
+  clock.skip(LOOK_AROUND_MS);
+  await until(() => database.state.kind === "waiting", { what: "the loss is seen" });
+  await sleep(500);
+  assert.match(JSON.stringify(database.state), /restart the application/);
+  assert.deepEqual(readdirSync(stage.folder), [".app.db-litestream", "app.db"]);
+  await neighbour.closeConnection();
+  await until(() => database.state.kind === "live", { what: "it is taken up again" });
+});
+
+test("LiveDatabase waits for a restart also where it finds the loss at its start", async () => {
+  for (const suffix of ["-shm", "-wal"]) {
+    await using stage = new Stage();
+    const neighbour = await onlyNeighbour(stage);
+    if (suffix === "-wal") await neighbour.sql("PRAGMA wal_checkpoint(TRUNCATE)");
+    rmSync(stage.path + suffix);
+    const database = stage.database();
+    await database.start();
+    await assertTakenUpWhole(database, { stage, neighbour, rowCount: 2 });
+  }
+});
+
+test("LiveDatabase takes a restarted application up that has its files anew", async () => {
+  await using stage = new Stage();
+  const neighbour = await onlyNeighbour(stage);
+  const clock = new SkippingClock();
+  const database = await stage.follow({ clock });
+  rmSync(`${stage.path}-shm`);
+  clock.skip(LOOK_AROUND_MS);
+  await until(() => database.state.kind === "waiting", { what: "the loss is seen" });
+  await neighbour.closeConnection();
+  const next = stage.neighbour();
+  await next.sql("INSERT INTO t (x) VALUES (2)");
+  await until(() => database.state.kind === "live", { what: "it is taken up again" });
+  await next.sql("INSERT INTO t (x) VALUES (3)");
+  await assertNothingLost(database, { snapshot: await keepSnapshot(database), neighbour: next });
+});
+
+test("requireAlone() refuses a database that somebody has open, and takes its WAL in where nobody has", async () => {
+  await using stage = new Stage();
+  const neighbour = await onlyNeighbour(stage);
+  rmSync(`${stage.path}-shm`);
+  assert.throws(() => requireAlone(stage.path), /restart the application/);
+  assert.equal(existsSync(`${stage.path}-shm`), false);
+  await neighbour.sql("INSERT INTO t (x) VALUES (2)");
+  await neighbour.closeConnection();
+  requireAlone(stage.path);
+  assert.equal(stage.application.prepare("SELECT count(*) AS count FROM t").get()?.["count"], 3);
+});
+
+test("LiveDatabase waits when the WAL is not the one of the wal-index, and checkpoints nothing of it", async () => {
+  await using stage = new Stage();
+  const neighbour = await onlyNeighbour(stage);
+  const clock = new SkippingClock();
+  const database = await stage.follow({ clock, monitorIntervalMs: 60_000 });
+  await until(async () => {
+    await neighbour.sql("PRAGMA wal_checkpoint(TRUNCATE)");
+    await database.settle();
+    return statSync(`${stage.path}-wal`).size === 0;
+  }, { what: "an empty WAL" });
+  await neighbour.sql("INSERT INTO t (x) VALUES (2)");
+  // As if another file lay there.
+  const wal = readFileSync(`${stage.path}-wal`);
+  writeFileSync(`${stage.path}-wal`, wal.fill(7, 16, 24));
+  await database.settle();
+  assert.equal(database.state.kind, "live", "a header may be half-written");
+  clock.skip(1100);
+  await database.settle();
+  assert.match(JSON.stringify(database.state), /its commits go to a lost file/);
 });
 
 test("LiveDatabase waits when the database is deleted and takes up the next one with a new generation", async () => {
