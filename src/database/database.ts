@@ -22,7 +22,7 @@ import {
   WaitError,
   warnOfOtherNames,
 } from "./open.ts";
-import { closeOpened, closeSpare, hasCopiedAll, type Opened } from "./opened.ts";
+import { closeOpened, closeSpare, copyAllPinned, type Opened } from "./opened.ts";
 import type { Segment } from "./segment.ts";
 import { type Backlog, ShadowSource } from "./shadow_source.ts";
 import { OpenSnapshots } from "./open_snapshots.ts";
@@ -52,6 +52,11 @@ export class LiveDatabase implements AsyncDisposable {
    * from: may write down one that goes on. Set by whoever knows the replicas.
    */
   recoverMeta: (() => Promise<void>) | undefined;
+  /**
+   * Called before what a database left that went away `sinceMs` ago is let go: whether replicas are to get more of it.
+   * Set by whoever knows them.
+   */
+  isAwaited: ((sinceMs: number) => boolean) | undefined;
   readonly #options: DatabaseOptions;
   readonly #files: Files;
   readonly #clock: Clock;
@@ -65,6 +70,8 @@ export class LiveDatabase implements AsyncDisposable {
   #opened: Opened | undefined;
   /** Whether a program may go on with a `-wal` or `-shm` that has lost its name. */
   #hasLostFiles = false;
+  /** When it went away the last time, on the steady clock. */
+  #retiredMs = 0;
   readonly #holder: StateHolder;
   #ticker: Disposable | undefined;
   #loop: Promise<void> | undefined;
@@ -199,6 +206,7 @@ export class LiveDatabase implements AsyncDisposable {
     const { meta } = this;
     const live = openLiveFiles(this.path, this.#files);
     try {
+      this.#letReplicasFinish();
       refuseLostFiles(live, { isDoubtful: this.#hasLostFiles });
       this.#hasLostFiles = false;
       warnOfOtherNames(live, this.#logger);
@@ -219,6 +227,13 @@ export class LiveDatabase implements AsyncDisposable {
     this.#lookout.activity.begin();
     this.#holder.set({ kind: "live" });
     this.#attention.noteChange();
+  }
+
+  /** What is taken up next ends what the database before has left, which may be nowhere else any more. */
+  #letReplicasFinish(): void {
+    const sinceMs = this.#clock.monotonicMs() - this.#retiredMs;
+    if (!this.#source.hasRetired || this.isAwaited?.(sinceMs) !== true) return;
+    throw new WaitError("what was committed last is sent before the database is taken up again");
   }
 
   async #sync(startMs: number): Promise<void> {
@@ -303,13 +318,10 @@ export class LiveDatabase implements AsyncDisposable {
   async #retire(): Promise<void> {
     const follower = this.#opened?.follower;
     // We still hold the files that lost their names: what was committed last is in there.
-    const uncopied = await follower?.catchUp().then(() => undefined, (error: unknown) => {
-      // With all copied it is only the reader that could not move on.
-      if (hasCopiedAll(follower)) return undefined;
-      this.#troubles.note(error);
-      return error;
-    });
+    const uncopied = follower && await copyAllPinned(follower);
+    if (uncopied !== undefined) this.#troubles.note(uncopied);
     if (this.#generations.isThere && follower !== undefined) this.#source.retire(follower, { uncopied });
+    this.#retiredMs = this.#clock.monotonicMs();
     this.#closeFiles();
   }
 
@@ -409,7 +421,8 @@ export class LiveDatabase implements AsyncDisposable {
     await this.#loop;
     using _ = await this.#mutex.acquire();
     // What was committed last is copied too, so that the next start finds nothing between it and the live WAL.
-    await this.#opened?.follower.catchUp().catch((error) => this.#troubles.note(error));
+    const uncopied = this.#opened && await copyAllPinned(this.#opened.follower);
+    if (uncopied !== undefined) this.#troubles.note(uncopied);
     this.#closeFiles();
     this.#source.forget();
     this.#lock.release();

@@ -36,6 +36,24 @@ export function hasSpare({ follower, writers }: Opened): boolean {
   return writers.isOpen || follower.readers.hasIdle;
 }
 
+/**
+ * Copy what our reader pins, also where the reader can't move on any more: the path may name nothing, or another file.
+ *
+ * @returns why that can't be; `undefined` when all is copied
+ */
+export async function copyAllPinned(follower: Follower): Promise<unknown> {
+  for (;;) {
+    const before = follower.copiedBytes;
+    try {
+      await follower.catchUp();
+      return undefined;
+    } catch (error) {
+      if (hasCopiedAll(follower)) return undefined;
+      if (follower.copiedBytes === before) return error;
+    }
+  }
+}
+
 /** Whether nothing that is committed now remains to be copied, as far as that can be told. */
 export function hasCopiedAll(follower: Follower): boolean {
   try {

@@ -42,6 +42,11 @@ export class ShadowSource {
     return this.#uncopied;
   }
 
+  /** Whether a database that went away is what is read. */
+  get hasRetired(): boolean {
+    return this.#retired !== undefined;
+  }
+
   /** Whether `follower` is still read although its database went away. */
   isRetired(follower: Follower): boolean {
     return this.#retired === follower;

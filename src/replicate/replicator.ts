@@ -5,6 +5,7 @@ import { recoverMeta } from "./recover_meta.ts";
 import { ReplicaLoop } from "./replica_loop.ts";
 import type { ReplicaOptions } from "./replica_options.ts";
 import { chooseAbandoned, neededFrom } from "./shadow_bound.ts";
+import { MOST_INTERVALS } from "./upload_pace.ts";
 import { sleep } from "../async.ts";
 import type { LiveDatabase } from "../database/database.ts";
 import { describeError } from "../errors.ts";
@@ -36,6 +37,9 @@ export interface ReplicatorOptions {
 /** Replicas that do not answer must not keep a database from being followed. */
 const RECOVERY_MS = 5_000;
 
+/** What a database left that went away is sent for so long, besides the rests of its replicas. */
+const SENDING_MS = 10_000;
+
 /** At the end. */
 const SETTLE_TRIES = 15;
 const SETTLE_PAUSE_MS = 100;
@@ -58,6 +62,7 @@ export class Replicator {
     this.#maxShadowBytes = maxShadowBytes ?? MAX_SHADOW_BYTES;
     this.#logger = logger ?? silentLogger;
     database.recoverMeta = () => this.#recoverMeta(replicas, files);
+    database.isAwaited = (sinceMs) => this.#isAwaited(sinceMs);
     const release = () => this.#tryRelease();
     this.replicas = replicas.map((replica) =>
       new ReplicaLoop({ ...replica, database, onProgress: release, onFailure: release })
@@ -89,6 +94,26 @@ export class Replicator {
       logger: this.#logger.with({ db: path }),
       limitMs: RECOVERY_MS,
     });
+  }
+
+  /** Whether replicas still get what a database left that went away; not for ever, the next one is to be followed. */
+  #isAwaited(sinceMs: number): boolean {
+    const lacking = this.replicas.map((loop) => ({ loop, ...this.database.backlogAfter(loop.position) }))
+      .filter(({ bytes = 0 }) => bytes > 0);
+    const restMs = MOST_INTERVALS * Math.max(0, ...lacking.map(({ loop }) => loop.syncIntervalMs));
+    if (sinceMs < SENDING_MS + restMs) return lacking.length > 0;
+    for (const { loop, bytes } of lacking) {
+      this.#logger.error(
+        "the replica lacks the last commits of the database that went away, and is not waited for",
+        {
+          db: this.database.path,
+          replica: loop.client.name,
+          bytes,
+          error: loop.lastError,
+        },
+      );
+    }
+    return false;
   }
 
   /** Without replicas nobody's progress tells when shadow files can go. */

@@ -774,18 +774,21 @@ test("LiveDatabase.settle() tells what kept the last commits of a deleted databa
   assert.equal(await database.settle(), undefined, "a new one is there");
 });
 
-test("LiveDatabase.settle() has nothing to tell of a database that went away right after a commit that was copied", async () => {
-  await using stage = new Stage();
-  stage.insert();
-  const clock = new SkippingClock();
-  const database = await stage.follow({ clock, monitorIntervalMs: 60_000 });
-  // The reader that does not stand is closed at rest, and can't be opened again once the path is gone.
-  clock.skip(11_000);
-  await database.settle();
-  const before = database.position!;
-  stage.insert();
-  for (const suffix of ["", "-wal", "-shm"]) rmSync(stage.path + suffix);
-  await database.settle();
-  assert.equal(await database.settle(), undefined);
-  assert.ok(comparePositions(database.position!, before) > 0, "the last commit is copied");
-});
+for (const size of [100, 3 << 20]) {
+  test(`LiveDatabase.settle() has nothing to tell of a database that went away right after a commit of ${size} bytes`, async () => {
+    await using stage = new Stage();
+    stage.insert();
+    const clock = new SkippingClock();
+    const database = await stage.follow({ clock, monitorIntervalMs: 60_000 });
+    // The reader that does not stand is closed at rest, and can't be opened again once the path is gone.
+    clock.skip(11_000);
+    await database.settle();
+    const before = database.position!;
+    stage.insert(size);
+    for (const suffix of ["", "-wal", "-shm"]) rmSync(stage.path + suffix);
+    await database.settle();
+    assert.equal(await database.settle(), undefined);
+    assert.ok(comparePositions(database.position!, before) > 0, "the last commit is copied");
+    assert.ok(database.position!.offset > size);
+  });
+}
