@@ -239,20 +239,20 @@ export class LiveDatabase implements AsyncDisposable {
   async #sync(startMs: number): Promise<void> {
     const [{ follower }, { activity }] = [this.#opened!, this.#lookout];
     const isLull = this.#lookout.begin(this.#opened!);
-    const copiedBefore = follower.copiedBytes;
+    const [copiedBefore, before] = [follower.copiedBytes, follower.changeCount];
     try {
       await follower.catchUp();
       // Whoever waits for our reader commits nothing meanwhile.
       if (isLull) follower.step();
     } finally {
       // What was copied before it failed is to be sent, too.
-      this.#noteCopied(follower.copiedBytes > copiedBefore);
+      this.#noteCopied(follower.changeCount > before);
     }
-    const copiedFirst = follower.copiedBytes;
+    const [copiedFirst, first] = [follower.copiedBytes, follower.changeCount];
     const now = { quietMs: activity.quietMs, isPause: copiedFirst === copiedBefore };
     if (this.#snapshots.isEmpty && await this.#schedule.run(this.#opened!, now)) this.changed.notify();
     // A checkpoint copies too, and what it finds is activity like any other.
-    this.#noteCopied(follower.copiedBytes > copiedFirst);
+    this.#noteCopied(follower.changeCount > first);
     if (activity.isIdle) closeSpare(this.#opened!);
     const copiedBytes = follower.copiedBytes - copiedBefore;
     this.#meter.sync({ follower, elapsedMs: this.#clock.monotonicMs() - startMs, copiedBytes });

@@ -81,6 +81,8 @@ export class Follower implements Disposable {
   #times: CommitTimes;
   /** Total bytes copied since the start. */
   copiedBytes = 0;
+  /** Grows with whatever replicas may get more of. */
+  changeCount = 0;
   /** Since when the WAL has had another header than the wal-index says. */
   #strangeSinceMs: number | undefined;
 
@@ -268,7 +270,7 @@ export class Follower implements Disposable {
     if (next.kind === "look again") return this.#lookAgain();
     this.#strangeSinceMs = undefined;
     if (next.kind === "nothing") {
-      this.shadow.nameFile();
+      this.#nameFile();
       if (shouldMove(index, this.readers.standing!)) this.readers.move();
       return { hasCopied: false, hasMore: false };
     }
@@ -347,10 +349,16 @@ export class Follower implements Disposable {
     }
     shadow.append(bytes, scan);
     this.copiedBytes += bytes.length;
+    this.changeCount++;
     if (scan.committedCount > 0) {
-      this.#times.record({ index: shadow.index, offset: shadow.committedSize });
+      this.#times.record({ index: shadow.index, offset: shadow.committedEnd });
     }
+    this.#nameFile();
     return isComplete;
+  }
+
+  #nameFile(): void {
+    if (this.shadow.nameFile()) this.changeCount++;
   }
 
   #lookOrThrow(): WalIndex {

@@ -119,6 +119,11 @@ export class ShadowWal implements Disposable {
     return this.#tail?.isNamed ? this.#tail.committedSize : 0;
   }
 
+  /** The same, also while the file has no name yet. */
+  get committedEnd(): number {
+    return this.#tail?.committedSize ?? 0;
+  }
+
   /** Bytes of the newest index that were copied, whole or not. */
   get size(): number {
     return this.#tail?.size ?? 0;
@@ -256,7 +261,7 @@ export class ShadowWal implements Disposable {
     this.#noteTouched();
   }
 
-  /** Append verified frames; `scan` is what `scanFrames` said of exactly these bytes. */
+  /** Append verified frames to the newest file; `scan` is what `scanFrames` said of exactly these bytes. */
   append(frames: Uint8Array, scan: FrameScan): void {
     const tail = this.#tail!;
     this.#cutTornEnd(tail);
@@ -278,7 +283,6 @@ export class ShadowWal implements Disposable {
     tail.size += frames.length;
     tail.chain = { ...tail.chain, checksum: scan.checksum };
     this.#touchedMs.file = tail.file.statSync().modifiedAt.getTime();
-    this.nameFile();
   }
 
   #cutTornEnd(tail: Tail): void {
@@ -291,15 +295,30 @@ export class ShadowWal implements Disposable {
     }
   }
 
-  /** Give the newest file its name once it holds a commit; called again where that failed. */
-  nameFile(): void {
+  /**
+   * Give the newest file its name once it holds a commit; to be called after `append()`, and again where it failed.
+   *
+   * @returns whether it has got it now, and with it what it holds is offered to replicas
+   */
+  nameFile(): boolean {
     const tail = this.#tail;
-    if (tail === undefined || tail.isNamed || tail.committedSize === WAL_HEADER_SIZE) return;
+    if (tail === undefined || tail.isNamed || tail.committedSize === WAL_HEADER_SIZE) return false;
     const path = this.path(this.#index);
-    this.#meta.adoptFile(`${path}.tmp`);
-    this.#files.renameSync(`${path}.tmp`, path);
+    try {
+      this.#meta.adoptFile(`${path}.tmp`);
+      this.#files.renameSync(`${path}.tmp`, path);
+    } catch (error) {
+      // What failed may have been done all the same.
+      if (!this.#isAt(path, tail)) throw error;
+    }
     tail.isNamed = true;
     this.#noteTouched();
+    return true;
+  }
+
+  #isAt(path: string, { file }: Tail): boolean {
+    const [there, ours] = [this.#files.statSync(path), file.statSync()];
+    return there !== undefined && there.inode === ours.inode && there.device === ours.device;
   }
 
   /** Bytes of an index that replicas may have; `undefined` when its file isn't there. */

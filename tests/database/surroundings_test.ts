@@ -625,6 +625,35 @@ for (const [what, failing] of FULL_DISKS) {
   });
 }
 
+for (const afterwards of [false, true]) {
+  const what = afterwards ? "was done all the same" : "is done later";
+  test(`LiveDatabase tells of a first commit when its file has got its name, where that failed and ${what}`, async () => {
+    await using stage = new Stage();
+    stage.insert();
+    stage.closeApplication();
+    const rules: FailRule[] = [{ kind: "rename", code: "EIO", path: /\.wal\.tmp$/, afterwards }];
+    const { files, failed } = failFiles(systemFiles, rules);
+    const clock = new SkippingClock();
+    const database = await stage.follow({ files, clock, monitorIntervalMs: 60_000 });
+    const start = database.position!;
+    assert.equal(start.offset, 0, "a WAL without a commit");
+    clock.skip(3_600_000);
+    stage.insert();
+    const { changed } = database;
+    await database.settle();
+    const token = changed.token;
+    if (!afterwards) {
+      assert.match(database.lastError, /EIO/);
+      await database.settle();
+      await token;
+    }
+    assert.equal(failed.length, 1);
+    assert.equal(database.lastError, "");
+    const segment = database.segmentAfter(start, { maxBytes: 1 << 20 })!;
+    assert.ok(Math.abs(segment.newestCommitAt.getTime() - clock.now()) < 60_000, "of the commit's own time");
+  });
+}
+
 test("LiveDatabase leaves nothing of a generation that could not be begun", async () => {
   await using stage = new Stage();
   for (let round = 0; round < 5; round++) stage.insert();
