@@ -62,8 +62,9 @@ Arguments:
 
     -exec CMD
         Start this program once the databases are followed, pass signals on to it, and end when it
-        ends, with its exit code; what it committed last is sent before. The command is split like
-        a shell's, but without a shell: nothing is expanded, and ; & | < > end it.
+        ends, with its exit code; what it committed last is sent before, however long that takes
+        unless a signal came. The command is split like a shell's, but without a shell: nothing is
+        expanded, and ; & | < > end it.
         Default: exec of the configuration file
 
     -once

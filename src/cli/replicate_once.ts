@@ -1,4 +1,4 @@
-/** What `replicate -once` waits for. */
+/** What `replicate` waits for when it ends because all is done: with `-once`, and after the child of `-exec`. */
 import { sleep } from "../async.ts";
 import type { LiveDatabase } from "../database/database.ts";
 import { describeError } from "../errors.ts";
@@ -34,6 +34,20 @@ export async function untilSynced(
 ): Promise<string[]> {
   const failures = await Promise.all(replicators.map((replicator) => untilOneSynced(replicator, options)));
   return failures.flat();
+}
+
+/**
+ * Wait until every replica has, and can restore, what is committed now, or is given up; `finish()` then tells of what
+ * stayed behind. A database without a generation is left to it too.
+ *
+ * @param replicators all of them started
+ */
+export async function untilSent(replicators: readonly Replicator[], options: OnceOptions): Promise<void> {
+  await Promise.all(replicators.map(async (replicator) => {
+    await replicator.settle(options);
+    if (replicator.database.position === undefined) return;
+    await Promise.allSettled(replicator.replicas.map((loop) => untilReached(replicator, loop, options)));
+  }));
 }
 
 async function untilOneSynced(replicator: Replicator, options: OnceOptions): Promise<string[]> {

@@ -22,7 +22,7 @@ import { errorTerminalColumns, expandPath, isErrorTerminal } from "../runtime/pr
 import { SharedTicks } from "../runtime/shared_ticks.ts";
 import { requireSafeSqlite } from "../runtime/sqlite.ts";
 
-/** How long the last commits are tried for after a signal; container runtimes kill after ten seconds. */
+/** How long the last commits are tried for at the end; container runtimes kill ten seconds after their signal. */
 const FINISH_MS = 8_000;
 
 /** The same when it is known already that something stays behind. */
@@ -137,7 +137,7 @@ async function startAll(replicators: readonly Replicator[]): Promise<void> {
   }
 }
 
-/** Wait for what ends the run; a child that can't be started ends it too. */
+/** Wait for what ends the run, and for what a child left; one that can't be started ends it too. */
 async function untilEnd(
   { words, logger }: Run,
   { replicators, signals }: { replicators: readonly Replicator[]; signals: EndSignals },
@@ -145,7 +145,9 @@ async function untilEnd(
   if (words !== undefined && !signals.aborted.aborted) {
     // A database that can't be followed any more doesn't end the application; the exit code tells of it.
     try {
-      return await untilChildEnded(await startExec(words), { signals, logger });
+      const failure = await untilChildEnded(await startExec(words), { signals, logger });
+      await untilAllSent(replicators, { signals, logger });
+      return failure;
     } catch (error) {
       return { message: describeError(error), exitCode: 1 };
     }
@@ -154,6 +156,18 @@ async function untilEnd(
   const signal = await Promise.race(replicators.length > 0 ? [signals.first, stopped] : [signals.first]);
   if (signal !== undefined) logger.info("signal received, walbrook shutting down", { signal });
   return undefined;
+}
+
+/** Nobody asked a child to hurry that ended by itself: what it left is waited for, until a signal asks. */
+async function untilAllSent(
+  replicators: readonly Replicator[],
+  { signals, logger }: { signals: EndSignals; logger: Logger },
+): Promise<void> {
+  if (signals.aborted.aborted) return;
+  const { untilSent } = await import("./replicate_once.ts");
+  await untilSent(replicators, { signal: signals.aborted, logger });
+  if (!signals.aborted.aborted) return;
+  logger.info("signal received, walbrook shutting down", { signal: await signals.first });
 }
 
 /** Resolves when the database can't be followed any more. */

@@ -189,7 +189,7 @@ export class Replicator {
    */
   async finish({ signal }: { signal: AbortSignal }): Promise<void> {
     await Promise.all(this.duties.map((duties) => duties.stop()));
-    const uncopied = await this.#settle(signal);
+    const uncopied = await this.settle({ signal });
     const results = await Promise.allSettled(this.replicas.map((replica) => replica.finish({ signal })));
     await this.database.close();
     const failures = results.flatMap((result, at) =>
@@ -207,8 +207,12 @@ export class Replicator {
     }
   }
 
-  /** @returns what keeps commits from being copied, also at a few more tries: files are replaced, and locks are short */
-  async #settle(signal: AbortSignal): Promise<unknown> {
+  /**
+   * Copy what is committed now.
+   *
+   * @returns what keeps it from being copied, also at a few more tries: files are replaced, and locks are short
+   */
+  async settle({ signal }: { signal: AbortSignal }): Promise<unknown> {
     for (let tries = 1;; tries++) {
       const error = await this.database.settle();
       const isStopped = this.database.state.kind === "stopped";

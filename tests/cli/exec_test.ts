@@ -180,6 +180,22 @@ test("walbrook replicate -exec fails when the last commits can't be sent, though
   );
 });
 
+test("walbrook replicate -exec sends all when the child ends by itself, also what takes longer than the last tries", async () => {
+  using ground = new Ground();
+  using database = ground.open();
+  database.exec("INSERT INTO t VALUES (randomblob(1000000)); PRAGMA wal_checkpoint(TRUNCATE)");
+  // Ten seconds for the first snapshot; after a signal it would have eight.
+  const config = ground.path("walbrook.yml");
+  const replica = `{ path: "${ground.replica}", upload-bandwidth: 100k }`;
+  writeFileSync(
+    config,
+    `logging: { stderr: true }\ndbs: [{ path: "${ground.database}", replicas: [${replica}] }]\n`,
+  );
+  const { code, stderr } = await Walbrook.run("replicate", "-config", config, "-exec", ground.script("true"));
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(await ground.restored(), rowsIn(ground.database));
+});
+
 test("walbrook replicate -exec says what can't be run, and leaves nothing behind (case 108)", async () => {
   using ground = new Ground();
   using _ = ground.open();

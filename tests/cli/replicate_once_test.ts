@@ -1,11 +1,12 @@
-/** What `replicate -once` does when its database goes away under it. */
+/** What `replicate -once`, and the end of a child of `-exec`, wait for. */
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { rmSync, writeFileSync } from "node:fs";
-import { untilSynced } from "../../src/cli/replicate_once.ts";
+import { untilSent, untilSynced } from "../../src/cli/replicate_once.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
 import { failFiles, type FailRule } from "../doubles/failing_files.ts";
+import type { StoreRule } from "../doubles/faulty_store.ts";
 import { until } from "../doubles/until.ts";
 import { Bench } from "../replicate/bench_of_one.ts";
 
@@ -67,4 +68,45 @@ test("untilSynced() waits for the generation that follows one that can't go on",
   });
   assert.deepEqual(failures, []);
   await bench.assertRestores();
+});
+
+/** A bench whose replica has all but one row, which `rule` holds up, and what waits for it with `signal`. */
+async function sending(bench: Bench, { rule, signal }: { rule: Partial<StoreRule>; signal: AbortSignal }) {
+  await bench.run();
+  await bench.current();
+  bench.store.rules.push({ method: "put", ...rule });
+  const storedCount = bench.store.of("put").length;
+  bench.insert();
+  let isOver = false;
+  const sent = untilSent([bench.replicator!], { ...QUICK, signal }).then(() => isOver = true);
+  await until(() => bench.store.of("put").length > storedCount, "the upload");
+  return { sent, isOver: () => isOver };
+}
+
+test("untilSent() waits for what was committed just now", async () => {
+  await using bench = new Bench();
+  const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+  const { sent, isOver } = await sending(bench, { rule: { gate }, signal: AbortSignal.timeout(10_000) });
+  assert.ok(!isOver());
+  open();
+  await sent;
+  assert.ok(bench.loop.isCurrent);
+});
+
+test("untilSent() doesn't wait for good for a replica that fails", async () => {
+  await using bench = new Bench();
+  const { sent } = await sending(bench, { rule: { times: Infinity }, signal: AbortSignal.timeout(10_000) });
+  await sent;
+  assert.match(bench.loop.lastError, /made to fail/);
+});
+
+test("untilSent() ends at a signal, whatever is under way", async () => {
+  await using bench = new Bench();
+  const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+  const aborting = new AbortController();
+  const { sent } = await sending(bench, { rule: { gate }, signal: aborting.signal });
+  aborting.abort(new Error("stopped by SIGTERM"));
+  await sent;
+  assert.ok(!bench.loop.isCurrent);
+  open();
 });
