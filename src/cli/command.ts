@@ -2,8 +2,11 @@
 
 /** Where a command's words go; records go through the logger. */
 export interface Output {
+  /** Results: nothing of them is left out. */
   readonly writeOutput: (text: string) => void;
   readonly writeError: (text: string) => void;
+  /** Log records to standard output, which nobody may keep us waiting with. Absent: as `writeOutput`. */
+  readonly writeRecord?: (text: string) => void;
   /** A line on standard error that the next text wipes away. Absent: as `writeError`. */
   readonly writeStatus?: (text: string) => void;
 }

@@ -37,7 +37,7 @@ export const databasesCommand: Command = {
     if (positional.length > 0) throw new UsageError("too many arguments");
     const { loadConfiguration } = await import("./load_configuration.ts");
     const { formatJson, formatTable } = await import("./table.ts");
-    const toError = { ...output, writeOutput: output.writeError };
+    const toError = { ...output, writeRecord: output.writeError };
     const { databases } = loadConfiguration(configurationRequest(flags), toError).configuration;
     const found = databases.map(({ path, replicas }) => ({
       path,

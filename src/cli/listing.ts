@@ -32,7 +32,7 @@ export async function runListing<Item>(
   { header, list, cells, value }: Lister<Item>,
 ): Promise<number> {
   // Standard output is the listing's alone.
-  const toError: Output = { ...output, writeOutput: output.writeError };
+  const toError: Output = { ...output, writeRecord: output.writeError };
   const { replicas, database, logger } = await findSource(source, toError);
   const rows: (readonly string[])[] = [];
   const values: unknown[] = [];

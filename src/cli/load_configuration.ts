@@ -32,5 +32,6 @@ export function loadConfiguration(
 
 /** A logger with the format and the output of the configuration. */
 function configuredLogger({ level, type, stderr }: LoggingConfig, output: Output): Logger {
-  return createLogger({ level, type, write: stderr ? output.writeError : output.writeOutput });
+  const { writeError, writeRecord = output.writeOutput } = output;
+  return createLogger({ level, type, write: stderr ? writeError : writeRecord });
 }

@@ -1,7 +1,7 @@
 /** From the words on the command line to a command and an exit code. */
 import type { BuildInfo } from "../build.ts";
 import { describeError } from "../errors.ts";
-import { exitProcess, programArguments, writeError, writeOutput } from "../runtime/process.ts";
+import { exitProcess, programArguments, writeError, writeOutput, writeRecord } from "../runtime/process.ts";
 import type { Command, Output } from "./command.ts";
 import { FlagError, HelpRequest } from "./flags.ts";
 import { withStatusLine } from "./progress.ts";
@@ -70,7 +70,7 @@ function generalUsage(): string {
   ].join("\n");
 }
 
-const systemOutput: Output = withStatusLine({ writeOutput, writeError });
+const systemOutput: Output = withStatusLine({ writeOutput, writeError, writeRecord });
 
 /** Around the words of the command line. */
 export interface MainOptions {

@@ -42,6 +42,10 @@ export function withStatusLine(output: Output): Required<Output> {
       wipe();
       output.writeError(text);
     },
+    writeRecord(text) {
+      wipe();
+      (output.writeRecord ?? output.writeOutput)(text);
+    },
     writeStatus(text) {
       // Wiped away already.
       if (text === WIPE) return wipe();

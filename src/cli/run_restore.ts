@@ -32,7 +32,7 @@ export async function runRestore(request: RestoreRequest, output: Output): Promi
   const { isDryRun, isJson } = request;
   // Standard output is then the result's alone.
   const isResultOutput = isDryRun || isJson || request.outputPath === STANDARD_OUTPUT;
-  const logOutput = isResultOutput ? { ...output, writeOutput: output.writeError } : output;
+  const logOutput = isResultOutput ? { ...output, writeRecord: output.writeError } : output;
   const { replicas, database, logger } = await findSource(request.source, logOutput);
   const path = outputPathOf(request, database?.path);
   const skip = (reason: string, fields?: { path: string }): number => {

@@ -21,7 +21,7 @@ interface UnseenReplica {
 /** Verify; returns the exit code. */
 export async function runVerify(request: VerifyRequest, output: Output): Promise<number> {
   // Standard output is the report's alone.
-  const toError: Output = { ...output, writeOutput: output.writeError };
+  const toError: Output = { ...output, writeRecord: output.writeError };
   const { replicas, logger } = await findSource(request.source, toError);
   const aborting = new AbortController();
   let signalCount = 0;

@@ -1,9 +1,10 @@
 /** The process: its words, environment, outputs, signals and end. */
-import { fstatSync, write, writeSync } from "node:fs";
+import { fstatSync } from "node:fs";
 import { constants, homedir, userInfo } from "node:os";
 import { resolve } from "node:path";
 import process from "node:process";
 import { sleep } from "../async.ts";
+import { OutputWrite } from "./output_write.ts";
 import { systemCode } from "./system_code.ts";
 
 /** What the user typed behind the program's name. */
@@ -41,38 +42,54 @@ export function runtimeVersion(): string {
 const STDOUT = 1;
 const STDERR = 2;
 
-/** The whole text to standard output, before this returns. A closed pipe is passed over. */
+/**
+ * The whole text to standard output, before this returns, however late its reader takes it. One that has gone is passed
+ * over.
+ *
+ * @throws {Error} when it can't be written, to a full disk for example
+ */
 export function writeOutput(text: string): void {
-  writeText(STDOUT, text);
+  try {
+    writeText(STDOUT, text, { limitMs: Infinity });
+  } catch (cause) {
+    if (systemCode(cause) !== "EPIPE") throw new Error("cannot write to standard output", { cause });
+  }
 }
 
-/** The whole text to standard error, before this returns. A closed pipe is passed over. */
+/** A log record to standard output, before this returns. What can't be written is passed over. */
+export function writeRecord(text: string): void {
+  tryWrite(STDOUT, text);
+}
+
+/** The whole text to standard error, before this returns. What can't be written is passed over. */
 export function writeError(text: string): void {
-  writeText(STDERR, text);
+  tryWrite(STDERR, text);
 }
 
 /** A full pipe whose reader doesn't read is given up after this many milliseconds: replication goes before its log. */
 const FULL_PIPE_MS = 1_000;
 
-function writeText(descriptor: number, text: string): void {
-  const bytes = new TextEncoder().encode(text);
+function tryWrite(descriptor: number, text: string): void {
+  try {
+    writeText(descriptor, text, { limitMs: FULL_PIPE_MS });
+  } catch {
+    // There is nobody else to tell.
+  }
+}
+
+function writeText(descriptor: number, text: string, { limitMs }: { limitMs: number }): void {
+  const writing = new OutputWrite(descriptor, new TextEncoder().encode(text));
   let waitedMs = 0;
-  for (let done = 0; done < bytes.length;) {
+  while (!writing.isOver) {
     try {
-      done += writeSync(descriptor, bytes, done);
+      writing.nextSync();
     } catch (error) {
       // A pipe that our parent made non-blocking is full: its reader needs a moment.
-      if (systemCode(error) !== "EAGAIN" || waitedMs >= FULL_PIPE_MS) return;
+      if (systemCode(error) !== "EAGAIN" || waitedMs >= limitMs) throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
       waitedMs++;
     }
   }
-}
-
-function writeAsync(descriptor: number, bytes: Uint8Array): Promise<number> {
-  return new Promise((resolve, reject) => {
-    write(descriptor, bytes, (error, count) => error === null ? resolve(count) : reject(error));
-  });
 }
 
 /**
@@ -84,10 +101,11 @@ export async function writeOutputBytes(
   bytes: Uint8Array,
   { signal }: { signal?: AbortSignal | undefined } = {},
 ): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
+  const writing = new OutputWrite(STDOUT, bytes);
+  while (!writing.isOver) {
     signal?.throwIfAborted();
     try {
-      done += await writeAsync(STDOUT, bytes.subarray(done));
+      await writing.next();
     } catch (cause) {
       if (systemCode(cause) !== "EAGAIN") throw new Error("cannot write to standard output", { cause });
       await sleep(1, { signal });

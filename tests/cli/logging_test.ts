@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { loadConfiguration } from "../../src/cli/load_configuration.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 import { Walbrook } from "../walbrook.ts";
 
@@ -67,4 +68,19 @@ test("walbrook replicate without a configuration file logs to standard error in 
   const { stdout, stderr } = await run(undefined);
   assert.deepEqual(stdout, []);
   for (const line of stderr) assert.match(line, DEFAULT);
+});
+
+test("loadConfiguration() logs to standard output apart from results, which are waited with", () => {
+  using folder = temporaryFolder();
+  const configPath = join(folder.path, "walbrook.yml");
+  writeFileSync(configPath, "unheard-of: 1");
+  const records: string[] = [];
+  const fail = (text: string) => assert.fail(text);
+  loadConfiguration({ configPath, isExpanding: true }, {
+    writeOutput: fail,
+    writeError: fail,
+    writeRecord: (text) => records.push(text),
+  });
+  assert.equal(records.length, 1);
+  assert.match(records[0]!, /unheard-of/);
 });

@@ -2,10 +2,11 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { lateReader } from "../doubles/late_reader.ts";
 import { environmentVariable, expandPath, runtimeVersion } from "../../src/runtime/process.ts";
 
 const MODULE = new URL("../../src/runtime/process.ts", import.meta.url).href;
@@ -45,6 +46,60 @@ test("writeOutput() and writeError() have written everything when the process en
   assert.equal(status, 3);
   assert.equal(stdout.length, 1_000_000);
   assert.equal(stderr, "e\n");
+});
+
+/** As `runScript()`, with nothing read before the script has been writing for so many seconds, or has ended. */
+function runScriptReadLate(code: string, { seconds }: { seconds: number }) {
+  const [program, args, clean] = scriptCommand(code);
+  const [reader, ...words] = lateReader([program, ...args], { seconds });
+  try {
+    return spawnSync(reader, words, { encoding: "utf8", maxBuffer: 2 ** 26, timeout: 20_000 });
+  } finally {
+    clean();
+  }
+}
+
+test("writeOutput() writes all of a text once into a pipe that is full for a while, wherever its lines end", () => {
+  // Ends of lines fall on all places of a page, and texts end within one.
+  const lengths = [0, 1, 500, 1023, 1024, 1025, 4095, 4096, 4097, 9001];
+  const texts = Array.from({ length: 200 }, (_, at) => {
+    const text = `${at}`.padEnd(lengths[at % lengths.length]!, `${at % 10}`);
+    return at % 3 === 0 ? text : at % 3 === 1 ? `${text}\n` : `${text}\n${text}`;
+  });
+  const { status, stdout, stderr } = runScriptReadLate(
+    `for (const text of ${JSON.stringify(texts)}) us.writeOutput(text); us.exitProcess(0);`,
+    { seconds: 0.2 },
+  );
+  assert.equal(status, 0, stderr);
+  assert.ok(stdout === texts.join(""), `${stdout.length} bytes`);
+});
+
+test("writeRecord() gives up a pipe that nobody reads, since replication goes before its log", () => {
+  const { status, stdout, stderr } = runScriptReadLate(
+    'us.writeRecord("x".repeat(100_000) + "\\n"); us.writeError("went on\\n");',
+    { seconds: 15 },
+  );
+  assert.equal(status, 0);
+  assert.equal(stderr, "went on\n");
+  assert.ok(stdout.length > 0 && stdout.length < 100_000, `${stdout.length} bytes`);
+});
+
+test("writeOutput() fails when there is no room", () => {
+  const [program, args, clean] = scriptCommand(`
+    try {
+      us.writeOutput("text");
+    } catch (error) {
+      us.writeError(error.message);
+    }
+  `);
+  const full = openSync("/dev/full", "w");
+  try {
+    const { stderr } = spawnSync(program, args, { encoding: "utf8", stdio: ["ignore", full, "pipe"] });
+    assert.equal(stderr, "cannot write to standard output");
+  } finally {
+    closeSync(full);
+    clean();
+  }
 });
 
 test("writeOutput() passes over a reader that has gone", () => {
