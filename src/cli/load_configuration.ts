@@ -4,10 +4,14 @@ import type { ConfigurationRequest } from "./configuration_flags.ts";
 import { createLogger } from "./logger.ts";
 import type { Configuration, LoggingConfig } from "../config/configuration.ts";
 import { logWarnings } from "../config/finding.ts";
-import { findConfigurationPath, readConfiguration } from "../config/read_configuration.ts";
+import {
+  configurationVariable,
+  findConfigurationPath,
+  readConfiguration,
+} from "../config/read_configuration.ts";
 import type { Logger } from "../logger.ts";
 
-export { findConfigurationPath };
+export { configurationVariable, findConfigurationPath };
 
 /** A configuration in use. */
 export interface Configured {

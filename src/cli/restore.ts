@@ -1,5 +1,6 @@
 /** `walbrook restore`: what it is asked for. */
 import { UsageError } from "../errors.ts";
+import { expandPath } from "../runtime/process.ts";
 import type { IntegrityCheck } from "../runtime/sqlite.ts";
 import { isGeneration, MAX_INDEX } from "../position.ts";
 import { isReplicaUrl } from "../storage/replica_url.ts";
@@ -177,8 +178,7 @@ export function parseRestoreArguments(args: readonly string[]): RestoreRequest {
     argument,
     // A URL is one replica by itself.
     replicaName: isUrl ? undefined : flags.replica || undefined,
-    // Without an output, the database itself is what is restored.
-    takesFolder: outputPath !== undefined,
+    takesFolder: isElsewhere(outputPath, argument),
   };
   checkSource(source);
   if (isUrl && outputPath === undefined) throw new UsageError("output path required");
@@ -211,6 +211,12 @@ export function parseRestoreArguments(args: readonly string[]): RestoreRequest {
     isDryRun,
     isJson,
   };
+}
+
+/** Whether the output is another file than the argument: what is to be restored to itself is a database, no replica. */
+function isElsewhere(outputPath: RestoreRequest["outputPath"], argument: string): boolean {
+  if (outputPath === undefined) return false;
+  return outputPath === STANDARD_OUTPUT || expandPath(outputPath) !== expandPath(argument);
 }
 
 /** @throws {UsageError} for more than is good */

@@ -38,14 +38,17 @@ export async function findSource(request: SourceRequest, output: Output): Promis
   if (stat?.isFolder === true && !takesFolder) {
     throw new UsageError(`${path} is a folder, no database: say with -o where to restore to`);
   }
-  const { findConfigurationPath, loadConfiguration } = await import("./load_configuration.ts");
+  const { configurationVariable, findConfigurationPath, loadConfiguration } = await import(
+    "./load_configuration.ts"
+  );
   const foundPath = findConfigurationPath(configPath);
-  const hasConfiguration = systemFiles.statSync(foundPath) !== undefined;
+  // A file that a variable names and that isn't there is an error of its own.
+  const isConfigured = configurationVariable() !== undefined || systemFiles.statSync(foundPath) !== undefined;
   // Where nothing is, and nothing says otherwise, a replica is meant; its store says that it isn't there.
-  if (canBeFolder && stat === undefined && !hasConfiguration) {
+  if (canBeFolder && stat === undefined && !isConfigured) {
     return replicaSource({ type: "file", path }, output);
   }
-  if (canBeFolder && !hasConfiguration) {
+  if (canBeFolder && !isConfigured) {
     throw new UsageError(
       `${path} is no folder of a replica, and no configuration file ${foundPath} is there that could name it as ` +
         "a database: give a replica, or -config PATH",

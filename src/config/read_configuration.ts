@@ -53,11 +53,15 @@ export interface LoadedConfiguration {
  */
 export function findConfigurationPath(flag: string | undefined, options: ReadOptions = {}): string {
   const { files = systemFiles, lookup = environmentVariable } = options;
-  const named = [flag, lookup("WALBROOK_CONFIG"), lookup("LITESTREAM_CONFIG")]
-    .find((path) => path !== undefined && path !== "");
+  const named = flag || configurationVariable(lookup);
   if (named !== undefined) return (options.expandPath ?? expandPath)(named);
   return DEFAULT_CONFIGURATION_PATHS.find((path) => files.statSync(path) !== undefined) ??
     DEFAULT_CONFIGURATION_PATHS.at(-1)!;
+}
+
+/** What `WALBROOK_CONFIG`, or else `LITESTREAM_CONFIG`, names; one that is empty names nothing. */
+export function configurationVariable(lookup: EnvironmentLookup = environmentVariable): string | undefined {
+  return lookup("WALBROOK_CONFIG") || lookup("LITESTREAM_CONFIG") || undefined;
 }
 
 /**

@@ -3,10 +3,12 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
 import { makeAgeKey } from "../age.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
-import { Walbrook } from "../walbrook.ts";
+import { testedProgram } from "../program.ts";
+import { type Ending, Walbrook } from "../walbrook.ts";
 
 const KEY = makeAgeKey();
 
@@ -121,6 +123,32 @@ test("walbrook names the place of what is wrong in its configuration, and starts
   const missing = await Walbrook.run("replicate", "-config", ground.path("none.yml"));
   assert.equal(missing.code, 1);
   assert.equal(missing.stderr, `walbrook replicate: config file not found: ${ground.path("none.yml")}\n`);
+});
+
+/** Run to the end with `value` as the variable `name`. */
+function runWith(name: string, value: string, ...args: string[]): Promise<Ending> {
+  const program = testedProgram();
+  const env = { ...program.options.env ?? process.env, [name]: value };
+  return Walbrook.startAs({ ...program, options: { ...program.options, env } }, ...args).ended;
+}
+
+test("walbrook takes no missing database for an empty replica where its configuration file is missing", async () => {
+  using ground = new Ground();
+  const missing = ground.path("none.yml");
+  const database = ground.path("app.db");
+  const restore = ["restore", "-if-db-not-exists", "-if-replica-exists", "-o"];
+  const cases: [variable: string, args: string[], file: string][] = [
+    ["LITESTREAM_CONFIG", [...restore, database, database], missing],
+    ["WALBROOK_CONFIG", [...restore, ground.path("out.db"), database], missing],
+    ["LITESTREAM_CONFIG", ["snapshots", database], missing],
+    // Without a variable what is restored to itself is a database all the same.
+    ["OTHER", [...restore, database, database], "/etc/litestream.yml"],
+  ];
+  for (const [variable, args, file] of cases) {
+    const { code, stdout, stderr } = await runWith(variable, missing, ...args);
+    assert.equal(stderr, `walbrook ${args[0]}: config file not found: ${file}\n`);
+    assert.deepEqual([code, stdout], [1, ""]);
+  }
 });
 
 test("walbrook replicate logs to standard output in the form that its configuration asks for (case 111)", async () => {

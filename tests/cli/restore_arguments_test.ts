@@ -1,5 +1,6 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
+import process from "node:process";
 import { HelpRequest } from "../../src/cli/flags.ts";
 import { parseRestoreArguments, STANDARD_OUTPUT } from "../../src/cli/restore.ts";
 import { UsageError } from "../../src/errors.ts";
@@ -86,6 +87,20 @@ test("parseRestoreArguments() passes -replica over for a URL, and takes no folde
   assert.equal(toItself.outputPath, undefined);
   assert.equal(toItself.source.takesFolder, false);
   assert.equal(toItself.source.configPath, "c.yml");
+});
+
+test("parseRestoreArguments() takes no folder where the output is the argument itself", () => {
+  const cases: [output: string, argument: string, takesFolder: boolean][] = [
+    ["/data/app.db", "/data/app.db", false],
+    ["/data/x/../app.db", "/data/app.db/", false],
+    ["app.db", `${process.cwd()}/app.db`, false],
+    ["/data/app.db", "/data/app", true],
+    ["-", "/data/app.db", true],
+  ];
+  for (const [output, argument, takesFolder] of cases) {
+    const { source } = parseRestoreArguments(["-o", output, argument]);
+    assert.equal(source.takesFolder, takesFolder, `${output} of ${argument}`);
+  }
 });
 
 test("parseRestoreArguments() takes a lone dash for standard output", () => {
