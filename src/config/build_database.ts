@@ -77,25 +77,25 @@ function pageCounts(
   { findings }: BuildContext,
 ): Pick<DatabaseConfig, "minCheckpointPageCount" | "maxCheckpointPageCount" | "truncatePageCount"> {
   const min = positive(section, "min-checkpoint-page-count", "1000 is the usual");
-  const max = section.numberOrDefault("max-checkpoint-page-count");
+  const max = zeroOrMore(section, "max-checkpoint-page-count");
   const truncate = section.numberOrDefault("truncate-page-count");
-  for (
-    const [key, value] of [["max-checkpoint-page-count", max], ["truncate-page-count", truncate]] as const
-  ) {
-    if (value < 0) throw new Refusal(section.offsetOf(key), `${key} must not be below 0: 0 turns it off`);
+  if (truncate < 0) {
+    const message = "truncate-page-count must not be below 0: 0 turns it off";
+    throw new Refusal(section.offsetOf("truncate-page-count"), message);
   }
   const counts = { minCheckpointPageCount: min, maxCheckpointPageCount: max, truncatePageCount: truncate };
   if (max === 0 || min <= max) return counts;
-  if (section.number("max-checkpoint-page-count") !== undefined) {
-    throw new Refusal(
-      section.offsetOf("min-checkpoint-page-count"),
-      `min-checkpoint-page-count ${min} is more than max-checkpoint-page-count ${max}`,
-    );
+  // Such files work with the tool we replace, and the wish behind them is plain: it looks at the maximum first.
+  if (section.number("max-checkpoint-page-count") === undefined) {
+    const message =
+      `min-checkpoint-page-count ${min} is more than the default of max-checkpoint-page-count, ${max}: ` +
+      `taken for both`;
+    findings.add("doubtful", section.offsetOf("min-checkpoint-page-count"), message);
+    return { ...counts, maxCheckpointPageCount: min };
   }
-  // A file with the minimum alone works with the tool we replace; the wish behind it is plain.
-  const message =
-    `min-checkpoint-page-count ${min} is more than the default of max-checkpoint-page-count, ${max}: ` +
-    `taken for both`;
-  findings.add("doubtful", section.offsetOf("min-checkpoint-page-count"), message);
-  return { ...counts, maxCheckpointPageCount: min };
+  const isDefault = section.number("min-checkpoint-page-count") === undefined;
+  const message = `max-checkpoint-page-count ${max} is less than ${isDefault ? "the default of " : ""}` +
+    `min-checkpoint-page-count, ${min}: taken for both`;
+  findings.add("doubtful", section.offsetOf("max-checkpoint-page-count"), message);
+  return { ...counts, minCheckpointPageCount: max };
 }

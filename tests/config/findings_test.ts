@@ -116,12 +116,8 @@ test("parseConfiguration() refuses impossible databases (case 43)", () => {
       '1:45: min-checkpoint-page-count must be a whole number, found "1"',
     ],
     [
-      "dbs: [{path: /a, max-checkpoint-page-count: -1}]",
-      "1:45: max-checkpoint-page-count must not be below 0: 0 turns it off",
-    ],
-    [
-      "dbs: [{path: /a, min-checkpoint-page-count: 5, max-checkpoint-page-count: 4}]",
-      "1:45: min-checkpoint-page-count 5 is more than max-checkpoint-page-count 4",
+      "dbs: [{path: /a, truncate-page-count: -1}]",
+      "1:39: truncate-page-count must not be below 0: 0 turns it off",
     ],
     ["logging: 5", '1:10: logging must be a mapping, found "5"'],
     ["logging: {type: JSON}", '1:17: unknown logging type "JSON": write text or json'],
@@ -353,12 +349,27 @@ test("parseConfiguration() makes warnings errors when it is strict", () => {
   assert.deepEqual(warningsOf("strict: true\ndbs: [{path: /a}]").length, 1);
 });
 
-test("parseConfiguration() warns where the minimum alone is above the default maximum", () => {
-  const { configuration, warnings } = load(
-    "dbs: [{path: /a, min-checkpoint-page-count: 20000, replicas: [{path: /b}]}]",
-  );
-  assert.equal(configuration.databases[0]!.maxCheckpointPageCount, 20000);
-  assert.deepEqual(warnings.map(({ line, column, kind }) => [line, column, kind]), [[1, 45, "doubtful"]]);
+test("parseConfiguration() takes one page count for both where the minimum is above the maximum, with a warning", () => {
+  const cases: [keys: string, min: number, max: number, warnings: string[]][] = [
+    ["min-checkpoint-page-count: 20000", 20000, 20000, [
+      "1:45: min-checkpoint-page-count 20000 is more than the default of max-checkpoint-page-count, 10000: taken for both",
+    ]],
+    ["max-checkpoint-page-count: 500", 500, 500, [
+      "1:45: max-checkpoint-page-count 500 is less than the default of min-checkpoint-page-count, 1000: taken for both",
+    ]],
+    ["min-checkpoint-page-count: 5, max-checkpoint-page-count: 4", 4, 4, [
+      "1:75: max-checkpoint-page-count 4 is less than min-checkpoint-page-count, 5: taken for both",
+    ]],
+    ["max-checkpoint-page-count: 1000", 1000, 1000, []],
+    ["max-checkpoint-page-count: 0", 1000, 0, []],
+    ["max-checkpoint-page-count: -1", 1000, 0, []],
+  ];
+  for (const [keys, min, max, expected] of cases) {
+    const text = `strict: true, dbs: [{path: /a, ${keys}, replicas: [{path: /b}]}]`;
+    const { minCheckpointPageCount, maxCheckpointPageCount } = load(`{${text}}`).configuration.databases[0]!;
+    assert.deepEqual([minCheckpointPageCount, maxCheckpointPageCount], [min, max], keys);
+    assert.deepEqual(warningsOf(`dbs: [{path: /a, ${keys}, replicas: [{path: /b}]}]`), expected, keys);
+  }
 });
 
 test("ConfigurationError shows no secret", () => {
