@@ -1,6 +1,7 @@
 /** Where a replica goes to, as the log says it at start: Litestream's keys, and never a secret. */
 import type { ReplicaConfig, S3ReplicaConfig } from "../config/configuration.ts";
 import type { LogFields } from "../logger.ts";
+import { withoutCredentials } from "../storage/replica_url.ts";
 
 /** Name, type, pace and place of a replica; what the configuration leaves open is empty. */
 export async function replicaFields(config: ReplicaConfig): Promise<LogFields> {
@@ -22,7 +23,7 @@ async function placeFields(config: ReplicaConfig): Promise<LogFields> {
     case "gcs":
       return { bucket: config.bucket, path };
     case "abs":
-      return { bucket: config.bucket, path, endpoint: withoutKeys(config.endpoint) };
+      return { bucket: config.bucket, path, endpoint: withoutCredentials(config.endpoint ?? "") };
     case "sftp":
       return { host: config.host, user: config.user, path };
   }
@@ -39,10 +40,6 @@ async function s3Fields({ urlHost, bucket, path, ...explicit }: S3ReplicaConfig)
     bucket: place.bucket,
     path: place.path,
     region: place.region ?? "",
-    endpoint: withoutKeys(place.endpoint),
+    endpoint: withoutCredentials(place.endpoint ?? ""),
   };
-}
-
-function withoutKeys(endpoint = ""): string {
-  return endpoint.replace(/^([a-z][a-z0-9+.-]*:\/\/)?[^/]*@/i, "$1");
 }

@@ -1,6 +1,11 @@
 /** One entry of `replicas`, with the rules and texts of Litestream 0.3 in their order. */
 import { UsageError } from "../errors.ts";
-import { isReplicaUrl, parseReplicaUrl, type RemoteReplicaUrl } from "../storage/replica_url.ts";
+import {
+  isReplicaUrl,
+  parseReplicaUrl,
+  type RemoteReplicaUrl,
+  withoutCredentials,
+} from "../storage/replica_url.ts";
 import { parseIdentities, parseRecipients } from "./age_keys.ts";
 import {
   atKey,
@@ -342,9 +347,4 @@ function buildSftp(
     keyPath: section.text("key-path"),
     path: section.text("path") ?? url?.uncleanPath ?? "",
   };
-}
-
-function withoutCredentials(url: string): string {
-  // Up to the last @: a password may hold anything.
-  return url.replace(/^(\w+:\/\/)?.*@/s, "$1");
 }

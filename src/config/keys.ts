@@ -38,8 +38,6 @@ export interface KeyFact {
   readonly defaultText?: string;
   /** The types of replica it has an effect on; all when absent. */
   readonly types?: readonly ReplicaType[];
-  /** The value must never be shown. */
-  readonly isSecret?: true;
   readonly meaning: string;
   /** `0.3`: as in Litestream 0.3.13. `walbrook`: our own; Litestream passes over it. */
   readonly since: "0.3" | "walbrook";
@@ -64,10 +62,7 @@ const TOP: readonly KeyFact[] = [
   }),
   key("top", "exec", "text", { meaning: "Program that `replicate` starts and ends with" }),
   key("top", "access-key-id", "text", { meaning: "Used by every s3 replica that leaves it out" }),
-  key("top", "secret-access-key", "text", {
-    isSecret: true,
-    meaning: "Used by every s3 replica that leaves it out",
-  }),
+  key("top", "secret-access-key", "text", { meaning: "Used by every s3 replica that leaves it out" }),
   own("top", "access-key-id-file", "text", { meaning: "File that holds `access-key-id`" }),
   own("top", "secret-access-key-file", "text", { meaning: "File that holds `secret-access-key`" }),
   key("top", "logging", "section", { meaning: "How to log" }),
@@ -177,7 +172,7 @@ const REPLICA: readonly KeyFact[] = [
     meaning: "Most bytes a second to send",
   }),
   key("replica", "access-key-id", "text", { types: ["s3"], meaning: "Key of the account" }),
-  key("replica", "secret-access-key", "text", { types: ["s3"], isSecret: true, meaning: "Its secret" }),
+  key("replica", "secret-access-key", "text", { types: ["s3"], meaning: "Its secret" }),
   own("replica", "access-key-id-file", "text", { types: ["s3"], meaning: "File that holds `access-key-id`" }),
   own("replica", "secret-access-key-file", "text", {
     types: ["s3"],
@@ -185,7 +180,6 @@ const REPLICA: readonly KeyFact[] = [
   }),
   own("replica", "session-token", "text", {
     types: ["s3"],
-    isSecret: true,
     meaning: "Token that belongs to a temporary pair of keys",
   }),
   own("replica", "session-token-file", "text", {
@@ -233,14 +227,13 @@ const REPLICA: readonly KeyFact[] = [
   key("replica", "account-name", "text", { types: ["abs"], meaning: "Storage account" }),
   key("replica", "account-key", "text", {
     types: ["abs"],
-    isSecret: true,
     defaultText: "`LITESTREAM_AZURE_ACCOUNT_KEY`",
     meaning: "Its shared key",
   }),
   own("replica", "account-key-file", "text", { types: ["abs"], meaning: "File that holds `account-key`" }),
   key("replica", "host", "text", { types: ["sftp"], meaning: "`host` or `host:port`" }),
   key("replica", "user", "text", { types: ["sftp"], meaning: "User at the host" }),
-  key("replica", "password", "text", { types: ["sftp"], isSecret: true, meaning: "The user's password" }),
+  key("replica", "password", "text", { types: ["sftp"], meaning: "The user's password" }),
   own("replica", "password-file", "text", { types: ["sftp"], meaning: "File that holds `password`" }),
   key("replica", "key-path", "text", { types: ["sftp"], meaning: "File with the user's private key" }),
   key("replica", "age", "section", { meaning: "Encryption before anything leaves the machine" }),
@@ -248,7 +241,6 @@ const REPLICA: readonly KeyFact[] = [
 
 const AGE: readonly KeyFact[] = [
   key("age", "identities", "texts", {
-    isSecret: true,
     meaning: "`AGE-SECRET-KEY-1…`, to read; several lines in one text are several keys",
   }),
   key("age", "recipients", "texts", { meaning: "`age1…`, to write: each of them can read" }),

@@ -6,7 +6,7 @@ import { nearestName } from "./nearest_key.ts";
 import { countOf, durationOf, resolvePlain, sizeOf } from "./scalar.ts";
 import { assert } from "../errors.ts";
 import { formatGoDuration } from "../duration.ts";
-import { type Entry, type ScalarNode, shownKey, type TreeNode } from "./yaml_tree.ts";
+import { type Entry, type ScalarNode, shownWord, type TreeNode } from "./yaml_tree.ts";
 
 /** A value as its kind reads it. */
 type Value = string | number | boolean | readonly Text[] | SectionValues | readonly SectionValues[];
@@ -20,6 +20,8 @@ export interface Text {
 
 /** A file can refer to one list a thousand times from a thousand places; nobody means that. */
 const MAX_SECTIONS = 100_000;
+
+const BINARY_TAG = "tag:yaml.org,2002:binary";
 
 /** What reading a section needs to know. */
 export interface SectionReader {
@@ -59,7 +61,7 @@ export class SectionValues {
         reader.findings.add(
           "wrong",
           node.start,
-          `${titleOf(section)} must be a mapping, found ${shown(node)}`,
+          `${titleOf(section)} must be a mapping, found ${kindOf(node)}`,
         );
         isBroken = true;
       }
@@ -171,19 +173,19 @@ function isUnset(node: TreeNode): boolean {
 
 /** Whether quotes or a tag make the scalar a text. */
 function isText({ isPlain, tag }: ScalarNode): boolean {
-  return !isPlain || tag === "tag:yaml.org,2002:str" || tag === "!" || tag === "tag:yaml.org,2002:binary";
+  return !isPlain || tag === "tag:yaml.org,2002:str" || tag === "!" || tag === BINARY_TAG;
 }
 
-/** What stands there, for a message that may show it. */
-function shown(node: TreeNode): string {
+/** What stands there, without a word of it: a text where none belongs may hold a secret. */
+function kindOf(node: TreeNode): string {
   if (node.kind === "list") return "a list";
   if (node.kind === "map") return "a mapping";
-  return isUnset(node) ? "nothing" : `"${shownKey(node.text)}"`;
+  if (isUnset(node)) return "nothing";
+  return node.tag === BINARY_TAG ? "!!binary" : "a text";
 }
 
 function readValue(node: TreeNode, fact: KeyFact, reader: SectionReader): Value | undefined {
-  const refuse = (what: string, at: TreeNode = node): undefined => {
-    const found = fact.isSecret && at.kind === "scalar" ? "something else" : shown(at);
+  const refuse = (what: string, at: TreeNode = node, found = kindOf(at)): undefined => {
     reader.findings.add("wrong", at.start, `${fact.key} must be ${what}, found ${found}`);
     return undefined;
   };
@@ -200,7 +202,10 @@ function readValue(node: TreeNode, fact: KeyFact, reader: SectionReader): Value 
     return texts.every((text) => text !== undefined) ? texts : undefined;
   }
   if (node.kind !== "scalar") return refuse(EXPECTED[fact.kind]);
-  return readScalar(node, { fact, reader }) ?? refuse(EXPECTED[fact.kind]);
+  const value = readScalar(node, { fact, reader });
+  if (value !== undefined) return value;
+  const found = fact.kind === "text" || isUnset(node) ? kindOf(node) : `"${shownWord(node.text)}"`;
+  return refuse(EXPECTED[fact.kind], node, found);
 }
 
 const EXPECTED: Readonly<Record<Exclude<KeyFact["kind"], "section" | "sections" | "texts">, string>> = {
@@ -227,7 +232,7 @@ function readScalar(
     if (isBare) {
       const message = `${fact.key}: a number without a unit is nanoseconds (${node.text} is ${
         formatGoDuration(durationMs)
-      }): write ${durationMs < 1 ? `${shownKey(node.text)}s for seconds` : formatGoDuration(durationMs)}`;
+      }): write ${durationMs < 1 ? `${shownWord(node.text)}s for seconds` : formatGoDuration(durationMs)}`;
       reader.findings.add("bare-duration", node.start, message);
     }
     return durationMs;
@@ -239,7 +244,7 @@ function readScalar(
 /** The literal text of a scalar; `!!binary` is decoded. */
 function textOf(node: ScalarNode): string | undefined {
   if (isUnset(node)) return "";
-  if (node.tag !== "tag:yaml.org,2002:binary") return node.text;
+  if (node.tag !== BINARY_TAG) return node.text;
   try {
     return new TextDecoder().decode(Uint8Array.from(atob(node.text), (mark) => mark.charCodeAt(0)));
   } catch {
@@ -273,7 +278,7 @@ function sectionOf(key: string): Section {
 function reportUnknown({ key, keyStart, isAnchored }: Entry, section: Section, findings: Findings): void {
   if (findings.isFull || isAnchored || key.startsWith("x-") || key.startsWith(".")) return;
   const instead = insteadOf(section, key);
-  const name = `"${shownKey(key)}"`;
+  const name = `"${shownWord(key)}"`;
   if (instead !== undefined) {
     findings.add(
       "other-version",
@@ -291,10 +296,15 @@ function reportUnknown({ key, keyStart, isAnchored }: Entry, section: Section, f
     );
     return;
   }
+  findings.add("unknown-key", keyStart, `unknown key ${name} is ignored${unknownKeyHint(key, section)}`);
+}
+
+function unknownKeyHint(key: string, section: Section): string {
+  const [before] = key.split(":", 1);
+  if (before !== key && keyFact(section, before!) !== undefined) return `: put a blank behind "${before}:"`;
   const near = nearestName(key, KEYS.filter((fact) => fact.section === section).map((fact) => fact.key)) ??
     nearestName(key, KEYS.map((fact) => fact.key));
-  const hint = near === undefined ? "" : `: did you mean "${near}"?`;
-  findings.add("unknown-key", keyStart, `unknown key ${name} is ignored${hint}`);
+  return near === undefined ? "" : `: did you mean "${near}"?`;
 }
 
 const WHERE: Readonly<Record<Section, string>> = {

@@ -208,7 +208,7 @@ class TreeBuilder {
         isAnchored: this.#anchorCount > anchorCount,
       };
       if (own.has(name)) {
-        const message = `key "${shownKey(name)}" stands here twice: the last one counts`;
+        const message = `key "${shownWord(name)}" stands here twice: the last one counts`;
         this.#notes.push({ kind: "duplicate", offset: entry.keyStart, message });
       }
       own.add(name);
@@ -224,7 +224,7 @@ class TreeBuilder {
     for (const [name, entry] of source.entries) {
       const before = into.get(name);
       if (own.has(name)) {
-        const message = `"<<" replaces the key "${shownKey(name)}" that stands before it: write "<<" first`;
+        const message = `"<<" replaces the key "${shownWord(name)}" that stands before it: write "<<" first`;
         this.#notes.push({ kind: "duplicate", offset, message });
       }
       into.set(name, before === undefined ? entry : joined(before, entry));
@@ -253,8 +253,12 @@ function mergeSources(value: TreeNode, offset: number): MapNode[] {
   });
 }
 
-/** A key as a message shows it. */
-export function shownKey(key: string): string {
-  const text = JSON.stringify(key).slice(1, -1);
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+/**
+ * A key or a value as a message shows it: its first word. Where a blank or a comma was forgotten a secret comes behind
+ * that: `secret-access-key:wJalr…` is one key.
+ */
+export function shownWord(text: string): string {
+  const [word] = /^[^:=\s]{0,60}/u.exec(text)!;
+  const shown = JSON.stringify(word).slice(1, -1);
+  return word === text ? shown : `${shown}…`;
 }

@@ -38,6 +38,11 @@ export function isReplicaUrl(text: string): boolean {
   return /^\w+:\/\//.test(text);
 }
 
+/** `url` without user and password, as far as they can go: up to the last `@`, for a password may hold anything. */
+export function withoutCredentials(url: string): string {
+  return url.replace(/^([\w+.-]+:\/\/)?.*@/s, "$1");
+}
+
 /**
  * Parse a plain path, a `file:` URL or the URL of a server.
  *
@@ -51,7 +56,7 @@ export function parseReplicaUrl(text: string): ReplicaUrl {
   const type = REMOTE_TYPES.find((known) => known === scheme);
   if (type === undefined) {
     throw new UsageError(
-      `unknown replica type "${scheme}" in ${withoutSecrets(text)}; ${SUPPORTED}`,
+      `unknown replica type "${scheme}" in ${withoutCredentials(text)}; ${SUPPORTED}`,
     );
   }
   return parseRemoteUrl(text, type);
@@ -75,7 +80,7 @@ export function parseSupportedReplicaUrl(text: string): SupportedReplicaUrl {
   if (url.type === "file") return url;
   if (url.type === "s3") return { ...url, type: "s3" };
   throw new UsageError(
-    `${url.type} replicas are not in this version yet: ${withoutSecrets(text)}; ${SUPPORTED}`,
+    `${url.type} replicas are not in this version yet: ${withoutCredentials(text)}; ${SUPPORTED}`,
   );
 }
 
@@ -97,24 +102,34 @@ function parseFileUrl(text: string): FileReplicaUrl {
 }
 
 function parseRemoteUrl(text: string, type: RemoteReplicaType): RemoteReplicaUrl {
-  const [withoutFragment] = cut(checked(text, withoutSecrets(text)), "#");
+  const shown = withoutCredentials(text);
+  const [withoutFragment] = cut(checked(text, shown), "#");
   const [withoutQuery] = cut(withoutFragment, "?");
   const rest = withoutQuery.slice(withoutQuery.indexOf("://") + 3);
   const slash = rest.indexOf("/");
   const authority = slash < 0 ? rest : rest.slice(0, slash);
-  const uncleanPath = decode(slash < 0 ? "" : rest.slice(slash), text);
+  const uncleanPath = decode(slash < 0 ? "" : rest.slice(slash), shown);
   const at = authority.lastIndexOf("@");
   const host = authority.slice(at + 1);
   const wrongPort = /:(?!\d*$)[^\]]*$/.test(host);
-  if (/[\s<>"\\^`{|}]/.test(host) || wrongPort) {
-    throw new UsageError(`cannot read the host of replica URL ${withoutSecrets(text)}`);
+  if (/[\s<>"\\^`{|}]/.test(host) || wrongPort || isBeginOfKeys(text, { type, authority })) {
+    const hint = at < 0 && text.includes("@") ? ": write %2F for a / in what stands before its @" : "";
+    throw new UsageError(`cannot read the host of replica URL ${shown}${hint}`);
   }
   const path = uncleanPath === "" ? "" : cleanPath(uncleanPath).replace(/^\//, "");
   const url = { type, host, path, uncleanPath };
   if (at < 0) return url;
   const [user, password] = cut(authority.slice(0, at), ":");
-  const named = { ...url, user: decode(user, text) };
-  return password === undefined ? named : { ...named, password: decode(password, text) };
+  const named = { ...url, user: decode(user, shown) };
+  return password === undefined ? named : { ...named, password: decode(password, shown) };
+}
+
+/** Whether `authority` is no host but keys up to the first slash in them: `s3://ID:/rest@bucket`. */
+function isBeginOfKeys(
+  text: string,
+  { type, authority }: { type: RemoteReplicaType; authority: string },
+): boolean {
+  return type === "s3" && /^[^.@[]+:\d*$/.test(authority) && text.includes("@");
 }
 
 /** `text` before and after the first `mark`. */
@@ -131,12 +146,13 @@ function checked(text: string, shown: string): string {
   return text;
 }
 
-function decode(text: string, url: string): string {
+/** @param shown the URL as the message may show it */
+function decode(text: string, shown: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
     throw new UsageError(
-      `replica URL ${withoutSecrets(url)} has a % that is no valid escape; write %25 for a percent sign`,
+      `replica URL ${shown} has a % that is no valid escape; write %25 for a percent sign`,
     );
   }
 }
@@ -167,8 +183,4 @@ function cleanPath(path: string): string {
   const joined = kept.join("/");
   if (isAbsolute) return `/${joined}`;
   return joined === "" ? "." : joined;
-}
-
-function withoutSecrets(url: string): string {
-  return url.replace(/^(\w+:\/\/)[^/?#]*@/, "$1");
 }

@@ -28,6 +28,10 @@ test("replicaFields() has the keys of each type, and no secret", async () => {
       "type: s3, bucket: bkt, endpoint: 'http://k:secret@host:1'",
       { bucket: "bkt", path: "", region: "", endpoint: "http://host:1" },
     ],
+    [
+      "type: s3, bucket: bkt, endpoint: 'http://k:sec/ret@host:1'",
+      { bucket: "bkt", path: "", region: "", endpoint: "http://host:1" },
+    ],
     ["url: 'gcs://bkt/a'", { bucket: "bkt", path: "a" }],
     [
       "type: abs, bucket: bkt, path: a, account-name: n, account-key: secret",

@@ -142,38 +142,66 @@ async function refusalOrStart(...args: string[]): Promise<string> {
   return stdout + stderr;
 }
 
-test("walbrook replicate shows no secret of a URL or of a file that it refuses", async () => {
+/** Replicas, each with the secret in a wrong place or in a file that is refused. */
+const REFUSED: readonly ((secret: string) => string)[] = [
+  (secret) => `url: "s3://key:${secret}@bucket/path"`,
+  (secret) => `url: "sftp://user:${secret}@host:22/path"`,
+  (secret) => `url: "abs://account:${secret}@container/path"`,
+  (secret) => `url: "http://user:${secret}@host/path"`,
+  (secret) => `url: "s3://key:${secret}%zz@bucket/path"`,
+  (secret) => `url: "s3://key:${secret}@bucket:x/path"`,
+  (secret) => `url: "s3://key:${secret}@/path"`,
+  (secret) => `url: "s3://key:/${secret}@bucket/path"`,
+  (secret) => `type: s3, bucket: b, endpoint: "http://key:${secret}@localhost:1"`,
+  (secret) => `type: s3, bucket: b, endpoint: "http://key:/${secret}@localhost:1"`,
+  (secret) => `type: s3, bucket: b, endpoint: "ftp://key:${secret}@localhost:1"`,
+  (secret) => `type: abs, bucket: b, account-name: a, account-key: ${secret}`,
+  (secret) => `type: sftp, host: h, user: u, password: ${secret}, path: /p`,
+  (secret) => `path: /b, age: { identities: [AGE-SECRET-KEY-1${secret.toUpperCase()}], recipients: [] }`,
+  (secret) => `path: /b, age: AGE-SECRET-KEY-1${secret.toUpperCase()}`,
+  (secret) => `path: /b, age: { identities: AGE-SECRET-KEY-1${secret.toUpperCase()} }`,
+  (secret) => `path: /b, age: { recipients: AGE-SECRET-KEY-1${secret.toUpperCase()} }`,
+  (secret) => `type: s3, bucket: b, secret-access-key: [${secret}]`,
+  (secret) => `type: s3, bucket: b, secret-acces-key: ${secret}`,
+  (secret) => `type: s3, bucket: b, secret-access-key:${secret}`,
+  (secret) => `type: s3, bucket: b, secret-access-key=${secret}`,
+  (secret) => `type: s3, bucket: b, secret-access-key ${secret}`,
+  (secret) => `type: s3, bucket: b, access-key-id: k, secret-access-key: "${secret}`,
+];
+
+/** Secrets without and with the marks that URLs and YAML write otherwise. */
+function refusedSecrets(): string[] {
+  return [randomSecret().replaceAll(/[/+=]/g, "x"), `s${randomSecret()}==`];
+}
+
+test("walbrook replicate shows no secret of a file that it refuses", async () => {
+  using folder = temporaryFolder();
+  const configPath = join(folder.path, "walbrook.yml");
+  const database = `path: ${join(folder.path, "app.db")}`;
+  for (const secret of refusedSecrets()) {
+    const configurations = [
+      ...REFUSED.map((replica) => `dbs: [{ ${database}, replicas: [{ ${replica(secret)} }] }]`),
+      `dbs:\n- ${database}\n  replicas:\n  - secret-access-key:${secret}`,
+      `dbs:\n- ${database}\n  replicas:\n  - type: s3\n    secret-access-key:${secret}`,
+      `dbs: [{ ${database} }]\nsecret-access-key:${secret}`,
+    ];
+    for (const configuration of configurations) {
+      writeFileSync(configPath, `strict: true\nlogging: { level: debug, stderr: true }\n${configuration}`, {
+        mode: 0o600,
+      });
+      const said = await refusalOrStart("replicate", "-config", configPath);
+      assert.deepEqual(foundSecrets(said, { secret, upper: secret.toUpperCase() }), [], said);
+    }
+  }
+});
+
+test("walbrook replicate shows no secret of a URL that it refuses", async () => {
   using folder = temporaryFolder();
   const databasePath = join(folder.path, "app.db");
-  const secret = randomSecret().replaceAll(/[/+=]/g, "x");
-  const replica = (fields: string) => `dbs: [{ path: ${databasePath}, replicas: [{ ${fields} }] }]`;
-  const configurations = [
-    replica(`url: "s3://key:${secret}@bucket/path"`),
-    replica(`url: "sftp://user:${secret}@host:22/path"`),
-    replica(`url: "abs://account:${secret}@container/path"`),
-    replica(`url: "http://user:${secret}@host/path"`),
-    replica(`url: "s3://key:${secret}%zz@bucket/path"`),
-    replica(`url: "s3://key:${secret}@bucket:x/path"`),
-    replica(`url: "s3://key:${secret}@/path"`),
-    replica(`type: s3, bucket: b, endpoint: "http://key:${secret}@localhost:1"`),
-    replica(`type: s3, bucket: b, endpoint: "ftp://key:${secret}@localhost:1"`),
-    replica(`type: abs, bucket: b, account-name: a, account-key: ${secret}`),
-    replica(`type: sftp, host: h, user: u, password: ${secret}, path: /p`),
-    replica(`path: /b, age: { identities: [AGE-SECRET-KEY-1${secret.toUpperCase()}], recipients: [] }`),
-    replica(`type: s3, bucket: b, secret-access-key: [${secret}]`),
-    replica(`type: s3, bucket: b, secret-acces-key: ${secret}`),
-    replica(`type: s3, bucket: b, access-key-id: k, secret-access-key: "${secret}`),
-  ];
-  const configPath = join(folder.path, "walbrook.yml");
-  for (const configuration of configurations) {
-    writeFileSync(configPath, `strict: true\nlogging: { level: debug, stderr: true }\n${configuration}`, {
-      mode: 0o600,
-    });
-    const said = await refusalOrStart("replicate", "-config", configPath);
-    assert.deepEqual(foundSecrets(said, { secret, upper: secret.toUpperCase() }), [], said);
-  }
-  for (const url of [`s3://key:${secret}@bucket/path`, `sftp://user:${secret}@host/path`]) {
-    const said = await refusalOrStart("replicate", databasePath, url);
-    assert.deepEqual(foundSecrets(said, { secret }), [], said);
+  for (const secret of refusedSecrets()) {
+    for (const url of [`s3://key:${secret}@bucket/path`, `sftp://user:${secret}@host/path`]) {
+      const said = await refusalOrStart("replicate", databasePath, url);
+      assert.deepEqual(foundSecrets(said, { secret }), [], said);
+    }
   }
 });

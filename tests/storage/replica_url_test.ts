@@ -71,6 +71,11 @@ test("parseReplicaUrl() splits the URL of a server", () => {
         uncleanPath: "/bar",
       }),
     ],
+    ["s3://bkt/a@b", remote({ type: "s3", path: "a@b", uncleanPath: "/a@b" })],
+    [
+      "s3://b.localhost:9/a@b",
+      remote({ type: "s3", host: "b.localhost:9", path: "a@b", uncleanPath: "/a@b" }),
+    ],
     ["s3://bkt/a%20b?x=y#z", remote({ type: "s3", path: "a b", uncleanPath: "/a b" })],
     ["gcs://foo/bar", remote({ type: "gcs", host: "foo", path: "bar", uncleanPath: "/bar" })],
     ["abs://acct@cont/p", remote({ type: "abs", host: "cont", path: "p", uncleanPath: "/p", user: "acct" })],
@@ -123,7 +128,17 @@ test("parseReplicaUrl() refuses what names no replica, without a password in the
     ["s3://b/a\nb", /control character/],
     ["file:///a\u0000b", /control character/],
     ["s3://u:geheim@b:port/x", /^cannot read the host of replica URL s3:\/\/b:port\/x$/],
-    ["s3://a b/x", /^cannot read the host/],
+    [
+      "s3://u:geheim/geheim@b/x",
+      /^cannot read the host of replica URL s3:\/\/b\/x: write %2F for a \/ in what/,
+    ],
+    ["s3://u:/geheim@b/x", /^cannot read the host of replica URL s3:\/\/b\/x: write %2F/],
+    ["s3://u:12/geheim@b/x", /^cannot read the host of replica URL s3:\/\/b\/x: write %2F/],
+    ["s3://u:geheim?geheim#geheim@b/x", /^cannot read the host of replica URL s3:\/\/b\/x: write/],
+    ["http://u:geheim/geheim@h/x", /^unknown replica type "http" in http:\/\/h\/x; /],
+    ["s3://u:geheim@b/geheim@%zz", /^replica URL s3:\/\/%zz has a %/],
+    ["file:///a@b c%zz", /^replica URL file:\/\/\/a@b c%zz has a %/],
+    ["s3://a b/x", /^cannot read the host of replica URL s3:\/\/a b\/x$/],
   ];
   for (const [text, expected] of cases) {
     assert.throws(() => parseReplicaUrl(text), (error) => {

@@ -1,5 +1,6 @@
 /** Where requests for a bucket go to. */
 import { UsageError } from "../../errors.ts";
+import { withoutCredentials } from "../replica_url.ts";
 
 /** How a bucket is addressed. */
 export interface BucketAddressOptions {
@@ -53,15 +54,16 @@ export function bucketAddress({ bucket, endpoint, forcePathStyle }: BucketAddres
 }
 
 function parseEndpoint(text: string): URL {
+  // Not looked for in the URL: keys with a slash in them are no URL, or go on in its path.
+  if (text.includes("@")) {
+    throw new UsageError(
+      `endpoint must not contain keys: ${withoutCredentials(text)}; use access-key-id and secret-access-key`,
+    );
+  }
   const withScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `https://${text}`;
   const url = URL.canParse(withScheme) ? new URL(withScheme) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.search !== "" || url.hash !== "") {
-    throw new UsageError(`endpoint is no http or https URL: ${text.replace(/\/\/[^/@]*@/, "//")}`);
-  }
-  if (url.username !== "" || url.password !== "") {
-    throw new UsageError(
-      `endpoint must not contain keys: ${url.host}; use access-key-id and secret-access-key`,
-    );
+    throw new UsageError(`endpoint is no http or https URL: ${text}`);
   }
   return url;
 }
