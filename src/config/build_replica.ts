@@ -1,5 +1,6 @@
 /** One entry of `replicas`, with the rules and texts of Litestream 0.3 in their order. */
 import { UsageError } from "../errors.ts";
+import { CONFIGURED_NAMES, wholePair } from "../key_pair.ts";
 import {
   isReplicaUrl,
   parseReplicaUrl,
@@ -265,35 +266,26 @@ function buildS3(
   };
 }
 
-/** Both halves or none: one that is missing comes from the environment. */
+/** Both halves or none: one that is missing may come from the environment. */
 function buildCredentials(
   section: SectionValues,
   context: ReplicaContext,
 ): Pick<S3ReplicaConfig, "accessKeyId" | "secretAccessKey" | "sessionToken"> {
-  const id = secretOf(section, "access-key-id", context) ?? context.globals.accessKeyId;
-  const secret = secretOf(section, "secret-access-key", context) ?? context.globals.secretAccessKey;
+  const accessKeyId = secretOf(section, "access-key-id", context) ?? context.globals.accessKeyId;
+  const secretAccessKey = secretOf(section, "secret-access-key", context) ?? context.globals.secretAccessKey;
   const sessionToken = secretOf(section, "session-token", context);
-  if (id === undefined && secret === undefined) {
-    if (sessionToken === undefined) return {};
-    throw new Refusal(
-      section.offsetOf(section.text("session-token") === undefined ? "session-token-file" : "session-token"),
-      "session-token is set and its keys are not: write access-key-id and secret-access-key too",
-    );
-  }
-  const fill = (key: string, variable: string): string => {
-    const value = context.lookup(variable);
-    if (value !== undefined && value !== "") return value;
-    const other = key === "access-key-id" ? "secret-access-key" : "access-key-id";
-    throw new Refusal(
-      section.offsetOf(other),
-      `${other} is set and ${key} is not: write both, or set ${variable} in the environment`,
-    );
-  };
-  return {
-    accessKeyId: id ?? fill("access-key-id", "AWS_ACCESS_KEY_ID"),
-    secretAccessKey: secret ?? fill("secret-access-key", "AWS_SECRET_ACCESS_KEY"),
-    sessionToken,
-  };
+  const present = accessKeyId === undefined ? "secret-access-key" : "access-key-id";
+  const pair = atKey(
+    section,
+    present,
+    () => wholePair({ accessKeyId, secretAccessKey }, { names: CONFIGURED_NAMES, lookup: context.lookup }),
+  );
+  if (pair !== undefined) return { ...pair, sessionToken };
+  if (sessionToken === undefined) return {};
+  throw new Refusal(
+    section.offsetOf(section.text("session-token") === undefined ? "session-token-file" : "session-token"),
+    "session-token is set and its keys are not: write access-key-id and secret-access-key too",
+  );
 }
 
 function buildGcs(section: SectionValues, common: CommonReplicaConfig): GcsReplicaConfig {

@@ -1,4 +1,4 @@
-/** What the environment adds to a configuration. */
+/** What is added to the environment. */
 import type { EnvironmentLookup } from "./expand_environment.ts";
 
 const CREDENTIALS: readonly (readonly [from: string, to: string])[] = [
@@ -17,10 +17,4 @@ export function credentialCopies(lookup: EnvironmentLookup): ReadonlyMap<string,
     if (value !== undefined && lookup(to) === undefined) copies.set(to, value);
   }
   return copies;
-}
-
-/** `lookup` as it is once the copies are set. */
-export function withCredentialCopies(lookup: EnvironmentLookup): EnvironmentLookup {
-  const copies = credentialCopies(lookup);
-  return (name) => copies.get(name) ?? lookup(name);
 }

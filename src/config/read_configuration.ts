@@ -6,7 +6,6 @@ import { environmentVariable, expandPath } from "../runtime/process.ts";
 import { type BuildContext, positive, secretOf, zeroOrMore } from "./build_context.ts";
 import { buildDatabase, type BuiltDatabase } from "./build_database.ts";
 import type { Configuration, HealthConfig, LoggingConfig } from "./configuration.ts";
-import { withCredentialCopies } from "./environment.ts";
 import { splitExecCommand } from "./exec_words.ts";
 import {
   type EnvironmentLookup,
@@ -108,7 +107,7 @@ export function parseConfiguration(
   let hasSecret = false;
   const context: BuildContext = {
     findings,
-    lookup: withCredentialCopies(lookup),
+    lookup,
     expandPath: options.expandPath ?? expandPath,
     readSecret(secretPath) {
       secretPaths.add(secretPath);

@@ -84,7 +84,7 @@ test("parseConfiguration() refuses impossible values at their place (case 43)", 
     ],
     [
       "url: 's3://b', access-key-id: ^x",
-      "access-key-id is set and secret-access-key is not: write both, or set AWS_SECRET_ACCESS_KEY in the environment",
+      "access-key-id is set but secret-access-key is not: set both, or AWS_SECRET_ACCESS_KEY in the environment",
     ],
     [
       "url: ^'s3://b/%zz'",

@@ -90,7 +90,9 @@ test("parseConfiguration() fills half a pair of keys from the environment", () =
   const cases: [Record<string, string>, string][] = [
     [{ AWS_SECRET_ACCESS_KEY: "aws" }, "aws"],
     [{ LITESTREAM_SECRET_ACCESS_KEY: "ls" }, "ls"],
-    [{ AWS_SECRET_ACCESS_KEY: "aws", LITESTREAM_SECRET_ACCESS_KEY: "ls" }, "aws"],
+    [{ AWS_SECRET_ACCESS_KEY: "aws", LITESTREAM_SECRET_ACCESS_KEY: "ls" }, "ls"],
+    [{ AWS_SECRET_ACCESS_KEY: "", LITESTREAM_SECRET_ACCESS_KEY: "ls" }, "ls"],
+    [{ AWS_ACCESS_KEY_ID: "A", AWS_SECRET_ACCESS_KEY: "aws" }, "aws"],
   ];
   for (const [environment, secret] of cases) {
     const replica = onlyReplica(text, environment);

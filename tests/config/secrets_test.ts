@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { credentialCopies, withCredentialCopies } from "../../src/config/environment.ts";
+import { credentialCopies } from "../../src/config/environment.ts";
 import { readConfiguration } from "../../src/config/read_configuration.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 import { IDENTITY, RECIPIENT } from "./age_keys.ts";
@@ -128,6 +128,4 @@ test("credentialCopies() gives AWS names to our credentials where they are missi
   for (const [environment, expected] of cases) {
     assert.deepEqual([...credentialCopies(lookup(environment))], expected);
   }
-  const copied = withCredentialCopies(lookup({ LITESTREAM_ACCESS_KEY_ID: "a", OTHER: "o" }));
-  assert.deepEqual([copied("AWS_ACCESS_KEY_ID"), copied("OTHER"), copied("NONE")], ["a", "o", undefined]);
 });

@@ -96,8 +96,14 @@ const ORDER: [string, DefaultCredentialsOptions, string, string | undefined][] =
   ],
   [
     "the second key from the environment",
-    { env: AWS_ENV, configured: [{ accessKeyId: "k-conf" }] },
+    { env: { AWS_SECRET_ACCESS_KEY: "s-aws" }, configured: [{ accessKeyId: "k-conf" }] },
     "k-conf",
+    undefined,
+  ],
+  [
+    "LITESTREAM_ variables without AWS's token where AWS has another secret",
+    { env: { ...OWN_ENV, AWS_SECRET_ACCESS_KEY: "s-aws", AWS_SESSION_TOKEN: "t-aws" } },
+    "k-env",
     undefined,
   ],
 ];
@@ -110,18 +116,31 @@ for (const [name, options, accessKeyId, sessionToken] of ORDER) {
 }
 
 test("defaultCredentials() refuses half of a pair and names the other half", async () => {
-  assert.equal(
-    await failureOf(keysFrom({ env: {}, configured: [{ accessKeyId: "k" }] })),
-    "access-key-id is set but secret-access-key is not: set both",
-  );
-  assert.equal(
-    await failureOf(keysFrom({ env: {}, configured: [{ secretAccessKey: "s-conf" }] })),
-    "secret-access-key is set but access-key-id is not: set both",
-  );
-  assert.equal(
-    await failureOf(keysFrom({ env: { AWS_ACCESS_KEY_ID: "k" } })),
-    "AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not: set both",
-  );
+  const cases: [DefaultCredentialsOptions, string][] = [
+    [
+      { env: {}, configured: [{ accessKeyId: "k" }] },
+      "access-key-id is set but secret-access-key is not: set both, or AWS_SECRET_ACCESS_KEY in the environment",
+    ],
+    [
+      { env: {}, configured: [{ secretAccessKey: "s-conf" }] },
+      "secret-access-key is set but access-key-id is not: set both, or AWS_ACCESS_KEY_ID in the environment",
+    ],
+    [
+      { env: AWS_ENV, configured: [{ accessKeyId: "k" }] },
+      "access-key-id is set but secret-access-key is not, and AWS_SECRET_ACCESS_KEY goes with another " +
+      "AWS_ACCESS_KEY_ID: set both",
+    ],
+    [
+      { env: { AWS_ACCESS_KEY_ID: "k" } },
+      "AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not: set both",
+    ],
+    [
+      { env: { ...AWS_ENV, LITESTREAM_ACCESS_KEY_ID: "k" } },
+      "LITESTREAM_ACCESS_KEY_ID is set but LITESTREAM_SECRET_ACCESS_KEY is not, and AWS_SECRET_ACCESS_KEY goes " +
+      "with another AWS_ACCESS_KEY_ID: set both",
+    ],
+  ];
+  for (const [options, expected] of cases) assert.equal(await failureOf(keysFrom(options)), expected);
 });
 
 test("defaultCredentials() says where it looked when there are none", async () => {
