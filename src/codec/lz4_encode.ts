@@ -2,6 +2,7 @@
 import { concatBytes, viewOf } from "../bytes.ts";
 import { acquireBuffer, releaseBuffer, ROOM_AFTER, ROOM_BEFORE } from "./buffer_pool.ts";
 import { ByteReader } from "./byte_reader.ts";
+import { KernelThreadUse } from "./kernel_thread.ts";
 import { FRAME_HEADER, STORED_BIT } from "./lz4_format.ts";
 import { BLOCK_LIMIT, compressBlock, XxHash32 } from "./lz4_kernel.ts";
 
@@ -9,83 +10,129 @@ import { BLOCK_LIMIT, compressBlock, XxHash32 } from "./lz4_kernel.ts";
 const SMALL_LIMIT = 64 * 1024;
 const EMPTY = new Uint8Array(0);
 
-/** One block in front of whose size word `ahead` stands and behind which, if it is the last, the frame ends. */
-interface BlockParts {
-  /** Holds `rawSize` raw bytes from ROOM_BEFORE on and room before and after; is overwritten. */
+/** Blocks after which a stream is a long one: half a second of compression is worth the start of a thread. */
+const LONG_FROM = 8;
+
+/** Blocks of a long stream that are begun before the first of them is sent: the thread's, and one of our own. */
+const BLOCKS_AHEAD = 3;
+
+/** A block on its way: from ROOM_BEFORE on, with room before and after. */
+interface Block {
   readonly buffer: Uint8Array<ArrayBuffer>;
   readonly rawSize: number;
-  readonly ahead: Uint8Array;
+  /** Compressed bytes; 0: the raw ones are sent as they are. */
+  readonly size: number;
   readonly isLast: boolean;
-  readonly hash: XxHash32;
 }
 
-/** Turn the raw bytes in the buffer into the bytes that are sent, in place. */
-function encodeBlock({ buffer, rawSize, ahead, isLast, hash }: BlockParts): Uint8Array<ArrayBuffer> {
-  const view = viewOf(buffer);
-  let start = ROOM_BEFORE;
-  let end = ROOM_BEFORE;
-  if (rawSize > 0) {
-    const compressed = compressBlock(buffer.subarray(ROOM_BEFORE, ROOM_BEFORE + rawSize), { hash });
-    if (compressed !== undefined) buffer.set(compressed, ROOM_BEFORE);
-    end += compressed?.length ?? rawSize;
-    start -= 4;
-    view.setUint32(start, compressed?.length ?? (rawSize | STORED_BIT) >>> 0, true);
-  }
-  start -= ahead.length;
-  buffer.set(ahead, start);
-  if (isLast) {
-    view.setUint32(end, 0, true);
-    view.setUint32(end + 4, hash.digest(), true);
-    end += ROOM_AFTER;
-  }
-  return buffer.subarray(start, end);
+/** How a stream is encoded. */
+export interface FrameOptions {
+  /** Whether another thread may compress a part of a long stream. Default false. */
+  readonly usesThread?: boolean | undefined;
 }
 
 /** The state of one frame that is being written to a stream. */
 class FrameEncoder {
   readonly #reader: ByteReader;
+  readonly #usesThread: boolean;
   readonly #hash = new XxHash32();
   #ahead: Uint8Array;
-  #buffer: Uint8Array<ArrayBuffer> | undefined;
-  #isPooled = false;
-  #isDone = false;
+  readonly #begun: Promise<Block>[] = [];
+  #blockCount = 0;
+  readonly #spare: Uint8Array<ArrayBuffer>[] = [];
+  /** The last chunk is in it. */
+  #shown: Uint8Array<ArrayBuffer> | undefined;
+  #thread: KernelThreadUse | undefined;
+  #isRead = false;
 
-  constructor(raw: ReadableStream<Uint8Array>, prefix: Uint8Array) {
+  constructor(raw: ReadableStream<Uint8Array>, prefix: Uint8Array, { usesThread = false }: FrameOptions) {
     this.#reader = new ByteReader(raw);
+    this.#usesThread = usesThread;
     this.#ahead = concatBytes([prefix, Uint8Array.from(FRAME_HEADER)]);
   }
 
-  /** Gather a block; most objects are small, so the large buffer is taken only when it is needed. */
-  async #fill(): Promise<{ buffer: Uint8Array<ArrayBuffer>; rawSize: number; isLast: boolean }> {
+  /** Gather a block; most objects are small, so a large buffer is taken only when it is needed. */
+  async #fill(): Promise<Omit<Block, "size">> {
     let filled = 0;
-    if (!this.#isPooled) {
-      const small = new Uint8Array(ROOM_BEFORE + SMALL_LIMIT + ROOM_AFTER);
+    let small: Uint8Array<ArrayBuffer> | undefined;
+    if (this.#blockCount === 0) {
+      small = new Uint8Array(ROOM_BEFORE + SMALL_LIMIT + ROOM_AFTER);
       filled = await this.#reader.fill(small.subarray(ROOM_BEFORE, ROOM_BEFORE + SMALL_LIMIT));
       if (await this.#reader.isAtEnd()) return { buffer: small, rawSize: filled, isLast: true };
-      this.#buffer = acquireBuffer();
-      this.#isPooled = true;
-      this.#buffer.set(small.subarray(ROOM_BEFORE, ROOM_BEFORE + filled), ROOM_BEFORE);
     }
-    const buffer = this.#buffer!;
+    const buffer = this.#spare.pop() ?? acquireBuffer();
+    if (small !== undefined) buffer.set(small.subarray(ROOM_BEFORE, ROOM_BEFORE + filled), ROOM_BEFORE);
     const block = buffer.subarray(ROOM_BEFORE, ROOM_BEFORE + BLOCK_LIMIT);
     filled += await this.#reader.fill(block.subarray(filled));
     return { buffer, rawSize: filled, isLast: filled < BLOCK_LIMIT };
   }
 
-  /** The next chunk, which holds until the next call; absent at the end. */
-  async next(): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    if (this.#isDone) return undefined;
+  /** Gather the next block, and compress it or have it compressed. */
+  async #begin(): Promise<void> {
     const { buffer, rawSize, isLast } = await this.#fill();
-    const chunk = encodeBlock({ buffer, rawSize, isLast, ahead: this.#ahead, hash: this.#hash });
-    this.#ahead = EMPTY;
-    this.#isDone = isLast;
-    return chunk;
+    this.#isRead = isLast;
+    this.#blockCount++;
+    const raw = buffer.subarray(ROOM_BEFORE, ROOM_BEFORE + rawSize);
+    if (this.#thread?.hasRoom === true && !isLast) {
+      this.#hash.update(raw);
+      const compressed = this.#thread.compress({ buffer, from: ROOM_BEFORE, length: rawSize });
+      const block = compressed.then(({ buffer, size }) => ({ buffer, rawSize, size, isLast }));
+      // Told when its turn comes.
+      block.catch(() => {});
+      this.#begun.push(block);
+      return;
+    }
+    const compressed = rawSize === 0 ? undefined : compressBlock(raw, { hash: this.#hash });
+    if (compressed !== undefined) buffer.set(compressed, ROOM_BEFORE);
+    this.#begun.push(Promise.resolve({ buffer, rawSize, size: compressed?.length ?? 0, isLast }));
   }
 
-  /** Give the buffer back; the last chunk no longer holds. */
+  /** The next chunk, which holds until the next call; absent at the end. */
+  async next(): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    if (this.#shown !== undefined) this.#giveBack(this.#shown);
+    this.#shown = undefined;
+    const isLong = this.#blockCount >= LONG_FROM && !this.#isRead;
+    if (this.#usesThread && isLong) this.#thread ??= new KernelThreadUse();
+    const count = this.#thread === undefined ? 1 : BLOCKS_AHEAD;
+    while (!this.#isRead && this.#begun.length < count) await this.#begin();
+    const block = await this.#begun.shift();
+    if (block === undefined) return undefined;
+    this.#shown = block.buffer;
+    return this.#finish(block);
+  }
+
+  #giveBack(buffer: Uint8Array<ArrayBuffer>): void {
+    // A consumer that transferred our chunk to another thread has left a buffer of no bytes.
+    if (buffer.length >= BLOCK_LIMIT) this.#spare.push(buffer);
+  }
+
+  /** What is sent of a block, with its size in front, behind what goes ahead of the first and before the end mark. */
+  #finish({ buffer, rawSize, size, isLast }: Block): Uint8Array<ArrayBuffer> {
+    const view = viewOf(buffer);
+    let start = ROOM_BEFORE;
+    let end = ROOM_BEFORE;
+    if (rawSize > 0) {
+      end += size || rawSize;
+      start -= 4;
+      view.setUint32(start, size || (rawSize | STORED_BIT) >>> 0, true);
+    }
+    start -= this.#ahead.length;
+    buffer.set(this.#ahead, start);
+    this.#ahead = EMPTY;
+    if (isLast) {
+      view.setUint32(end, 0, true);
+      view.setUint32(end + 4, this.#hash.digest(), true);
+      end += ROOM_AFTER;
+    }
+    return buffer.subarray(start, end);
+  }
+
+  /** Give the buffers back; the last chunk no longer holds. */
   release(): void {
-    if (this.#buffer !== undefined) releaseBuffer(this.#buffer);
-    this.#buffer = undefined;
+    if (this.#shown !== undefined) this.#giveBack(this.#shown);
+    this.#shown = undefined;
+    for (const buffer of this.#spare.splice(0)) releaseBuffer(buffer);
+    this.#thread?.[Symbol.dispose]();
   }
 
   /** Stop early. */
@@ -99,8 +146,9 @@ class FrameEncoder {
 export function encodeFrameStream(
   raw: ReadableStream<Uint8Array>,
   prefix: Uint8Array = EMPTY,
+  options: FrameOptions = {},
 ): ReadableStream<Uint8Array> {
-  const encoder = new FrameEncoder(raw, prefix);
+  const encoder = new FrameEncoder(raw, prefix, options);
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
       try {

@@ -20,6 +20,11 @@ import { unseal } from "./sealed.ts";
 export interface EncodeOptions {
   /** What stands in front; default none. */
   readonly note?: Note | undefined;
+  /**
+   * Whether another thread may compress a part of it, where it is a long stream: four blocks of 4 MiB are then on their
+   * way. Default false.
+   */
+  readonly usesThread?: boolean | undefined;
 }
 
 /** How an object is read. */
@@ -66,13 +71,16 @@ const SMALL_LIMIT = 64 * 1024;
  */
 export function encodeObject(
   raw: ReadableStream<Uint8Array>,
-  { note }: EncodeOptions = {},
+  { note, usesThread }: EncodeOptions = {},
 ): ReadableStream<Uint8Array> {
-  return encodeFrameStream(raw, note && encodeNote(note));
+  return encodeFrameStream(raw, note && encodeNote(note), { usesThread });
 }
 
 /** The bytes of `raw` to store, in memory of their own; for objects that are small. */
-export function encodeObjectBytes(raw: Uint8Array, { note }: EncodeOptions = {}): Uint8Array<ArrayBuffer> {
+export function encodeObjectBytes(
+  raw: Uint8Array,
+  { note }: Pick<EncodeOptions, "note"> = {},
+): Uint8Array<ArrayBuffer> {
   return encodeFrameBytes(raw, note && encodeNote(note));
 }
 

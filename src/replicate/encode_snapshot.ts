@@ -30,7 +30,7 @@ export function encodeSnapshot(
   const raw = onProgress === undefined
     ? source.read()
     : counted(source.read(), (done) => onProgress(done, total));
-  return encodeObject(raw, { note });
+  return encodeObject(raw, { note, usesThread: true });
 }
 
 /** The same stream, telling how many bytes have passed. */

@@ -6,6 +6,7 @@
  */
 import { existsSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
+import { startThread } from "./thread.ts";
 
 /** What went wrong in SQLite, as far as a caller can act on it. */
 export type SqliteProblem =
@@ -170,7 +171,7 @@ function databaseUrl(path: string, access: ConnectionOptions["access"]): string 
   return `file:${escaped}?mode=${mode}`;
 }
 
-/** Runs in a thread of its own. In one piece with its text, so that a single executable has it too. */
+/** Runs in a thread of its own. */
 const INTEGRITY_SOURCE = `
 const { DatabaseSync } = await import("node:sqlite");
 self.onmessage = ({ data }) => {
@@ -217,9 +218,7 @@ export async function checkIntegrity(
 ): Promise<string> {
   signal?.throwIfAborted();
   const { location } = locate(path, "read-write");
-  // Not of a Blob: in what older versions of `deno compile` make that is not found (denoland/deno#29962).
-  const source = `data:text/javascript,${encodeURIComponent(INTEGRITY_SOURCE)}`;
-  const worker = new Worker(source, { type: "module" });
+  const worker = startThread(INTEGRITY_SOURCE);
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   let isOpening = false;
   const abort = () => isOpening || reject(signal?.reason);

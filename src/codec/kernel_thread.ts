@@ -1,0 +1,120 @@
+/**
+ * Another thread with a kernel of its own: it compresses blocks while ours reads, checks and sends others. Wherever a
+ * block is compressed, the bytes are the same.
+ *
+ * There is one for the whole process, as long as anybody uses it.
+ */
+import { startThread } from "../runtime/thread.ts";
+import { LZ4_WASM_BASE64 } from "./lz4_wasm.ts";
+
+/** Blocks that it has or that wait for it; with one more whoever brings it is done sooner by himself. */
+const MOST_BLOCKS = 2;
+
+const SOURCE = `
+const code = Uint8Array.from(atob("${LZ4_WASM_BASE64}"), (char) => char.charCodeAt(0));
+const kernel = new WebAssembly.Instance(new WebAssembly.Module(code)).exports;
+const memory = new Uint8Array(kernel.memory.buffer);
+const [inputAt, outputAt] = [kernel.INPUT_AT.value, kernel.OUTPUT_AT.value];
+self.onmessage = ({ data: { buffer, from, length } }) => {
+  const bytes = new Uint8Array(buffer);
+  memory.set(bytes.subarray(from, from + length), inputAt);
+  const size = kernel.compress(length);
+  bytes.set(memory.subarray(outputAt, outputAt + size), from);
+  self.postMessage({ buffer, size }, [buffer]);
+};
+self.postMessage("ready");
+`;
+
+/** A block in memory that is whoever's turn it is. */
+export interface BlockInMemory {
+  /** All of an `ArrayBuffer`. */
+  readonly buffer: Uint8Array<ArrayBuffer>;
+  /** Where in it the block begins. */
+  readonly from: number;
+  readonly length: number;
+}
+
+/** What became of it. */
+export interface CompressedBlock {
+  /** The same memory, in another array. */
+  readonly buffer: Uint8Array<ArrayBuffer>;
+  /** Compressed bytes, in the place of the raw ones; 0 when the block would not shrink, and is as it was. */
+  readonly size: number;
+}
+
+/** The thread; see `useKernelThread()`. */
+class KernelThread {
+  readonly #worker: Worker;
+  readonly #waiting: PromiseWithResolvers<CompressedBlock>[] = [];
+  #isReady = false;
+
+  constructor() {
+    this.#worker = startThread(SOURCE);
+    this.#worker.onmessage = ({ data }) => {
+      if (data === "ready") this.#isReady = true;
+      else this.#waiting.shift()!.resolve({ buffer: new Uint8Array(data.buffer), size: data.size });
+    };
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      this.#isReady = false;
+      isUsable = false;
+      for (const { reject } of this.#waiting.splice(0)) {
+        reject(new Error(`compression failed: ${event.message}`));
+      }
+    };
+  }
+
+  /** Whether it takes a block now: not before it has started, nor more than it can do soon. */
+  get hasRoom(): boolean {
+    return this.#isReady && this.#waiting.length < MOST_BLOCKS;
+  }
+
+  /** Compress a block, which must have room for it; `buffer` is of no use here from now on. */
+  compress({ buffer: { buffer }, from, length }: BlockInMemory): Promise<CompressedBlock> {
+    const waiting = Promise.withResolvers<CompressedBlock>();
+    this.#waiting.push(waiting);
+    this.#worker.postMessage({ buffer, from, length }, [buffer]);
+    return waiting.promise;
+  }
+
+  terminate(): void {
+    this.#worker.terminate();
+  }
+}
+
+let shared: KernelThread | undefined;
+let userCount = 0;
+/** False once one has failed: our own thread does as well, and nothing is to fail twice for it. */
+let isUsable = true;
+
+/** The thread for one of its users; disposed of, it ends with the last one. */
+export class KernelThreadUse implements Disposable {
+  #isOver = false;
+
+  constructor() {
+    userCount++;
+    try {
+      if (isUsable) shared ??= new KernelThread();
+    } catch {
+      isUsable = false;
+    }
+  }
+
+  /** The same of `KernelThread`; never where there is none. */
+  get hasRoom(): boolean {
+    return isUsable && !this.#isOver && shared?.hasRoom === true;
+  }
+
+  /** @see KernelThread.compress */
+  compress(block: BlockInMemory): Promise<CompressedBlock> {
+    return shared!.compress(block);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    if (--userCount > 0) return;
+    shared?.terminate();
+    shared = undefined;
+  }
+}
