@@ -12,6 +12,7 @@ export interface S3Context {
   readonly buffers: BufferPool;
   readonly partSize: number;
   readonly hasEqualParts: boolean;
+  readonly maxPartCount: number;
   readonly concurrency: number;
   readonly rangeSize: number;
   readonly retry: RetryPolicy;

@@ -42,10 +42,10 @@ export class PartSource {
     return { part, isWhole: this.#rest.length === 0 };
   }
 
-  /** The next part, full but for the last; `undefined` at the end. */
-  async next(size: number): Promise<Part | undefined> {
+  /** The next part, full but for the last; `undefined` at the end, where its size is not asked for. */
+  async next(size: () => number): Promise<Part | undefined> {
     await this.#fillRest();
-    return this.#rest.length === 0 ? undefined : await this.#take(size, { startsSmall: false });
+    return this.#rest.length === 0 ? undefined : await this.#take(size(), { startsSmall: false });
   }
 
   /** Let go of the stream, so that it can be cancelled. */

@@ -22,6 +22,7 @@ import { deleteObjects } from "./delete.ts";
 import { download } from "./download.ts";
 import { listPages } from "./listing.ts";
 import { checkS3Options, S3_STORE_DEFAULTS, type S3StoreOptions } from "./options.ts";
+import { MAX_PART_COUNT } from "./part_size.ts";
 import { abortPendingUploads } from "./pending_uploads.ts";
 import { cleanPrefix } from "./place.ts";
 import { quirksOf } from "./providers.ts";
@@ -199,6 +200,7 @@ function contextOf(
     buffers: options.buffers ?? sharedBufferPool(),
     partSize: options.partSize ?? S3_STORE_DEFAULTS.partSize,
     hasEqualParts: options.hasEqualParts ?? quirks.hasEqualParts ?? false,
+    maxPartCount: MAX_PART_COUNT,
     concurrency: options.concurrency ?? S3_STORE_DEFAULTS.concurrency,
     rangeSize: options.rangeSize ?? S3_STORE_DEFAULTS.rangeSize,
     retry,

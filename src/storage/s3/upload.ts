@@ -3,7 +3,7 @@ import { describeError } from "../../errors.ts";
 import { checksumOf, compareChecksum } from "./checksums.ts";
 import { countOperation, describePlace, type S3Context } from "./context.ts";
 import { type Part, PartSource } from "./part_source.ts";
-import { MAX_PART_COUNT, partSizeAt } from "./part_size.ts";
+import { partSizeAt } from "./part_size.ts";
 import { abortUpload, completeUpload, createUpload, sendPart, type SentPart } from "./multipart.ts";
 import { creationHeaders, refusesHeader, sentChecker, timeOf } from "./sending.ts";
 
@@ -150,7 +150,7 @@ async function sendParts(
       running.add(sending);
       if (running.size >= context.concurrency) await Promise.race(running);
       ended.signal.throwIfAborted();
-      part = await source.next(sizeOfPart(context, { key, partNumber: partNumber + 1 }));
+      part = await source.next(() => sizeOfPart(context, { key, partNumber: partNumber + 1 }));
     }
   } catch (error) {
     failure ??= { error };
@@ -162,12 +162,12 @@ async function sendParts(
 }
 
 function sizeOfPart(
-  { partSize, hasEqualParts, bucket }: S3Context,
+  { partSize, hasEqualParts, maxPartCount, bucket }: S3Context,
   { key, partNumber }: { key: string; partNumber: number },
 ): number {
-  if (partNumber > MAX_PART_COUNT) {
+  if (partNumber > maxPartCount) {
     throw new Error(
-      `cannot write ${describePlace(bucket, key)}: more than ${MAX_PART_COUNT} parts of ${partSize} bytes; ` +
+      `cannot write ${describePlace(bucket, key)}: more than ${maxPartCount} parts of ${partSize} bytes; ` +
         "raise part-size",
     );
   }
