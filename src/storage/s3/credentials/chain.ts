@@ -71,9 +71,10 @@ export class CredentialsChain implements CredentialsProvider {
       return credentials;
     }
     const places = this.#sources.map(({ name }) => name).join(", ");
+    const passedOver = this.#sources.flatMap((source) => source.passedOver?.() ?? []);
     throw new StoreError(
       `no S3 credentials found: set access-key-id and secret-access-key, or LITESTREAM_ACCESS_KEY_ID and ` +
-        `LITESTREAM_SECRET_ACCESS_KEY (looked in: ${places})`,
+        `LITESTREAM_SECRET_ACCESS_KEY (looked in: ${[places, ...passedOver].join("; ")})`,
     );
   }
 

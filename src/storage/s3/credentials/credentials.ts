@@ -27,4 +27,6 @@ export interface CredentialsSource {
   readonly name: string;
   /** `undefined` when this place has none; an error when it should have but doesn't. */
   load(options?: StoreOptions): Promise<Credentials | undefined>;
+  /** What is there but can't be used, in words, when the last look found it. */
+  readonly passedOver?: (() => string | undefined) | undefined;
 }

@@ -4,28 +4,32 @@ import { parseIni } from "./ini.ts";
 import { awsFilePath, readSmallFile, type SourceContext } from "./source_context.ts";
 import { assumeRoleWithWebIdentity } from "./web_identity.ts";
 
-/** Ways of a profile that need other programs or a browser. */
+/** Where the keys are that a role is taken on with. */
+const ROLE_SOURCES = ["source_profile", "credential_source"];
+
+/** Ways of a profile that need other programs, other keys or a browser. */
 const FOREIGN_SETTINGS = [
-  "sso_session",
-  "sso_start_url",
-  "credential_process",
-  "source_profile",
-  "credential_source",
+  ...["sso_session", "sso_start_url", "credential_process"],
+  ...ROLE_SOURCES,
+  "role_arn",
 ];
 
 /**
  * A profile in the shared credentials file (`[name]`) or the config file (`[profile name]`): keys, or a role with
- * a web identity token.
+ * a web identity token. Keys that are there to take on another role are never taken by themselves.
  *
- * @param profile the name that was asked for; absent: `AWS_PROFILE`, else `default`, which may be missing
+ * @param profile the name that was asked for; absent: `AWS_PROFILE`, else `default`, which may be missing or of no use
  */
 export function profileCredentials(
   context: SourceContext,
   { profile }: { profile?: string | undefined } = {},
 ): CredentialsSource {
+  let passedOver: string | undefined;
   return {
     name: "the AWS config and credentials files",
+    passedOver: () => passedOver,
     async load(): Promise<Credentials | undefined> {
+      passedOver = undefined;
       const wanted = profile || context.env["AWS_PROFILE"] || undefined;
       const name = wanted ?? "default";
       const settings = await readProfile(context, name);
@@ -33,27 +37,35 @@ export function profileCredentials(
         if (wanted === undefined) return undefined;
         throw new StoreError(`profile "${name}" is not in the AWS config and credentials files`);
       }
-      const accessKeyId = settings.get("aws_access_key_id");
-      const secretAccessKey = settings.get("aws_secret_access_key");
-      if (accessKeyId && secretAccessKey) {
-        return { accessKeyId, secretAccessKey, sessionToken: settings.get("aws_session_token") || undefined };
-      }
-      const roleArn = settings.get("role_arn");
-      const tokenPath = settings.get("web_identity_token_file");
-      if (roleArn && tokenPath) {
-        const sessionName = settings.get("role_session_name");
-        return await assumeRoleWithWebIdentity(context, { roleArn, tokenPath, sessionName });
-      }
-      if (wanted === undefined) return undefined;
+      const credentials = await credentialsIn(settings, context);
+      if (credentials !== undefined) return credentials;
       const foreign = FOREIGN_SETTINGS.find((setting) => settings.has(setting));
-      throw new StoreError(
-        foreign === undefined
-          ? `profile "${name}" has no aws_access_key_id with aws_secret_access_key`
-          : `profile "${name}" uses ${foreign}, which walbrook can't: give it keys, or AWS_… variables made by ` +
-            `"aws configure export-credentials"`,
-      );
+      const cannot = foreign === undefined
+        ? `profile "${name}" has no aws_access_key_id with aws_secret_access_key`
+        : `profile "${name}" uses ${foreign}, which walbrook can't: take one that has keys alone, or AWS_… ` +
+          `variables made by "aws configure export-credentials"`;
+      if (wanted !== undefined) throw new StoreError(cannot);
+      if (foreign !== undefined) passedOver = cannot;
+      return undefined;
     },
   };
+}
+
+async function credentialsIn(
+  settings: ReadonlyMap<string, string>,
+  context: SourceContext,
+): Promise<Credentials | undefined> {
+  const roleArn = settings.get("role_arn");
+  if (roleArn && ROLE_SOURCES.some((setting) => settings.has(setting))) return undefined;
+  const accessKeyId = settings.get("aws_access_key_id");
+  const secretAccessKey = settings.get("aws_secret_access_key");
+  if (accessKeyId && secretAccessKey) {
+    return { accessKeyId, secretAccessKey, sessionToken: settings.get("aws_session_token") || undefined };
+  }
+  const tokenPath = settings.get("web_identity_token_file");
+  if (!roleArn || !tokenPath) return undefined;
+  const sessionName = settings.get("role_session_name");
+  return await assumeRoleWithWebIdentity(context, { roleArn, tokenPath, sessionName });
 }
 
 /** The settings of both files together; those of the credentials file win. */

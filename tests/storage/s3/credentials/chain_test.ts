@@ -144,12 +144,16 @@ test("defaultCredentials() refuses half of a pair and names the other half", asy
 });
 
 test("defaultCredentials() says where it looked when there are none", async () => {
-  const text = await failureOf(keysFrom({ env: {} }));
+  using own = home({ config: "[default]\nregion = eu-west-1\n" });
+  const text = await failureOf(keysFrom({ env: own.env }));
   assert.match(
     text,
     /^no S3 credentials found: set access-key-id and secret-access-key, or LITESTREAM_ACCESS_KEY_ID/,
   );
-  assert.match(text, /the environment, the AWS config and credentials files, a web identity token, .*EC2/);
+  assert.match(
+    text,
+    /the environment, the AWS config and credentials files, a web identity token, .*EC2 metadata service\)$/,
+  );
 });
 
 const CREDENTIALS_FILE = "[default]\naws_access_key_id = k-file\naws_secret_access_key=s-file\n\n" +
@@ -179,6 +183,53 @@ test("defaultCredentials() takes the profile of the AWS files that is asked for"
     /^profile "sso" uses sso_session, which/,
   );
 });
+
+const ROLE = "role_arn = arn:aws:iam::1:role/backup\n";
+
+for (const source of ["source_profile = default", "credential_source = Ec2InstanceMetadata"]) {
+  const setting = source.split(" ")[0];
+  const uses = (profile: string) =>
+    `profile "${profile}" uses ${setting}, which walbrook can't: take one that`;
+
+  test(`defaultCredentials() takes no keys from a profile whose role goes by ${setting}`, async () => {
+    using own = home({ credentials: CREDENTIALS_FILE, config: `[profile work]\n${ROLE}${source}\n` });
+    for (const options of [{ env: { ...own.env, AWS_PROFILE: "work" } }, { env: own.env, profile: "work" }]) {
+      assert.ok((await failureOf(keysFrom(options))).startsWith(uses("work")));
+    }
+    assert.equal((await keysFrom({ env: own.env })).accessKeyId, "k-file");
+  });
+
+  test(`defaultCredentials() passes over the keys of [default] whose role goes by ${setting}`, async () => {
+    using own = home({ credentials: CREDENTIALS_FILE, config: `[default]\n${ROLE}${source}\n` });
+    assert.ok((await failureOf(keysFrom({ env: own.env }))).includes(`; ${uses("default")}`));
+  });
+}
+
+for (
+  const [setting, value] of [
+    ["sso_session", "mine"],
+    ["sso_start_url", "https://mine.awsapps.com/start"],
+    ["credential_process", "/opt/keys"],
+    ["role_arn", "arn:aws:iam::1:role/backup"],
+  ] as const
+) {
+  test(`defaultCredentials() goes on behind ${setting} in [default], and names it where nothing else has keys`, async () => {
+    using own = home({ config: `[default]\nregion = eu-west-1\n${setting} = ${value}\n` });
+    assert.match(
+      await failureOf(keysFrom({ env: own.env })),
+      new RegExp(
+        `^no S3 credentials found: .*\\(looked in: .*EC2.*; profile "default" uses ${setting}, which walbrook can't: .*\\)$`,
+      ),
+    );
+    await using container = await startService(() => ({ body: SERVICE_KEYS("ecs", inAnHour()) }));
+    const env = { ...own.env, AWS_CONTAINER_CREDENTIALS_FULL_URI: container.url };
+    assert.equal((await keysFrom({ env })).accessKeyId, "k-ecs");
+    assert.match(
+      await failureOf(keysFrom({ env: { ...env, AWS_PROFILE: "default" } })),
+      new RegExp(`^profile "default" uses ${setting}, which walbrook can't: `),
+    );
+  });
+}
 
 test("defaultCredentials() takes the AWS files from where the variables say", async () => {
   using folder = temporaryFolder();
