@@ -12,6 +12,11 @@ export interface HttpRequest {
   /** Not changed until the answer is there: what is sent twice is read twice. */
   readonly body?: Uint8Array | undefined;
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Over a connection of its own: when one breaks that was kept, Deno sends any request a second time by itself, and Bun
+   * those that may be repeated. Default false.
+   */
+  readonly isSentOnce?: boolean;
 }
 
 /** The head of an answer, and its body as it comes. */
@@ -61,12 +66,12 @@ export function openHttpClient({ caCert, skipVerify = false }: HttpClientOptions
         const { sendUnverified } = await import("./https_unverified.ts");
         return await sendUnverified(request);
       }
-      const { url, method, headers, body, signal } = request;
+      const { url, method, headers, body, signal, isSentOnce = false } = request;
       const response = await fetch(url, {
         method,
         headers,
         redirect: "manual",
-        ...trust.init,
+        ...trust.init({ isSentOnce }),
         ...(body === undefined ? {} : { body: body as Uint8Array<ArrayBuffer> }),
         ...(signal === undefined ? {} : { signal }),
       });
@@ -83,17 +88,38 @@ export function openHttpClient({ caCert, skipVerify = false }: HttpClientOptions
 
 /**
  * Each runtime has its own way to name a certificate authority. Deno would send everything to one server over a
- * single connection by HTTP/2, where Bun speaks HTTP/1.1: requests side by side are to have a connection each.
+ * single connection by HTTP/2, where Bun speaks HTTP/1.1: requests side by side are to have a connection each. Bun would
+ * end a request after five minutes without a byte: how long one is waited for is up to who sends it.
  */
-function trustOptions(caCert: string | undefined): { init: RequestInit; close(): void } {
+function trustOptions(
+  caCert: string | undefined,
+): { init(how: { isSentOnce: boolean }): RequestInit; close(): void } {
   // The runtimes pass over what they can't read, and then trust nobody.
   if (caCert !== undefined && !isCertificate(caCert)) throw new Error("not a certificate in PEM");
   if ("Deno" in globalThis) {
-    const authorities = caCert === undefined ? {} : { caCerts: [caCert] };
-    const client = Deno.createHttpClient({ http2: false, ...authorities });
-    return { init: { client } as RequestInit, close: () => client.close() };
+    const options = { http2: false, ...(caCert === undefined ? {} : { caCerts: [caCert] }) };
+    const client = Deno.createHttpClient(options);
+    let forgetful: Deno.HttpClient | undefined;
+    return {
+      init: ({ isSentOnce }) => ({
+        client: isSentOnce
+          ? forgetful ??= Deno.createHttpClient({ ...options, poolMaxIdlePerHost: 0 })
+          : client,
+      } as RequestInit),
+      close() {
+        client.close();
+        forgetful?.close();
+      },
+    };
   }
-  return { init: caCert === undefined ? {} : { tls: { ca: caCert } } as RequestInit, close() {} };
+  const tls = caCert === undefined ? {} : { tls: { ca: caCert } };
+  return {
+    init({ isSentOnce }) {
+      const init = { ...tls, timeout: false, keepalive: !isSentOnce };
+      return init as RequestInit;
+    },
+    close() {},
+  };
 }
 
 function isCertificate(pem: string): boolean {

@@ -8,7 +8,9 @@ import type { HttpRequest, HttpResponse } from "./http.ts";
 let agent: Agent | undefined;
 
 /** Send `request` to an `https:` URL, trusting whatever certificate the server shows. */
-export function sendUnverified({ url, method, headers, body, signal }: HttpRequest): Promise<HttpResponse> {
+export function sendUnverified(
+  { url, method, headers, body, signal, isSentOnce }: HttpRequest,
+): Promise<HttpResponse> {
   agent ??= new Agent({ keepAlive: true, rejectUnauthorized: false });
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
@@ -17,7 +19,7 @@ export function sendUnverified({ url, method, headers, body, signal }: HttpReque
       : { "content-length": String(body?.length ?? 0) };
     const outgoing = sendHttps(url, {
       method,
-      agent: agent!,
+      agent: isSentOnce === true ? false : agent!,
       headers: { ...headers, ...length },
       rejectUnauthorized: false,
     });

@@ -43,7 +43,7 @@ const store = new S3Store({
   path,
   retry: { tries: 12, firstWaitMs: 5, longestWaitMs: 40 },
   // Short enough to give up what is silent or late, and ample for what isn't.
-  patience: { answerMs: 400, stallMs: 200, slowestUpload: 4 * 1024 * 1024 },
+  patience: { answerMs: 400, stallMs: 200, slowestUpload: 4 * 1024 * 1024, completionMs: 400 },
 });
 using folder = temporaryFolder();
 const before = process.memoryUsage().rss;

@@ -30,6 +30,13 @@ export interface S3Request<T> extends RequestWords {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Up to here, by `performance.now()`, an answer is waited for in any case. */
+  readonly answerByMs?: number;
+  /**
+   * Called when a try ended without an answer of the server, which may carry it out all the same, or later. The runtime
+   * makes no tries of its own then.
+   */
+  readonly onLost?: () => void;
   /**
    * Makes something of the answer. What it throws counts as a damaged answer and the request is sent again, but
    * for a `RefusalInAnswer`.
@@ -59,6 +66,10 @@ export interface Patience {
   readonly stallMs: number;
   /** Bytes per second that an upload must reach, since nothing is seen of its progress. */
   readonly slowestUpload: number;
+  /** For the answer that ends an upload in parts, without the time that the server takes to copy their bytes. */
+  readonly completionMs: number;
+  /** Bytes per second that a server copies parts with, at worst: those that keep files copy all before they answer. */
+  readonly slowestCopy: number;
 }
 
 /** What a connection is made of. */
@@ -126,6 +137,7 @@ export class S3Connection {
       const outcome = await this.#try(request, { credentials, ...detours });
       if ("error" in outcome && outcome.error instanceof LostRefusalError) detours.lostCount++;
       if ("result" in outcome) return outcome.result;
+      if (isLost(outcome)) request.onLost?.();
       const reaction = "refused" in outcome ? reactTo(outcome.refused) : this.#reactToError(outcome.error);
       if (await this.#takeDetour(reaction, { request, detours, credentials, signedFor: region })) continue;
       failedAtMs ??= performance.now();
@@ -169,7 +181,8 @@ export class S3Connection {
     },
   ): Promise<Outcome<T>> {
     const { patience, http, address } = this.#options;
-    const { method, key, query, body, signal } = request;
+    const { method, key, query, body, signal, answerByMs = 0 } = request;
+    const isSentOnce = request.onLost !== undefined;
     const url = location ?? address.url({
       region: this.#region,
       ...(key === undefined ? {} : { key }),
@@ -184,8 +197,13 @@ export class S3Connection {
     const exchange = new Exchange(signal, { stallMs: patience.stallMs });
     let isOpen = false;
     try {
-      const limitMs = patience.answerMs + (body?.length ?? 0) / patience.slowestUpload * 1000;
-      await exchange.begin((signal) => http.send({ method, url, headers, body, signal }), { limitMs });
+      const limitMs = Math.max(
+        patience.answerMs + (body?.length ?? 0) / patience.slowestUpload * 1000,
+        answerByMs - performance.now(),
+      );
+      await exchange.begin((signal) => http.send({ method, url, headers, body, signal, isSentOnce }), {
+        limitMs,
+      });
       const { status } = exchange.response;
       if (status < 200 || status >= 300) {
         return await this.#readRefusal(request, exchange, { mayBeLost: lostCount >= LOST_REFUSALS });
@@ -330,6 +348,11 @@ export class S3Connection {
     const region = this.#region;
     return { cannot: `cannot ${doing}`, bucket, right, region, server: address.server(region) };
   }
+}
+
+/** Whether no answer of the server came, or not whole: a gateway's that it got none is no better. */
+function isLost<T>(outcome: Outcome<T>): boolean {
+  return "error" in outcome || "refused" in outcome && [502, 504].includes(outcome.refused.status);
 }
 
 /** Whether an answer came that is cut, stalled, or not what it should be. */

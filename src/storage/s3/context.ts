@@ -2,7 +2,7 @@ import type { Logger } from "../../logger.ts";
 import type { Metrics } from "../../metrics.ts";
 import type { BufferPool } from "./buffer_pool.ts";
 import type { ChecksumKind } from "./checksums.ts";
-import type { S3Connection } from "./connection.ts";
+import type { Patience, S3Connection } from "./connection.ts";
 import type { RetryPolicy } from "./retry.ts";
 
 /** What the parts of a store share. */
@@ -15,6 +15,7 @@ export interface S3Context {
   readonly maxPartCount: number;
   readonly concurrency: number;
   readonly rangeSize: number;
+  readonly patience: Patience;
   readonly retry: RetryPolicy;
   readonly storageClass: string | undefined;
   /** `auto`: what the server turns out to verify. */

@@ -1,10 +1,13 @@
 /** The requests of an upload in parts. */
+import { sleep } from "../../async.ts";
+import { isAway } from "../../errors.ts";
 import { parseCompletion, parseUploadId } from "./answers.ts";
 import { CHECKSUM_ELEMENTS, type ChecksumKind, checksumOf } from "./checksums.ts";
 import { RefusalInAnswer } from "./connection.ts";
 import { describePlace, type S3Context } from "./context.ts";
 import { isMissingObject } from "./failure.ts";
 import { headObject } from "./head.ts";
+import { waitBefore } from "./retry.ts";
 import { creationHeaders, refusesHeader, sentChecker, timeOf } from "./sending.ts";
 import { escapeXml } from "./xml.ts";
 
@@ -95,19 +98,51 @@ export async function sendPart(
   });
 }
 
-/** Make an object of the parts. When an earlier answer was lost, the object itself is asked. */
-export async function completeUpload(
+/** An upload of which all parts are there. */
+interface FullUpload {
+  readonly key: string;
+  readonly uploadId: string;
+  readonly parts: readonly SentPart[];
+  readonly size: number;
+  readonly createdAt: Date;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Make an object of the parts.
+ *
+ * After a try without an answer no answer to a later one is believed: while a server still does what it was asked
+ * first, some say that it is done, some that there is no such upload, some that they can't. The object is looked at then.
+ */
+export async function completeUpload(context: S3Context, upload: FullUpload): Promise<void> {
+  const { completionMs, slowestCopy } = context.patience;
+  const limitMs = completionMs + upload.size / slowestCopy * 1000;
+  let isInDoubt = false;
+  const answer = await sendCompletion(context, upload, {
+    answerByMs: performance.now() + limitMs,
+    onLost: () => isInDoubt = true,
+  }).catch((error: unknown) => {
+    if (!isInDoubt || isAway(error)) throw error;
+    return { error };
+  });
+  if (answer === "done" && !isInDoubt) return;
+  // From now on: the last try may be the one that is carried out.
+  if (await isStored(context, upload, { waitMs: isInDoubt ? limitMs : 0 })) return;
+  if (typeof answer === "object") throw answer.error;
+  const why = answer === "gone"
+    ? "the server has lost the upload; something else may abort unfinished uploads in this bucket"
+    : "an answer to the end of the upload was lost, the next one says that all is well, but after " +
+      `${Math.ceil(limitMs / 1000)} s the object is not there`;
+  throw new Error(`cannot write ${describePlace(context.bucket, upload.key)}: ${why}`);
+}
+
+async function sendCompletion(
   context: S3Context,
-  { key, uploadId, parts, size, createdAt, signal }: {
-    key: string;
-    uploadId: string;
-    parts: readonly SentPart[];
-    size: number;
-    createdAt: Date;
-    signal: AbortSignal;
-  },
-): Promise<void> {
-  const answer = await context.connection.send<"done" | "gone">({
+  { key, uploadId, parts, signal }: FullUpload,
+  waiting: { answerByMs: number; onLost: () => void },
+): Promise<"done" | "gone"> {
+  return await context.connection.send<"done" | "gone">({
+    ...waiting,
     doing: `write ${describePlace(context.bucket, key)}`,
     right: "s3:PutObject",
     method: "POST",
@@ -123,15 +158,22 @@ export async function completeUpload(
     },
     onRefusal: ({ code }) => code === "NoSuchUpload" ? "gone" : undefined,
   });
-  if (answer === "done") return;
-  const found = await headObject(context, { key, signal });
-  if (found?.size === size && found.modifiedAt.getTime() >= createdAt.getTime() - 1000) return;
-  throw new Error(
-    `cannot write ${
-      describePlace(context.bucket, key)
-    }: the server has lost the upload; something else may abort ` +
-      "unfinished uploads in this bucket",
-  );
+}
+
+/** Whether the object is there, of this size and not older; looked for at least once, and until `waitMs` are over. */
+async function isStored(
+  context: S3Context,
+  { key, size, createdAt, signal }: FullUpload,
+  { waitMs }: { waitMs: number },
+): Promise<boolean> {
+  const endsAtMs = performance.now() + waitMs;
+  for (let looks = 1;; looks++) {
+    const found = await headObject(context, { key, signal });
+    if (found?.size === size && found.modifiedAt.getTime() >= createdAt.getTime() - 1000) return true;
+    const leftMs = endsAtMs - performance.now();
+    if (leftMs <= 0) return false;
+    await sleep(Math.min(leftMs, waitBefore(looks, { policy: context.retry })), { signal });
+  }
 }
 
 /** Give an upload up; one that is gone already is fine. Doesn't hang on the signal that ended the upload. */

@@ -61,7 +61,13 @@ export const S3_STORE_DEFAULTS = {
   concurrency: 4,
   rangeSize: 4 * MIB,
   staleUploadMs: 3_600_000,
-  patience: { answerMs: 30_000, stallMs: 30_000, slowestUpload: 64 * 1024 },
+  patience: {
+    answerMs: 30_000,
+    stallMs: 30_000,
+    slowestUpload: 64 * 1024,
+    completionMs: 120_000,
+    slowestCopy: 10 * MIB,
+  },
 } as const;
 
 /** @throws {UsageError} when a number is out of its range */

@@ -203,6 +203,7 @@ function contextOf(
     maxPartCount: MAX_PART_COUNT,
     concurrency: options.concurrency ?? S3_STORE_DEFAULTS.concurrency,
     rangeSize: options.rangeSize ?? S3_STORE_DEFAULTS.rangeSize,
+    patience,
     retry,
     storageClass: options.storageClass,
     checksum: options.checksum ?? quirks.checksum ?? "auto",

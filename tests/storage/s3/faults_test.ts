@@ -4,7 +4,7 @@ import { readAll } from "../../../src/bytes.ts";
 import { NotFoundError, StoreError } from "../../../src/errors.ts";
 import { segmentKey } from "../../../src/storage/keys.ts";
 import { pattern, reusingStream } from "../../contract/object_store.ts";
-import type { SeenRequest } from "../../servers/fault_proxy.ts";
+import type { Fault, SeenRequest } from "../../servers/fault_proxy.ts";
 import { oncePerFile } from "../../servers/once.ts";
 import { startMinio, startVersitygw } from "../../servers/s3_servers.ts";
 import {
@@ -29,6 +29,8 @@ const isPart = ({ method, path }: SeenRequest) => method === "PUT" && path.inclu
 const isList = ({ path }: SeenRequest) => path.includes("list-type");
 const isCompletion = ({ method, path }: SeenRequest) => method === "POST" && path.includes("uploadId=");
 
+const COMPLETED = "<CompleteMultipartUploadResult/>";
+
 test("S3Store sends again what was dropped, and what was carried out but not answered", async () => {
   await using opened = await proxied(await minio());
   const { store, proxy } = opened;
@@ -50,6 +52,83 @@ test("S3Store.put() finds its object when the answer to the last request of an u
   await opened.store.put(KEY, pattern(6 * MIB, 4));
   assert.equal(opened.proxy.counts().HEAD, 1);
   await assertHolds(opened.store, KEY, pattern(6 * MIB, 4));
+});
+
+/** Whether the object is looked at; it isn't there for the first `ms` of that. */
+function missingFor(ms: number): (request: SeenRequest) => Fault | undefined {
+  let beganMs: number | undefined;
+  return ({ method }) => {
+    if (method !== "HEAD") return undefined;
+    beganMs ??= performance.now();
+    return performance.now() - beganMs < ms ? { act: "answer", status: 404 } : undefined;
+  };
+}
+
+for (
+  const [name, later] of [
+    ["says that there is no such upload", undefined],
+    ["can't answer a second time", refusal(500, "InternalError")],
+    ["says at once that all is well", { act: "answer", status: 200, body: COMPLETED }],
+  ] as const
+) {
+  test(`S3Store.put() waits for its object where a server that still makes it ${name}`, async () => {
+    await using opened = await proxied(await minio());
+    const { store, proxy } = opened;
+    const isMissing = missingFor(600);
+    const lost = firstTimes(1, isCompletion, { act: "lose-answer" });
+    proxy.fault = (request) =>
+      isMissing(request) ?? lost(request) ?? (isCompletion(request) ? later : undefined);
+    await store.put(KEY, pattern(6 * MIB, 16));
+    assert.ok(proxy.counts().HEAD! > 1);
+    assert.deepEqual(proxy.seen.filter(({ method }) => method === "DELETE"), []);
+    await assertHolds(store, KEY, pattern(6 * MIB, 16));
+  });
+}
+
+for (
+  const [name, fault] of [
+    ["got no answer", { act: "drop" }],
+    ["a gateway got no answer to", refusal(504, "GatewayTimeout")],
+  ] as const
+) {
+  test(`S3Store.put() doesn't believe that all is well after a completion that ${name}`, async () => {
+    await using opened = await proxied(await minio(), { patience: { completionMs: 300 } });
+    const { store, proxy } = opened;
+    const lost = firstTimes(1, isCompletion, fault);
+    const done: Fault = { act: "answer", status: 200, body: COMPLETED };
+    proxy.fault = (request) => lost(request) ?? (isCompletion(request) ? done : undefined);
+    const beganMs = performance.now();
+    const { text } = await failureOf(store.put(KEY, pattern(6 * MIB, 17)));
+    assert.match(
+      text,
+      /^cannot write s3:\/\/backup\/proxied\/.*: an answer to the end of the upload was lost, .* after 1 s the object is/,
+    );
+    assert.ok(performance.now() - beganMs >= 900, "and what 6 MiB take to be copied");
+    assert.equal(proxy.seen.at(-1)!.method, "DELETE");
+    assert.deepEqual(await keysOf(store), []);
+  });
+}
+
+test("S3Store.put() that waits for its object ends with its signal", async () => {
+  await using opened = await proxied(await minio());
+  const { store, proxy } = opened;
+  const stop = new AbortController();
+  const lost = firstTimes(1, isCompletion, { act: "drop" });
+  proxy.fault = (request) => {
+    if (request.method === "HEAD") stop.abort(new Error("stopped"));
+    return lost(request) ??
+      (isCompletion(request) ? { act: "answer", status: 200, body: COMPLETED } : undefined);
+  };
+  await assert.rejects(store.put(KEY, pattern(6 * MIB, 18), { signal: stop.signal }), /^Error: stopped$/);
+});
+
+test("S3Store.put() waits longer for the end of an upload than for other answers", async () => {
+  await using opened = await proxied(await minio(), { patience: { answerMs: 200 } });
+  const { store, proxy } = opened;
+  proxy.fault = (request) => isCompletion(request) ? { act: "delay", beforeMs: 800 } : undefined;
+  await store.put(KEY, pattern(6 * MIB, 19));
+  assert.equal(proxy.seen.filter(isCompletion).length, 1);
+  assert.equal(proxy.counts().HEAD, undefined);
 });
 
 test("S3Store.put() takes an error inside of an answer with status 200 for one", async () => {

@@ -29,7 +29,7 @@ async function openToxic(options: Partial<S3StoreOptions> = {}) {
     rangeSize: MIB,
     // Outlasts what the toxics below break.
     retry: { firstWaitMs: 50, longestWaitMs: 400, random: () => 1 },
-    patience: { answerMs: 600, stallMs: 300, slowestUpload: 4 * MIB },
+    patience: { answerMs: 600, stallMs: 300, slowestUpload: 4 * MIB, completionMs: 600 },
     ...options,
   });
   return { store, proxy, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };

@@ -42,6 +42,7 @@ function taker() {
 function contextOf(http: HttpClient): S3Context {
   const bucket = "backup";
   const retry = RETRY_DEFAULTS;
+  const { patience } = S3_STORE_DEFAULTS;
   return {
     connection: new S3Connection({
       address: bucketAddress({ bucket, endpoint: "http://127.0.0.1" }),
@@ -49,7 +50,7 @@ function contextOf(http: HttpClient): S3Context {
       region: "auto",
       credentials: fixedCredentials(TEST_KEYS),
       http,
-      patience: S3_STORE_DEFAULTS.patience,
+      patience,
       retry,
       logger: silentLogger,
     }),
@@ -60,6 +61,7 @@ function contextOf(http: HttpClient): S3Context {
     maxPartCount: 3,
     concurrency: 4,
     rangeSize: 1,
+    patience,
     retry,
     storageClass: undefined,
     checksum: "crc32",

@@ -27,6 +27,7 @@ test("S3Store sends region, session token, path and storage class", async () => 
     region: "eu-test-1",
     path: "/deep//er/./x/",
     storageClass: "STANDARD_IA",
+    patience: { completionMs: 1 },
     credentials: { get: () => Promise.resolve(keys), discard() {} },
   });
   const { store, proxy } = opened;
