@@ -12,6 +12,7 @@ import { StallError } from "./http_body.ts";
 import { answerError, AWAY_KINDS, networkError, refusalError, type RequestSubject } from "./messages.ts";
 import { type RetryPolicy, waitBefore } from "./retry.ts";
 import { RequestSigner } from "./signing.ts";
+import { Uplink } from "./uplink.ts";
 
 /** A request in messages. */
 export interface RequestWords {
@@ -106,6 +107,7 @@ interface Detours {
 export class S3Connection {
   readonly #options: ConnectionOptions;
   readonly #signer = new RequestSigner({ service: "s3" });
+  readonly #uplink = new Uplink();
   #region: string;
   /** With what was asked for: then it is the right server. */
   #hasAnswered = false;
@@ -132,9 +134,7 @@ export class S3Connection {
     let failedAtMs: number | undefined;
     for (let tries = 1;; tries++) {
       request.signal?.throwIfAborted();
-      const credentials = await this.#options.credentials.get({ signal: request.signal });
-      const region = this.#region;
-      const outcome = await this.#try(request, { credentials, ...detours });
+      const { outcome, credentials, region } = await this.#tryInTurn(request, detours);
       if ("error" in outcome && outcome.error instanceof LostRefusalError) detours.lostCount++;
       if ("result" in outcome) return outcome.result;
       if (isLost(outcome)) request.onLost?.();
@@ -154,6 +154,18 @@ export class S3Connection {
       }, { isLoud: isOver });
       await sleep(waitMs, { signal: request.signal });
     }
+  }
+
+  /** Signed when its turn has come: that may take longer than a signature holds. */
+  async #tryInTurn<T>(
+    request: S3Request<T>,
+    detours: Detours,
+  ): Promise<{ outcome: Outcome<T>; credentials: Credentials; region: string }> {
+    const { body, signal } = request;
+    using _turn = await this.#uplink.turn(body?.length ?? 0, { signal });
+    const credentials = await this.#options.credentials.get({ signal });
+    const region = this.#region;
+    return { outcome: await this.#try(request, { credentials, ...detours }), credentials, region };
   }
 
   #keepsTrying(failedAtMs: number): boolean {
@@ -181,8 +193,9 @@ export class S3Connection {
     },
   ): Promise<Outcome<T>> {
     const { patience, http, address } = this.#options;
-    const { method, key, query, body, signal, answerByMs = 0 } = request;
+    const { method, key, query, body, signal } = request;
     const isSentOnce = request.onLost !== undefined;
+    const size = body?.length ?? 0;
     const url = location ?? address.url({
       region: this.#region,
       ...(key === undefined ? {} : { key }),
@@ -195,12 +208,10 @@ export class S3Connection {
     // Not signed: proxies on the way change it. Without it the runtimes would ask for compressed answers.
     const headers = { ...signed, "accept-encoding": "identity" };
     const exchange = new Exchange(signal, { stallMs: patience.stallMs });
+    const limitMs = this.#answerLimit(request);
     let isOpen = false;
     try {
-      const limitMs = Math.max(
-        patience.answerMs + (body?.length ?? 0) / patience.slowestUpload * 1000,
-        answerByMs - performance.now(),
-      );
+      const beganMs = performance.now();
       await exchange.begin((signal) => http.send({ method, url, headers, body, signal, isSentOnce }), {
         limitMs,
       });
@@ -208,12 +219,14 @@ export class S3Connection {
       if (status < 200 || status >= 300) {
         return await this.#readRefusal(request, exchange, { mayBeLost: lostCount >= LOST_REFUSALS });
       }
+      this.#uplink.noteSent({ size, tookMs: performance.now() - beganMs, limitMs });
       const result = await request.read(exchange);
       this.#hasAnswered = true;
       isOpen = request.keepsOpen === true;
       return { result };
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
+      if (error instanceof StallError) this.#uplink.noteStalled(size);
       if (error instanceof RefusalInAnswer) {
         return { refused: this.#refusal(exchange, error.document) };
       }
@@ -221,6 +234,15 @@ export class S3Connection {
     } finally {
       if (!isOpen) exchange.finish();
     }
+  }
+
+  /** Milliseconds for the head of an answer from now on. */
+  #answerLimit({ body, answerByMs = 0 }: { body?: Uint8Array | undefined; answerByMs?: number }): number {
+    const { answerMs, slowestUpload } = this.#options.patience;
+    return Math.max(
+      answerMs + (body?.length ?? 0) / slowestUpload * 1000,
+      answerByMs - performance.now(),
+    );
   }
 
   async #readRefusal<T>(

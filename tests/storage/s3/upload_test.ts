@@ -13,30 +13,7 @@ import { RETRY_DEFAULTS } from "../../../src/storage/s3/retry.ts";
 import { upload } from "../../../src/storage/s3/upload.ts";
 import { pattern } from "../../contract/object_store.ts";
 import { fixedCredentials, TEST_KEYS } from "../../servers/s3_servers.ts";
-
-/** What is sent, by an HTTP client that takes uploads in parts and keeps nothing. */
-function taker() {
-  const seen = { partCount: 0, completionCount: 0, abortCount: 0 };
-  const answerTo = (method: string, url: string) => {
-    if (method === "DELETE") return seen.abortCount++, "";
-    if (url.includes("partNumber=")) return seen.partCount++, "";
-    if (url.includes("uploads=")) {
-      return "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
-    }
-    seen.completionCount++;
-    return "<CompleteMultipartUploadResult/>";
-  };
-  const http: HttpClient = {
-    send({ method, url }) {
-      const text = new TextEncoder().encode(answerTo(method, url));
-      const whole = () => Promise.resolve(text);
-      const headers = new Headers({ etag: '"part"' });
-      return Promise.resolve({ status: 200, headers, body: streamOf(text), whole });
-    },
-    [Symbol.dispose]() {},
-  };
-  return { seen, http };
-}
+import { takesUploads } from "./takes_uploads.ts";
 
 /** A store of three parts of a byte each at most, which no configuration can have. */
 function contextOf(http: HttpClient): S3Context {
@@ -73,7 +50,7 @@ function contextOf(http: HttpClient): S3Context {
 
 for (const [form, bodyOf] of [["a stream", streamOf], ["bytes", (bytes: Uint8Array) => bytes]] as const) {
   test(`upload() of ${form} fills the most parts that there may be, and refuses a byte more`, async () => {
-    const { seen, http } = taker();
+    const { seen, http } = takesUploads();
     const put = (size: number) =>
       upload(contextOf(http), bodyOf(pattern(size, 1)), { key: "app/object", signal: undefined });
     assert.equal((await put(3)).size, 3);
