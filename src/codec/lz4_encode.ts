@@ -2,7 +2,6 @@
 import { concatBytes, viewOf } from "../bytes.ts";
 import { acquireBuffer, releaseBuffer, ROOM_AFTER, ROOM_BEFORE } from "./buffer_pool.ts";
 import { ByteReader } from "./byte_reader.ts";
-import { KernelThreadUse } from "./kernel_thread.ts";
 import { FRAME_HEADER, STORED_BIT } from "./lz4_format.ts";
 import { BLOCK_LIMIT, compressBlock, XxHash32 } from "./lz4_kernel.ts";
 
@@ -10,11 +9,37 @@ import { BLOCK_LIMIT, compressBlock, XxHash32 } from "./lz4_kernel.ts";
 const SMALL_LIMIT = 64 * 1024;
 const EMPTY = new Uint8Array(0);
 
-/** Blocks after which a stream is a long one: half a second of compression is worth the start of a thread. */
+/** Blocks after which a stream is a long one: a tenth of a second of compression is worth a thread. */
 const LONG_FROM = 8;
 
-/** Blocks of a long stream that are begun before the first of them is sent: the thread's, and one of our own. */
+/** Blocks of a long stream that are begun before the first of them is sent: the compressor's, and one of our own. */
 const BLOCKS_AHEAD = 3;
+
+/** A block in memory that is given away with it. */
+export interface BlockInMemory {
+  /** All of an `ArrayBuffer`. */
+  readonly buffer: Uint8Array<ArrayBuffer>;
+  /** Where in it the block begins. */
+  readonly from: number;
+  /** At most `BLOCK_LIMIT`. */
+  readonly length: number;
+}
+
+/** What became of it. */
+export interface CompressedBlock {
+  /** The same memory, in another array. */
+  readonly buffer: Uint8Array<ArrayBuffer>;
+  /** Compressed bytes, in the place of the raw ones; 0 when the block would not shrink, and is as it was. */
+  readonly size: number;
+}
+
+/** Compresses blocks beside us, as `compressBlock()` does. */
+export interface Compressor extends Disposable {
+  /** Whether it takes a block now, and not more than it can do soon. */
+  readonly hasRoom: boolean;
+  /** Compress a block, which there has to be room for; its `buffer` is of no use here from now on. */
+  compress(block: BlockInMemory): Promise<CompressedBlock>;
+}
 
 /** A block on its way: from ROOM_BEFORE on, with room before and after. */
 interface Block {
@@ -27,14 +52,14 @@ interface Block {
 
 /** How a stream is encoded. */
 export interface FrameOptions {
-  /** Whether another thread may compress a part of a long stream. Default false. */
-  readonly usesThread?: boolean | undefined;
+  /** Called for a long stream, of which it compresses a part. Default: none. */
+  readonly openCompressor?: (() => Compressor) | undefined;
 }
 
 /** The state of one frame that is being written to a stream. */
 class FrameEncoder {
   readonly #reader: ByteReader;
-  readonly #usesThread: boolean;
+  readonly #openCompressor: FrameOptions["openCompressor"];
   readonly #hash = new XxHash32();
   #ahead: Uint8Array;
   readonly #begun: Promise<Block>[] = [];
@@ -42,12 +67,12 @@ class FrameEncoder {
   readonly #spare: Uint8Array<ArrayBuffer>[] = [];
   /** The last chunk is in it. */
   #shown: Uint8Array<ArrayBuffer> | undefined;
-  #thread: KernelThreadUse | undefined;
+  #compressor: Compressor | undefined;
   #isRead = false;
 
-  constructor(raw: ReadableStream<Uint8Array>, prefix: Uint8Array, { usesThread = false }: FrameOptions) {
+  constructor(raw: ReadableStream<Uint8Array>, prefix: Uint8Array, { openCompressor }: FrameOptions) {
     this.#reader = new ByteReader(raw);
-    this.#usesThread = usesThread;
+    this.#openCompressor = openCompressor;
     this.#ahead = concatBytes([prefix, Uint8Array.from(FRAME_HEADER)]);
   }
 
@@ -73,9 +98,9 @@ class FrameEncoder {
     this.#isRead = isLast;
     this.#blockCount++;
     const raw = buffer.subarray(ROOM_BEFORE, ROOM_BEFORE + rawSize);
-    if (this.#thread?.hasRoom === true && !isLast) {
+    if (this.#compressor?.hasRoom === true && !isLast) {
       this.#hash.update(raw);
-      const compressed = this.#thread.compress({ buffer, from: ROOM_BEFORE, length: rawSize });
+      const compressed = this.#compressor.compress({ buffer, from: ROOM_BEFORE, length: rawSize });
       const block = compressed.then(({ buffer, size }) => ({ buffer, rawSize, size, isLast }));
       // Told when its turn comes.
       block.catch(() => {});
@@ -92,8 +117,8 @@ class FrameEncoder {
     if (this.#shown !== undefined) this.#giveBack(this.#shown);
     this.#shown = undefined;
     const isLong = this.#blockCount >= LONG_FROM && !this.#isRead;
-    if (this.#usesThread && isLong) this.#thread ??= new KernelThreadUse();
-    const count = this.#thread === undefined ? 1 : BLOCKS_AHEAD;
+    if (isLong) this.#compressor ??= this.#openCompressor?.();
+    const count = this.#compressor === undefined ? 1 : BLOCKS_AHEAD;
     while (!this.#isRead && this.#begun.length < count) await this.#begin();
     const block = await this.#begun.shift();
     if (block === undefined) return undefined;
@@ -132,7 +157,7 @@ class FrameEncoder {
     if (this.#shown !== undefined) this.#giveBack(this.#shown);
     this.#shown = undefined;
     for (const buffer of this.#spare.splice(0)) releaseBuffer(buffer);
-    this.#thread?.[Symbol.dispose]();
+    this.#compressor?.[Symbol.dispose]();
   }
 
   /** Stop early. */

@@ -10,7 +10,7 @@ import type { Cipher } from "../cipher.ts";
 import { acquireBuffer, releaseBuffer } from "./buffer_pool.ts";
 import { ByteReader } from "./byte_reader.ts";
 import { FrameDecoder } from "./lz4_decode.ts";
-import { encodeFrameBytes, encodeFrameStream } from "./lz4_encode.ts";
+import { type Compressor, encodeFrameBytes, encodeFrameStream } from "./lz4_encode.ts";
 import type { Kernel } from "./lz4_kernel.ts";
 import { encodeNote } from "./note.ts";
 import type { Note } from "./note.ts";
@@ -20,11 +20,8 @@ import { unseal } from "./sealed.ts";
 export interface EncodeOptions {
   /** What stands in front; default none. */
   readonly note?: Note | undefined;
-  /**
-   * Whether another thread may compress a part of it, where it is a long stream: four blocks of 4 MiB are then on their
-   * way. Default false.
-   */
-  readonly usesThread?: boolean | undefined;
+  /** Called for a long stream, of which it compresses a part: four blocks of 4 MiB are then on their way. Default: none. */
+  readonly openCompressor?: (() => Compressor) | undefined;
 }
 
 /** How an object is read. */
@@ -71,9 +68,9 @@ const SMALL_LIMIT = 64 * 1024;
  */
 export function encodeObject(
   raw: ReadableStream<Uint8Array>,
-  { note, usesThread }: EncodeOptions = {},
+  { note, openCompressor }: EncodeOptions = {},
 ): ReadableStream<Uint8Array> {
-  return encodeFrameStream(raw, note && encodeNote(note), { usesThread });
+  return encodeFrameStream(raw, note && encodeNote(note), { openCompressor });
 }
 
 /** The bytes of `raw` to store, in memory of their own; for objects that are small. */

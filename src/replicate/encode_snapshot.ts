@@ -1,4 +1,5 @@
 /** A snapshot as replicas store it. */
+import { useCompressionThread } from "./compression_thread.ts";
 import { encodeObject } from "../codec/object.ts";
 import type { Note } from "../codec/note.ts";
 import type { SnapshotSource } from "../database/snapshot.ts";
@@ -30,7 +31,7 @@ export function encodeSnapshot(
   const raw = onProgress === undefined
     ? source.read()
     : counted(source.read(), (done) => onProgress(done, total));
-  return encodeObject(raw, { note, usesThread: true });
+  return encodeObject(raw, { note, openCompressor: useCompressionThread });
 }
 
 /** The same stream, telling how many bytes have passed. */

@@ -4,8 +4,9 @@
  *
  * There is one for the whole process, as long as anybody uses it.
  */
+import type { BlockInMemory, CompressedBlock, Compressor } from "../codec/lz4_encode.ts";
+import { LZ4_WASM_BASE64 } from "../codec/lz4_wasm.ts";
 import { startThread } from "../runtime/thread.ts";
-import { LZ4_WASM_BASE64 } from "./lz4_wasm.ts";
 
 /** Blocks that it has or that wait for it; with one more whoever brings it is done sooner by himself. */
 const MOST_BLOCKS = 2;
@@ -25,25 +26,7 @@ self.onmessage = ({ data: { buffer, from, length } }) => {
 self.postMessage("ready");
 `;
 
-/** A block in memory that is whoever's turn it is. */
-export interface BlockInMemory {
-  /** All of an `ArrayBuffer`. */
-  readonly buffer: Uint8Array<ArrayBuffer>;
-  /** Where in it the block begins. */
-  readonly from: number;
-  readonly length: number;
-}
-
-/** What became of it. */
-export interface CompressedBlock {
-  /** The same memory, in another array. */
-  readonly buffer: Uint8Array<ArrayBuffer>;
-  /** Compressed bytes, in the place of the raw ones; 0 when the block would not shrink, and is as it was. */
-  readonly size: number;
-}
-
-/** The thread; see `useKernelThread()`. */
-class KernelThread {
+class CompressionThread {
   readonly #worker: Worker;
   readonly #waiting: PromiseWithResolvers<CompressedBlock>[] = [];
   #isReady = false;
@@ -82,30 +65,33 @@ class KernelThread {
   }
 }
 
-let shared: KernelThread | undefined;
+let shared: CompressionThread | undefined;
 let userCount = 0;
 /** False once one has failed: our own thread does as well, and nothing is to fail twice for it. */
 let isUsable = true;
 
 /** The thread for one of its users; disposed of, it ends with the last one. */
-export class KernelThreadUse implements Disposable {
+export function useCompressionThread(): Compressor {
+  return new ThreadUse();
+}
+
+class ThreadUse implements Compressor {
   #isOver = false;
 
   constructor() {
     userCount++;
     try {
-      if (isUsable) shared ??= new KernelThread();
+      if (isUsable) shared ??= new CompressionThread();
     } catch {
       isUsable = false;
     }
   }
 
-  /** The same of `KernelThread`; never where there is none. */
+  /** Never where there is none. */
   get hasRoom(): boolean {
     return isUsable && !this.#isOver && shared?.hasRoom === true;
   }
 
-  /** @see KernelThread.compress */
   compress(block: BlockInMemory): Promise<CompressedBlock> {
     return shared!.compress(block);
   }

@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { concatBytes, readAll } from "../../src/bytes.ts";
-import { encodeObject, encodeObjectBytes } from "../../src/codec/object.ts";
+import { encodeObject, encodeObjectBytes, type EncodeOptions } from "../../src/codec/object.ts";
 import { yieldToEvents } from "../../src/runtime/clock.ts";
-import { MIB, noise, pages, text } from "./samples.ts";
+import { MIB, noise, pages, text } from "../codec/samples.ts";
+import { useCompressionThread } from "../../src/replicate/compression_thread.ts";
 
 const RealWorker = globalThis.Worker;
 
@@ -47,6 +48,7 @@ class WatchedWorkers implements Disposable {
 /** Long enough for a thread, with blocks of each kind. */
 const LONG = concatBytes([text(20 * MIB, 1), noise(6 * MIB, 1), pages(20 * MIB, 1), text(7 * MIB + 5, 2)]);
 const ENCODED = encodeObjectBytes(LONG);
+const WITH_THREAD = { openCompressor: useCompressionThread };
 
 /** As a database is read: other work gets its turn between two pieces. */
 function readSlowly(bytes: Uint8Array, failure?: Error): ReadableStream<Uint8Array> {
@@ -61,7 +63,7 @@ function readSlowly(bytes: Uint8Array, failure?: Error): ReadableStream<Uint8Arr
   }, { highWaterMark: 0 });
 }
 
-async function encode(bytes: Uint8Array = LONG, options = { usesThread: true }): Promise<Uint8Array> {
+async function encode(bytes: Uint8Array = LONG, options: EncodeOptions = WITH_THREAD): Promise<Uint8Array> {
   return await readAll(encodeObject(readSlowly(bytes), options), { limit: 64 * MIB });
 }
 
@@ -84,18 +86,18 @@ test("encodeObject() writes the same with a thread, which ends with the last str
 test("encodeObject() starts no thread for what is short, nor unless it may", async () => {
   using workers = new WatchedWorkers();
   await encode(LONG.subarray(0, 30 * MIB));
-  await encode(LONG, { usesThread: false });
+  await encode(LONG, {});
   assert.equal(workers.started, 0);
 });
 
 test("encodeObject() that is cancelled with blocks on their way ends the thread, and passes an error of its source on", async () => {
   using workers = new WatchedWorkers();
-  const reader = encodeObject(readSlowly(LONG), { usesThread: true }).getReader();
+  const reader = encodeObject(readSlowly(LONG), WITH_THREAD).getReader();
   while (workers.blocks < 2) assert.equal((await reader.read()).done, false);
   await reader.cancel();
   assert.equal(workers.running, 0);
   const failure = new Error("disk gone");
-  const stream = encodeObject(readSlowly(LONG, failure), { usesThread: true });
+  const stream = encodeObject(readSlowly(LONG, failure), WITH_THREAD);
   await assert.rejects(readAll(stream, { limit: 64 * MIB }), failure);
   assert.equal(workers.running, 0);
   assert.equal(workers.started, 2);
