@@ -70,8 +70,8 @@ export class LiveDatabase implements AsyncDisposable {
   #opened: Opened | undefined;
   /** Whether a program may go on with a `-wal` or `-shm` that has lost its name. */
   #hasLostFiles = false;
-  /** When it went away the last time, on the steady clock. */
-  #retiredMs = 0;
+  /** When it went away the last time, on the steady clock, while replicas may still get what it left. */
+  #retiredMs: number | undefined;
   readonly #holder: StateHolder;
   #ticker: Disposable | undefined;
   #loop: Promise<void> | undefined;
@@ -206,9 +206,9 @@ export class LiveDatabase implements AsyncDisposable {
     const { meta } = this;
     const live = openLiveFiles(this.path, this.#files);
     try {
-      this.#letReplicasFinish();
       refuseLostFiles(live, { isDoubtful: this.#hasLostFiles });
       this.#hasLostFiles = false;
+      this.#letReplicasFinish();
       warnOfOtherNames(live, this.#logger);
       // Nothing is made beside a database that isn't there.
       if (!this.#lock.isThere) this.#lock.take();
@@ -231,9 +231,12 @@ export class LiveDatabase implements AsyncDisposable {
 
   /** What is taken up next ends what the database before has left, which may be nowhere else any more. */
   #letReplicasFinish(): void {
-    const sinceMs = this.#clock.monotonicMs() - this.#retiredMs;
-    if (!this.#source.hasRetired || this.isAwaited?.(sinceMs) !== true) return;
-    throw new WaitError("what was committed last is sent before the database is taken up again");
+    if (!this.#source.hasRetired || this.#retiredMs === undefined) return;
+    if (this.isAwaited?.(this.#clock.monotonicMs() - this.#retiredMs) === true) {
+      throw new WaitError("what was committed last is sent before the database is taken up again");
+    }
+    // Asked once: who is not waited for is told of loudly.
+    this.#retiredMs = undefined;
   }
 
   async #sync(startMs: number): Promise<void> {

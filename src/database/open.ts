@@ -7,7 +7,7 @@ import type { MetaDirectory } from "./meta_directory.ts";
 import { describeError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { type Files, systemCode } from "../runtime/files.ts";
-import { linkedFile, processesHoldingDeleted, realPath } from "../runtime/open_files.ts";
+import { isHeldDeleted, linkedFile, realPath } from "../runtime/open_files.ts";
 import { parentFolder, resolve } from "../runtime/paths.ts";
 import { classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
 
@@ -109,16 +109,18 @@ function refuseNetworkFileSystem(path: string, files: Files): void {
  * Refuse a database whose `-wal` or `-shm` has lost its name while a program has it open: SQLite would make new ones for
  * us, and the two would overwrite what the other has written.
  *
- * @param options.isDoubtful whether that was seen to happen; else it is looked for where one of the two is there
+ * @param options.isDoubtful whether that was seen to happen; else it is looked for where the two are not both there
  * @throws {WaitError}
  */
 export function refuseLostFiles(live: LiveFiles, { isDoubtful }: { isDoubtful: boolean }): void {
   const paths = [live.walPath, `${live.path}-shm`];
   const [hasWal, hasIndex] = paths.map((path) => live.files.statSync(path) !== undefined);
-  if (!isDoubtful && (!live.isWal() || hasWal === hasIndex)) return;
-  if (processesHoldingDeleted(paths.map(realPath)).length > 0) throw new WaitError(LOST_FILE_ADVICE);
-  // Those of another container are not seen. A WAL that may be gone on with must not be taken into the database.
-  if (isDoubtful ? !hasWal || !hasIndex : !hasWal) requireAlone(live.path);
+  if (!isDoubtful && (!live.isWal() || hasWal && hasIndex)) return;
+  // Not where a WAL may be gone on with: it must not be taken into the database.
+  if (!hasWal || isDoubtful && !hasIndex) return requireAlone(live.path);
+  const { device } = live.mainStat();
+  // Those of another container are not seen.
+  if (isHeldDeleted(paths.map(realPath), { device })) throw new WaitError(LOST_FILE_ADVICE);
 }
 
 /**

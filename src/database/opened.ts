@@ -2,6 +2,7 @@
 import type { Writers } from "./checkpoint.ts";
 import type { Follower } from "./follower.ts";
 import type { LiveFiles } from "./live_files.ts";
+import { yieldToEvents } from "../runtime/clock.ts";
 
 /** A database that is open. */
 export interface Opened {
@@ -50,6 +51,7 @@ export async function copyAllPinned(follower: Follower): Promise<unknown> {
     } catch (error) {
       if (hasCopiedAll(follower)) return undefined;
       if (follower.copiedBytes === before) return error;
+      await yieldToEvents();
     }
   }
 }

@@ -9,7 +9,7 @@
 import type { Follower } from "./follower.ts";
 import { beginReading, openByPath } from "./readers.ts";
 import { isPageSize } from "../wal/header.ts";
-import { type IndexEnd } from "../position.ts";
+import { type IndexEnd, WAL_HEADER_SIZE } from "../position.ts";
 import { yieldToEvents } from "../runtime/clock.ts";
 
 /** Bytes that are read at once; the read blocks, so not many. */
@@ -44,7 +44,9 @@ export async function openSnapshot(follower: Follower): Promise<SnapshotSource> 
     if (!isPageSize(pageSize)) throw new Error(`invalid db page size: ${pageSize}`);
     // chunk_size makes a file longer than its pages; pages that are not backfilled yet come from the WAL.
     const pageCount = Math.min(pages, Math.floor(follower.live.mainStat().size / pageSize));
-    const { generation, index, committedSize: offset } = follower.shadow;
+    const { generation, index, committedSize } = follower.shadow;
+    // Nothing is committed by a header alone, as one that was left without a commit: that is the start of the index.
+    const offset = committedSize === WAL_HEADER_SIZE ? 0 : committedSize;
     return {
       generation,
       index,

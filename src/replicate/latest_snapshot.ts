@@ -1,5 +1,5 @@
 /** The newest snapshot of a generation, and whether the database has moved on since. */
-import { comparePositions, type Position } from "../position.ts";
+import type { Position } from "../position.ts";
 import { fetchNote } from "../restore/moments.ts";
 import type { StoreOptions } from "../storage/object_store.ts";
 import type { ReplicaClient } from "../storage/replica_client.ts";
@@ -18,8 +18,10 @@ export async function findLatestSnapshot(
   return { position: { generation, index: newest.index, offset }, at: newest.createdAt };
 }
 
-/** Whether `snapshot` lacks something that the database has; a new one would be the same otherwise. */
+/**
+ * Whether the database has come to an index that `snapshot` is not of. One of the same index has the same name: it would
+ * take its place, and with it the moments before the new one, while the WAL from the index's start on leads to both.
+ */
 export function hasChangedSince(snapshot: StoredSnapshot, position: Position): boolean {
-  return snapshot.position.generation !== position.generation ||
-    comparePositions(position, snapshot.position) > 0;
+  return snapshot.position.generation !== position.generation || position.index > snapshot.position.index;
 }

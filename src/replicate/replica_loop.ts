@@ -48,6 +48,8 @@ export class ReplicaLoop {
   /** Whether `#standing` is what the replica has, as far as we know; not so at first and after a failure. */
   #isLocated = false;
   readonly #pace: UploadPace;
+  /** Ends a rest early. */
+  #rest: AbortController | undefined;
   #loop: Promise<void> | undefined;
   /** What an earlier run left half-written goes, once the replica answers. */
   #cleaning: Promise<void> | undefined;
@@ -225,11 +227,28 @@ export class ReplicaLoop {
     }
   }
 
+  /** What there is is sent now, without a rest before. */
+  hurry(): void {
+    this.#pace.hurry();
+    this.#rest?.abort();
+  }
+
   async #waitForChange(token: Promise<void>, signal: AbortSignal): Promise<void> {
     const { restMs } = this.#pace;
-    if (restMs > 0) await pause(restMs, { clock: this.#clock, signal });
+    if (restMs > 0) await this.#restFor(restMs, signal);
     // Only now: until an upload is due the database needn't be looked at closely.
     await this.#database.changeAfter(token, { signal });
+  }
+
+  async #restFor(ms: number, signal: AbortSignal): Promise<void> {
+    const rest = this.#rest = new AbortController();
+    try {
+      await pause(ms, { clock: this.#clock, signal: AbortSignal.any([signal, rest.signal]) });
+    } catch {
+      signal.throwIfAborted();
+    } finally {
+      this.#rest = undefined;
+    }
   }
 
   /** @returns how long to wait before the next try */

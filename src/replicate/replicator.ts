@@ -5,7 +5,6 @@ import { recoverMeta } from "./recover_meta.ts";
 import { ReplicaLoop } from "./replica_loop.ts";
 import type { ReplicaOptions } from "./replica_options.ts";
 import { chooseAbandoned, neededFrom } from "./shadow_bound.ts";
-import { MOST_INTERVALS } from "./upload_pace.ts";
 import { sleep } from "../async.ts";
 import type { LiveDatabase } from "../database/database.ts";
 import { describeError } from "../errors.ts";
@@ -37,7 +36,7 @@ export interface ReplicatorOptions {
 /** Replicas that do not answer must not keep a database from being followed. */
 const RECOVERY_MS = 5_000;
 
-/** What a database left that went away is sent for so long, besides the rests of its replicas. */
+/** What a database left that went away is sent for so long. */
 const SENDING_MS = 10_000;
 
 /** At the end. */
@@ -100,8 +99,8 @@ export class Replicator {
   #isAwaited(sinceMs: number): boolean {
     const lacking = this.replicas.map((loop) => ({ loop, ...this.database.backlogAfter(loop.position) }))
       .filter(({ bytes = 0 }) => bytes > 0);
-    const restMs = MOST_INTERVALS * Math.max(0, ...lacking.map(({ loop }) => loop.syncIntervalMs));
-    if (sinceMs < SENDING_MS + restMs) return lacking.length > 0;
+    for (const { loop } of lacking) loop.hurry();
+    if (sinceMs < SENDING_MS) return lacking.length > 0;
     for (const { loop, bytes } of lacking) {
       this.#logger.error(
         "the replica lacks the last commits of the database that went away, and is not waited for",

@@ -1,8 +1,8 @@
 /** How long uploads rest: at most one in a sync interval on average. */
 import type { Clock } from "../runtime/clock.ts";
 
-/** At the end of an index two segments are sent in one round, which then lasts two intervals: no rest is longer. */
-export const MOST_INTERVALS = 2;
+/** At the end of an index two segments are sent in one round, which then lasts two intervals. */
+const MOST_INTERVALS = 2;
 
 /** A round of uploads, one after the other without a rest. Times are milliseconds of the monotonic clock. */
 export interface Round {
@@ -30,6 +30,11 @@ export class UploadPace {
   /** A round of what had to wait while the replica was away isn't paid for: it counts as its first upload alone. */
   caughtUp({ firstStartMs }: Round): void {
     this.#nextMs = firstStartMs + this.#intervalMs;
+  }
+
+  /** The next round may begin now. */
+  hurry(): void {
+    this.#nextMs = -Infinity;
   }
 
   /** Milliseconds until the next round may begin; 0 or less: it may. */

@@ -10,7 +10,6 @@
  */
 import type { DutyParts } from "./duty.ts";
 import { checksumFile, checksumSource, type PageChecksums } from "./page_checksums.ts";
-import { MOST_INTERVALS } from "./upload_pace.ts";
 import { orAbort, type Semaphore } from "../async.ts";
 import { type Crc64, crc64, formatCrc64 } from "../crc64.ts";
 import { BrokenHistoryError, DamagedObjectError, describeError, NotFoundError } from "../errors.ts";
@@ -26,7 +25,7 @@ export interface ValidatorOptions {
   readonly intervalMs: number;
   /** An existing folder with room for the whole database. Default: the system's for temporary files. */
   readonly temporaryPath?: string | undefined;
-  /** How long the replica has for getting to where the database is, besides its own rests. Default 10 s. */
+  /** How long the replica has for getting to where the database is. Default 10 s. */
   readonly waitMs?: number | undefined;
   /** Bounds what reads whole databases at once, together with snapshots. Default: nothing. */
   readonly slots?: Semaphore | undefined;
@@ -42,7 +41,7 @@ export interface ValidatorOptions {
   readonly repair?: ((proof: Proof, signal: AbortSignal) => Promise<unknown>) | undefined;
 }
 
-/** How long a replica may lag behind when it is validated, besides its own rests. */
+/** How long a replica may lag behind when it is validated. */
 const WAIT_MS = 10_000;
 
 /** Left free in the temporary folder, for others. */
@@ -202,8 +201,7 @@ export class Validator {
     const { loop, clock } = this.#parts;
     const late = new AbortController();
     const error = new Error("cannot wait for replica: replica wait exceeded timeout");
-    const limitMs = (this.#options.waitMs ?? WAIT_MS) + MOST_INTERVALS * loop.syncIntervalMs;
-    using _ = clock.after(limitMs, () => late.abort(error));
+    using _ = clock.after(this.#options.waitMs ?? WAIT_MS, () => late.abort(error));
     const either = AbortSignal.any([signal, late.signal]);
     for (;;) {
       const token = loop.progressed.token;
@@ -212,6 +210,8 @@ export class Validator {
         throw new Error("cannot wait for replica: generation changed");
       }
       if (now !== undefined && loop.isRestorable && comparePositions(now, position) >= 0) return;
+      // Others wait for their turn meanwhile: the rest of a long interval is not waited for.
+      loop.hurry();
       await orAbort(token, either);
     }
   }
@@ -232,6 +232,8 @@ export class Validator {
         signal,
       });
       if (comparePositions(lastPosition, position) === 0) return undefined;
+      // An index without a commit is reached with the end of the one before; the pages tell whether that is all.
+      if (offset === 0 && lastPosition.index === index - 1) return undefined;
       const isBehind = lastPosition.index < index;
       return new BrokenHistoryError(
         `the replica ends at ${formatPosition(lastPosition)}, and has to have all up to here`,

@@ -166,7 +166,8 @@ export class WalReplay {
     const { index } = object;
     const offset = note?.offset ?? 0;
     const reached = this.#lastCommit?.index === index ? this.#lastCommit.offset : 0;
-    if (offset <= reached) return;
+    // A header brings nothing.
+    if (offset <= Math.max(reached, WAL_HEADER_SIZE)) return;
     throw new DamagedObjectError(
       segmentKey({ ...object, offset: this.#segment?.index === index ? this.#length : 0 }),
       `missing or cut short: ${object.key} is right only from offset ${offset} of index ` +

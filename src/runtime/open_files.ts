@@ -15,25 +15,49 @@ export function processesHolding(paths: readonly string[]): number[] {
   return holdersOf(new Set(paths.flatMap((path) => [path, deleted(path)])));
 }
 
-/** The same of files that had these names and have none any more, or are gone with a file that took their place. */
-export function processesHoldingDeleted(paths: readonly string[]): number[] {
-  return holdersOf(new Set(paths.map(deleted)));
+/** What `isHeldDeleted` found, and until when that is believed: a look at all processes of a large machine takes long. */
+const looks = new Map<string, { readonly isHeld: boolean; readonly untilMs: number }>();
+
+/** So many times as long as a look took it isn't repeated. */
+const LOOK_FACTOR = 50;
+
+/**
+ * Whether any process, as far as this system lets us see, has a file of this device open that had one of these names and
+ * has none any more: it was deleted, or another one took its place.
+ */
+export function isHeldDeleted(paths: readonly string[], { device }: { device: number }): boolean {
+  const wanted = new Set(paths.map(deleted));
+  const key = [...wanted].join("\n");
+  const startMs = performance.now();
+  const last = looks.get(key);
+  if (last !== undefined && startMs < last.untilMs) return last.isHeld;
+  // In another container another file may have had that name.
+  const isHeld = holdersOf(wanted, (path) => deviceOf(path) === device).length > 0;
+  const endMs = performance.now();
+  looks.set(key, { isHeld, untilMs: endMs + LOOK_FACTOR * (endMs - startMs) });
+  return isHeld;
 }
 
 function deleted(path: string): string {
   return `${path} (deleted)`;
 }
 
-function holdersOf(wanted: ReadonlySet<string>): number[] {
+function holdersOf(wanted: ReadonlySet<string>, isIt: (path: string) => boolean = () => true): number[] {
   const holders: number[] = [];
   for (const name of readFolder("/proc")) {
     if (!/^\d+$/.test(name)) continue;
-    const folder = `/proc/${name}/fd`;
-    if (readFolder(folder).some((fd) => wanted.has(readLink(`${folder}/${fd}`)))) {
-      holders.push(Number(name));
-    }
+    const paths = readFolder(`/proc/${name}/fd`).map((fd) => `/proc/${name}/fd/${fd}`);
+    if (paths.some((path) => wanted.has(readLink(path)) && isIt(path))) holders.push(Number(name));
   }
   return holders;
+}
+
+function deviceOf(path: string): number | undefined {
+  try {
+    return fs.statSync(path).dev;
+  } catch {
+    return undefined; // Closed meanwhile.
+  }
 }
 
 /** The path that names the same folder without symbolic links. */

@@ -333,11 +333,11 @@ test("LiveDatabase keeps off a database while a program goes on with its deleted
 });
 
 test("LiveDatabase waits for a restart also where it finds the loss at its start", async () => {
-  for (const suffix of ["-shm", "-wal"]) {
+  for (const suffixes of [["-shm"], ["-wal"], ["-wal", "-shm"]]) {
     await using stage = new Stage();
     const neighbour = await onlyNeighbour(stage);
-    if (suffix === "-wal") await neighbour.sql("PRAGMA wal_checkpoint(TRUNCATE)");
-    rmSync(stage.path + suffix);
+    if (suffixes.includes("-wal")) await neighbour.sql("PRAGMA wal_checkpoint(TRUNCATE)");
+    for (const suffix of suffixes) rmSync(stage.path + suffix);
     const database = stage.database();
     await database.start();
     await assertTakenUpWhole(database, { stage, neighbour, rowCount: 2 });

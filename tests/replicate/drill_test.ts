@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Semaphore } from "../../src/async.ts";
 import { encodeObjectBytes } from "../../src/codec/object.ts";
+import { defaultMetaPath, MetaDirectory } from "../../src/database/meta_directory.ts";
 import type { Drill } from "../../src/replicate/drill.ts";
 import { type Files, systemFiles } from "../../src/runtime/files.ts";
 import { addOwnCollation } from "../builders/own_collation.ts";
@@ -73,11 +74,34 @@ test("Drill fails where the replica can't be restored, and where there is no roo
   assert.deepEqual(readdirSync(bench.temporaryPath), []);
 });
 
-test("Drill waits for a replica that rests until its next upload", async () => {
-  await using bench = await DrilledBench.begin({ syncIntervalMs: 500 });
+test("Drill has what is committed sent by a replica that rests", async () => {
+  await using bench = await DrilledBench.begin({ syncIntervalMs: 60_000 });
   bench.insert();
-  const proof = await bench.drill({ waitMs: 100 }).drill(NEVER);
+  const proof = await bench.drill({ waitMs: 3000 }).drill(NEVER);
   assert.equal(proof?.outcome, "ok");
+});
+
+test("Drill and snapshot take a WAL that has a header and no commit, as Litestream leaves it, for the start of its index", async () => {
+  await using bench = await DrilledBench.begin();
+  const { generation, index } = bench.database.position!;
+  await bench.stop();
+  const application = bench.application!;
+  application.exec("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA cache_size = 2; BEGIN");
+  for (let row = 0; row < 100; row++) bench.insert("y".repeat(1000));
+  application.exec("ROLLBACK");
+  const header = readFileSync(`${bench.path}-wal`).subarray(0, 32);
+  assert.equal(header.length, 32);
+  const shadow = new MetaDirectory(defaultMetaPath(bench.path), systemFiles).shadowPath(
+    generation,
+    index + 1,
+  );
+  writeFileSync(shadow, header);
+  await bench.run();
+  await bench.current();
+  assert.deepEqual(bench.database.position, { generation, index: index + 1, offset: 32 });
+  assert.equal((await bench.drill().drill(NEVER))?.outcome, "ok");
+  assert.equal((await bench.loop.snapshot({ signal: NEVER }))?.position.offset, 0);
+  await bench.assertRestores();
 });
 
 test("Drill has SQLite look at the file, which is as bad as the database is", async () => {

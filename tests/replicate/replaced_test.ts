@@ -4,15 +4,18 @@ import { renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
+import { sleep } from "../../src/async.ts";
 import { restore } from "../../src/restore/restore.ts";
 import { SkippingClock } from "../doubles/moved_clock.ts";
 import { until } from "../doubles/until.ts";
-import { Bench } from "./bench_of_one.ts";
+import { Bench, type BenchOptions } from "./bench_of_one.ts";
 
 /** A bench whose replica lacks the last row of a database that another one has taken the place of. */
-async function replacedBench(): Promise<{ bench: Bench; clock: SkippingClock; generation: string }> {
+async function replacedBench(
+  options: BenchOptions = {},
+): Promise<{ bench: Bench; clock: SkippingClock; generation: string }> {
   const clock = new SkippingClock();
-  const bench = new Bench({ clock });
+  const bench = new Bench({ ...options, clock });
   await bench.run();
   await bench.current();
   const { generation } = bench;
@@ -49,6 +52,26 @@ test("Replicator sends what a replaced database has left before it takes up the 
   assert.equal(bench.logs.records.filter(({ message }) => message.includes("lacks")).length, 0);
   await bench.current();
   await bench.assertRestores();
+});
+
+test("Replicator has a replica send what a replaced database has left that rests between its uploads", async () => {
+  const { bench: replaced, generation } = await replacedBench({ syncIntervalMs: 3_600_000 });
+  await using bench = replaced;
+  bench.store.mend();
+  await until(() => bench.database.state.kind === "live", "the next one to be taken up");
+  assert.deepEqual(await rowsOf(bench, generation), ["the last one"]);
+});
+
+test("Replicator tells once of a replica that is not waited for, also while the next database can't be opened", async () => {
+  const { bench: replaced, clock } = await replacedBench();
+  await using bench = replaced;
+  bench.application!.exec("PRAGMA locking_mode = EXCLUSIVE; INSERT INTO t (body) VALUES ('mine alone')");
+  clock.skip(11_000);
+  const lacking = () => bench.logs.records.filter(({ message }) => message.includes("lacks the last")).length;
+  await until(() => lacking() > 0, "the replica to be told of");
+  await sleep(500);
+  assert.equal(lacking(), 1);
+  assert.equal(bench.database.state.kind, "waiting");
 });
 
 test("Replicator takes up the next database, loudly, where a replica stays away", async () => {

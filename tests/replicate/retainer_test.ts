@@ -135,6 +135,26 @@ test("Retainer takes a snapshot when all are past the cut-off, and removes the o
   await bench.assertRestores();
 });
 
+test("Retainer takes no snapshot that would take the place of the one of its index, and its moments", async () => {
+  await using bench = new AgedBench();
+  bench.insert();
+  // Whoever reads for long keeps the WAL from being restarted.
+  using reader = new DatabaseSync(bench.path);
+  reader.exec("BEGIN; SELECT * FROM t");
+  await bench.history(60);
+  await bench.ago(40, () => {
+    bench.insert("then");
+    return Promise.resolve();
+  });
+  bench.insert("now");
+  await bench.current();
+  const puts = bench.store.of("put", /snapshots/).length;
+  await bench.retainer.check(NEVER);
+  assert.equal(bench.store.of("put", /snapshots/).length, puts);
+  assert.deepEqual(await bench.rowsAgo(24), ["then"]);
+  assert.deepEqual(await bench.rowsAgo(0), ["then", "now"]);
+});
+
 test("Retainer costs an idle database nothing: no snapshot, and no request once all has been seen", async () => {
   await using bench = new AgedBench();
   await bench.history(30);

@@ -107,7 +107,7 @@ interface Detours {
 export class S3Connection {
   readonly #options: ConnectionOptions;
   readonly #signer = new RequestSigner({ service: "s3" });
-  readonly #uplink = new Uplink();
+  readonly #uplink: Uplink;
   #region: string;
   /** With what was asked for: then it is the right server. */
   #hasAnswered = false;
@@ -117,6 +117,7 @@ export class S3Connection {
   constructor(options: ConnectionOptions) {
     this.#options = options;
     this.#region = options.region ?? "us-east-1";
+    this.#uplink = new Uplink(options.address.server(this.#region));
   }
 
   /** The region that requests are signed for. */

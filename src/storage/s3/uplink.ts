@@ -7,20 +7,27 @@ const SMALL_SIZE = 256 * 1024;
 /** A body that takes less than this part of its time is fast: more of them fit side by side than the pool has parts. */
 const FAST_SHARE = 1 / 16;
 
-/** Of the whole process: its stores may share a line, and one that has no slow one waits for nobody. */
-const turns = new Semaphore(1);
+/** Of the whole process, for each server: one that doesn't answer holds up none but its own stores. */
+const turnsOf = new Map<string, Semaphore>();
 
 /**
  * How one store's bodies go up: side by side, until one got no answer in its time; then one at a time, together with
- * those of other stores that it went so with, until one is fast.
+ * those of other stores on that server that it went so with, until one is fast.
  */
 export class Uplink {
+  readonly #turns: Semaphore;
   #isSlow = false;
+
+  /** @param server whatever is the same for stores on one server */
+  constructor(server: string) {
+    this.#turns = turnsOf.get(server) ?? new Semaphore(1);
+    turnsOf.set(server, this.#turns);
+  }
 
   /** Wait for the turn of a body; dispose of what is returned when its answer is there. */
   async turn(size: number, { signal }: { signal?: AbortSignal | undefined }): Promise<Disposable> {
     const waits = this.#isSlow && size > SMALL_SIZE;
-    return waits ? await turns.acquire({ signal }) : { [Symbol.dispose]() {} };
+    return waits ? await this.#turns.acquire({ signal }) : { [Symbol.dispose]() {} };
   }
 
   /** A body got no answer in its time. */

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { HttpClient } from "../../../src/runtime/http.ts";
 import { segmentKey } from "../../../src/storage/keys.ts";
+import { yieldToEvents } from "../../../src/runtime/clock.ts";
 import { S3Store } from "../../../src/storage/s3/s3_store.ts";
+import { Uplink } from "../../../src/storage/s3/uplink.ts";
 import { pattern } from "../../contract/object_store.ts";
 import { fixedCredentials, TEST_KEYS } from "../../servers/s3_servers.ts";
 import { KEY, MIB, QUICK_RETRY } from "./proxied_store.ts";
@@ -109,4 +111,20 @@ test("S3Store.put() of a little doesn't wait for what goes up one by one, which 
   line.mostAtOnce = 0;
   await store.put(KEY, pattern(10 * MIB, 5));
   assert.equal(line.mostAtOnce, 2);
+});
+
+test("Uplink has bodies to one server take turns, and holds up none to another", async () => {
+  const [one, same, other] = ["https://a", "https://a", "https://b"].map((server) => new Uplink(server));
+  for (const uplink of [one!, same!, other!]) uplink.noteStalled(1 << 20);
+  const turn = await one!.turn(1 << 20, {});
+  (await other!.turn(1 << 20, {}))[Symbol.dispose]();
+  let isHad = false;
+  const waiting = same!.turn(1 << 20, {}).then((next) => {
+    isHad = true;
+    return next;
+  });
+  await yieldToEvents();
+  assert.equal(isHad, false);
+  turn[Symbol.dispose]();
+  (await waiting)[Symbol.dispose]();
 });
