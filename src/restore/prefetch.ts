@@ -34,6 +34,15 @@ const SMALL_FACTOR = HAS_COSTLY_CONNECTIONS ? 8 : 16;
 /** What one of them takes of the parallelism: of 8 there are 6 at once, 12 MiB. Exact in binary. */
 const FAR_PIECE_SHARE = 11 / 8;
 
+/**
+ * Where pieces are waited for that take as long as this, at least and at most, it is the way there and back that they
+ * take: with more of them at once the line carries more. Those of a line that is full take longer with each one more.
+ */
+const FAR_AWAY_MS = [40, 400] as const;
+
+/** So many times the parallelism they may take then, in steps of two pieces. */
+const MOST_FAR_AWAY = 2;
+
 /** Not more small objects at once than this, unless the parallelism is more: each has a connection. */
 const MOST_SMALL = 256;
 
@@ -79,10 +88,12 @@ export interface FetchedObject {
 export interface PrefetchOptions {
   /**
    * Pieces at once, at least 1. From 2 on, of a store that is not in a folder, pieces are twice as large and a quarter
-   * fewer, and small objects 16 times as many (8 on Deno), 256 at most: each of them costs the way there and back and
-   * hardly a byte.
+   * fewer, up to twice as many where they are long on their way, and small objects 16 times as many (8 on Deno), 256 at
+   * most: each of them costs the way there and back and hardly a byte.
    */
   readonly parallelism: number;
+  /** Milliseconds of a clock that is never set back. Default: the system's. */
+  readonly nowMs?: (() => number) | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called with the number of stored bytes of each piece that is handed over. */
   readonly onBytes?: ((count: number) => void) | undefined;
@@ -94,6 +105,9 @@ interface RunningPiece {
   readonly fetched: Promise<FetchedPiece>;
   /** What it takes of the parallelism. */
   readonly share: number;
+  readonly begunMs: number;
+  /** Whether it has come, or failed. */
+  isThere: boolean;
 }
 
 /** Fetches `objects` of a replica in order; ask for each with `next()`. */
@@ -111,6 +125,9 @@ export class Prefetcher implements AsyncDisposable {
   /** What a small object, and a piece of a large one, take of the parallelism. */
   readonly #smallShare: number;
   readonly #pieceShare: number;
+  /** The parallelism; more of it where pieces come from far away. */
+  #room: number;
+  readonly #nowMs: () => number;
   readonly #spare: Uint8Array<ArrayBuffer>[] = [];
   #shown: Memory | undefined;
   #sinceRelease = 0;
@@ -118,7 +135,9 @@ export class Prefetcher implements AsyncDisposable {
   constructor(client: ReplicaClient, objects: readonly ObjectInfo[], options: PrefetchOptions) {
     this.#client = client;
     this.#options = options;
-    const { signal, parallelism } = options;
+    const { signal, parallelism, nowMs = () => performance.now() } = options;
+    this.#nowMs = nowMs;
+    this.#room = parallelism;
     const isLocal = client.store.type === "file";
     this.#pieceSize = isLocal ? PIECE_SIZE : FAR_PIECE_SIZE;
     this.#pieces = piecesOf(objects, this.#pieceSize);
@@ -154,8 +173,10 @@ export class Prefetcher implements AsyncDisposable {
     if (this.#shown !== undefined) this.#release(this.#shown);
     this.#shown = undefined;
     this.#fill();
-    const { fetched, share } = this.#running.shift()!;
-    const { bytes, storedSize, memory } = await fetched.finally(() => this.#share -= share);
+    const piece = this.#running.shift()!;
+    const isWaitedFor = !piece.isThere;
+    const { bytes, storedSize, memory } = await piece.fetched.finally(() => this.#share -= piece.share);
+    if (isWaitedFor) this.#noteWait(piece);
     this.#shown = memory;
     this.#fill();
     this.#options.onBytes?.(storedSize);
@@ -167,16 +188,26 @@ export class Prefetcher implements AsyncDisposable {
     return bytes;
   }
 
+  /** It came later than it was needed. */
+  #noteWait({ begunMs, share }: RunningPiece): void {
+    const tookMs = this.#nowMs() - begunMs;
+    const [least, most] = FAR_AWAY_MS;
+    if (share !== FAR_PIECE_SHARE || tookMs < least || tookMs > most) return;
+    this.#room = Math.min(MOST_FAR_AWAY * this.#options.parallelism, this.#room + 2 * share);
+  }
+
   #fill(): void {
-    while (this.#running.length === 0 || this.#share < this.#options.parallelism) {
+    while (this.#running.length === 0 || this.#share < this.#room) {
       const next = this.#pieces.next();
       if (next.done) return;
       const { size, range } = next.value;
       const share = range !== undefined ? this.#pieceShare : size <= BUFFER_SIZES[0] ? this.#smallShare : 1;
       const fetched = this.#fetch(next.value);
+      const { object } = next.value;
+      const running = { object, fetched, share, begunMs: this.#nowMs(), isThere: false };
       // Its failure counts when its turn comes.
-      fetched.catch(() => {});
-      this.#running.push({ object: next.value.object, fetched, share });
+      fetched.catch(() => {}).finally(() => running.isThere = true);
+      this.#running.push(running);
       this.#share += share;
     }
   }

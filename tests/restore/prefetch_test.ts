@@ -2,6 +2,7 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { statSync, truncateSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
+import { sleep } from "../../src/async.ts";
 import { concatBytes, equalBytes } from "../../src/bytes.ts";
 import { DamagedObjectError } from "../../src/errors.ts";
 import { FetchError } from "../../src/restore/damage.ts";
@@ -51,6 +52,8 @@ async function readStream(stream: ReadableStream<Uint8Array>): Promise<Uint8Arra
 /** Counts the requests that are open at once. */
 class BusyStore extends FileStore {
   most = 0;
+  /** Nothing comes before so long. */
+  lateMs = 0;
   #open = 0;
 
   enter(): void {
@@ -64,6 +67,7 @@ class BusyStore extends FileStore {
   override async get(...args: Parameters<FileStore["get"]>): Promise<ReadableStream<Uint8Array>> {
     this.enter();
     const whole = await readStream(await super.get(...args));
+    if (this.lateMs > 0) await sleep(this.lateMs);
     this.leave();
     return new ReadableStream({
       start(controller) {
@@ -132,7 +136,10 @@ test("Prefetcher uses the same buffers for pieces of all sizes from far away", a
   for (let nth = 0; nth < 40; nth++) {
     objects.push(await busy.put(`o/${nth}`, bytesOf(PIECE_SIZE + 1 + nth * 20_000)));
   }
-  await using source = new Prefetcher(new ReplicaClient(new Buffers(busy)), objects, { parallelism: 8 });
+  await using source = new Prefetcher(new ReplicaClient(new Buffers(busy)), objects, {
+    parallelism: 8,
+    nowMs: () => 0,
+  });
   for (const object of objects) {
     const { length } = await readStream((await source.next(object)).stream());
     assert.equal(length, object.size);
@@ -148,7 +155,7 @@ test("Prefetcher asks a store that is far away for larger pieces of a large obje
   for (const [parallelism, most] of [[8, 6], [2, 2], [1, 1]] as const) {
     busy.most = 0;
     const client = new ReplicaClient(new FarStore(busy));
-    await using source = new Prefetcher(client, [object], { parallelism });
+    await using source = new Prefetcher(client, [object], { parallelism, nowMs: () => 0 });
     const sizes: number[] = [];
     let at = 0;
     for await (const piece of (await source.next(object)).stream()) {
@@ -157,6 +164,25 @@ test("Prefetcher asks a store that is far away for larger pieces of a large obje
     }
     assert.deepEqual(sizes, [...Array.from({ length: 10 }, () => FAR_PIECE_SIZE), 1]);
     assert.equal(busy.most, most);
+  }
+});
+
+test("Prefetcher asks for more pieces at once where they are long on their way, not where the line is full", async () => {
+  using folder = temporaryFolder();
+  const busy = new BusyStore({ root: folder.path });
+  busy.lateMs = 10;
+  const object = await busy.put("large", bytesOf(60 * PIECE_SIZE));
+  for (const [stepMs, most] of [[10, 12], [1, 6], [100, 6]] as const) {
+    busy.most = 0;
+    let timeMs = 0;
+    const client = new ReplicaClient(new FarStore(busy));
+    // Between the beginning of a piece and its end those of some five others are asked for the time.
+    const nowMs = () => timeMs += stepMs;
+    await using source = new Prefetcher(client, [object], { parallelism: 8, nowMs });
+    for await (const piece of (await source.next(object)).stream()) {
+      assert.equal(piece.length, FAR_PIECE_SIZE);
+    }
+    assert.equal(busy.most, most, `${stepMs} ms`);
   }
 });
 
