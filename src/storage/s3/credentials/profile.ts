@@ -1,8 +1,12 @@
-import { StoreError } from "../../../errors.ts";
+import { describeError, StoreError } from "../../../errors.ts";
+import { systemCode } from "../../../runtime/system_code.ts";
 import type { Credentials, CredentialsSource } from "./credentials.ts";
 import { parseIni } from "./ini.ts";
 import { awsFilePath, readSmallFile, type SourceContext } from "./source_context.ts";
 import { assumeRoleWithWebIdentity } from "./web_identity.ts";
+
+const CONFIG_FILE = { variable: "AWS_CONFIG_FILE", name: "config" };
+const CREDENTIALS_FILE = { variable: "AWS_SHARED_CREDENTIALS_FILE", name: "credentials" };
 
 /** Where the keys are that a role is taken on with. */
 const ROLE_SOURCES = ["source_profile", "credential_source"];
@@ -18,7 +22,8 @@ const FOREIGN_SETTINGS = [
  * A profile in the shared credentials file (`[name]`) or the config file (`[profile name]`): keys, or a role with
  * a web identity token. Keys that are there to take on another role are never taken by themselves.
  *
- * @param profile the name that was asked for; absent: `AWS_PROFILE`, else `default`, which may be missing or of no use
+ * @param profile the name that was asked for; absent: `AWS_PROFILE`, else `default`, which may be missing, of no
+ * use or, in the home folder, hidden from us
  */
 export function profileCredentials(
   context: SourceContext,
@@ -32,7 +37,11 @@ export function profileCredentials(
       passedOver = undefined;
       const wanted = profile || context.env["AWS_PROFILE"] || undefined;
       const name = wanted ?? "default";
-      const settings = await readProfile(context, name);
+      const settings = await readProfile(context, name).catch((error) => {
+        if (wanted !== undefined || namesFile(context.env) || !isRefusal(error)) throw error;
+        passedOver = `profile "${name}" can't be read: ${describeError(error)}`;
+        return undefined;
+      });
       if (settings === undefined) {
         if (wanted === undefined) return undefined;
         throw new StoreError(`profile "${name}" is not in the AWS config and credentials files`);
@@ -68,13 +77,23 @@ async function credentialsIn(
   return await assumeRoleWithWebIdentity(context, { roleArn, tokenPath, sessionName });
 }
 
+/** Whether a variable says where one of the AWS files is. */
+function namesFile(env: SourceContext["env"]): boolean {
+  return [CONFIG_FILE, CREDENTIALS_FILE].some(({ variable }) => env[variable]);
+}
+
+/** Whether the system keeps us from reading a file, as under systemd's `ProtectHome=`. */
+function isRefusal(error: unknown): boolean {
+  return ["EACCES", "EPERM"].includes(systemCode(error) ?? "");
+}
+
 /** The settings of both files together; those of the credentials file win. */
 async function readProfile(
   { env, files }: SourceContext,
   name: string,
 ): Promise<Map<string, string> | undefined> {
-  const configPath = awsFilePath(env, { variable: "AWS_CONFIG_FILE", name: "config" });
-  const credentialsPath = awsFilePath(env, { variable: "AWS_SHARED_CREDENTIALS_FILE", name: "credentials" });
+  const configPath = awsFilePath(env, CONFIG_FILE);
+  const credentialsPath = awsFilePath(env, CREDENTIALS_FILE);
   const config = parseIni(configPath === undefined ? "" : await readSmallFile(files, configPath) ?? "");
   const keys = parseIni(
     credentialsPath === undefined ? "" : await readSmallFile(files, credentialsPath) ?? "",

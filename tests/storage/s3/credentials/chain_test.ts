@@ -15,6 +15,7 @@ import {
 } from "../../../../src/storage/s3/credentials/default_chain.ts";
 import { parseIni } from "../../../../src/storage/s3/credentials/ini.ts";
 import { instanceCredentials } from "../../../../src/storage/s3/credentials/instance.ts";
+import { failFiles } from "../../../doubles/failing_files.ts";
 import { temporaryFolder } from "../../../doubles/temporary_folder.ts";
 import { type ServiceAnswer, type ServiceRequest, startService } from "./services.ts";
 
@@ -230,6 +231,44 @@ for (
     );
   });
 }
+
+/** The system's files, of which it hides the one whose path ends so, as with `ProtectHome=` of systemd. */
+function hidden(name: string, code = "EACCES") {
+  return failFiles(systemFiles, [
+    { kind: "stat", path: new RegExp(`${name}$`), code, times: Infinity },
+  ]).files;
+}
+
+for (const [name, code] of [["config", "EACCES"], ["credentials", "EPERM"]] as const) {
+  test(`defaultCredentials() goes on behind a ~/.aws/${name} that nobody named and that gives ${code}, and says so`, async () => {
+    // What the other file says may not be all: the hidden one may have other keys, or a role.
+    using own = home({ credentials: CREDENTIALS_FILE, config: CREDENTIALS_FILE });
+    const files = hidden(`/\\.aws/${name}`, code);
+    const text = await failureOf(keysFrom({ env: own.env, files }));
+    assert.match(text, /^no S3 credentials found: .*\(looked in: .*EC2.*; profile "default" can't be read: /);
+    assert.ok(text.includes(`${code}: `) && text.includes(`/.aws/${name}'`), text);
+    await using container = await startService(() => ({ body: SERVICE_KEYS("ecs", inAnHour()) }));
+    const env = { ...own.env, AWS_CONTAINER_CREDENTIALS_FULL_URI: container.url };
+    assert.equal((await keysFrom({ env, files })).accessKeyId, "k-ecs");
+  });
+}
+
+test("defaultCredentials() ends at AWS files that were named and can't be read", async () => {
+  using own = home({ credentials: CREDENTIALS_FILE, config: "" });
+  const path = join(own.env["HOME"]!, ".aws", "credentials");
+  const cases: DefaultCredentialsOptions[] = [
+    { env: own.env, profile: "work" },
+    { env: { ...own.env, AWS_PROFILE: "default" } },
+    { env: { ...own.env, AWS_SHARED_CREDENTIALS_FILE: path } },
+    { env: { ...own.env, AWS_CONFIG_FILE: join(own.env["HOME"]!, "config") } },
+  ];
+  for (const options of cases) {
+    const text = await failureOf(keysFrom({ ...options, files: hidden("credentials") }));
+    assert.ok(text.startsWith("EACCES: ") && text.includes(path), text);
+  }
+  // A disk that fails hides nothing.
+  assert.match(await failureOf(keysFrom({ env: own.env, files: hidden("credentials", "EIO") })), /^EIO: /);
+});
 
 test("defaultCredentials() takes the AWS files from where the variables say", async () => {
   using folder = temporaryFolder();
