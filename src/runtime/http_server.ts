@@ -1,6 +1,7 @@
 /** A small HTTP server. */
+import { lookup } from "node:dns/promises";
 import { createServer, type IncomingMessage, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, isIP } from "node:net";
 import { systemCode } from "./system_code.ts";
 
 /** What a server is asked for; bodies are not read. */
@@ -24,7 +25,7 @@ export interface HttpServer extends AsyncDisposable {
 
 /** Where to listen. */
 export interface ListenOptions {
-  /** Empty: on all interfaces. */
+  /** Empty: on all interfaces. A name: on its IPv4 address where it has one, as programs in Go do. */
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
@@ -74,7 +75,7 @@ async function answerSafely(
 }
 
 async function bind(server: Server, { host, port }: ListenOptions): Promise<void> {
-  if (host !== "") return await listen(server, { host, port });
+  if (host !== "") return await listen(server, { host: await addressOf(host), port });
   try {
     await listen(server, { host: "::", port });
   } catch (error) {
@@ -82,6 +83,14 @@ async function bind(server: Server, { host, port }: ListenOptions): Promise<void
     if (systemCode(error) === "EADDRINUSE") throw error;
     await listen(server, { host: "0.0.0.0", port });
   }
+}
+
+/** Bun takes the address of a name that comes first, which for `localhost` may be `::1` alone. */
+async function addressOf(host: string): Promise<string> {
+  if (isIP(host) !== 0) return host;
+  // What is not found here the system may know all the same: listening tells.
+  const addresses = await lookup(host, { all: true }).catch(() => []);
+  return addresses.find(({ family }) => family === 4)?.address ?? host;
 }
 
 function listen(server: Server, options: ListenOptions): Promise<void> {
