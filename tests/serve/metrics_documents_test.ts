@@ -72,14 +72,16 @@ test("docs/alerts.yml names metrics that there are, in rules that Prometheus tak
   assert.equal(status, 0, stdout + stderr);
 });
 
-test("docs/alerts.yml raises its alarms when it should", () => {
-  using folder = temporaryFolder();
-  const path = join(folder.path, "alerts_test.yml");
-  const cases = readFileSync(new URL("./alerts_test.yml", import.meta.url), "utf8");
-  writeFileSync(path, cases.replace("RULES", JSON.stringify(pathOf("alerts.yml"))));
-  const { status, stdout, stderr } = spawnSync("promtool", ["test", "rules", path], { encoding: "utf8" });
-  assert.equal(status, 0, stdout + stderr);
-});
+for (const name of ["alerts_test.yml", "alerts_of_days_test.yml"]) {
+  test(`docs/alerts.yml raises its alarms when ${name} says`, () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, name);
+    const cases = readFileSync(new URL(name, import.meta.url), "utf8");
+    writeFileSync(path, cases.replace("RULES", JSON.stringify(pathOf("alerts.yml"))));
+    const { status, stdout, stderr } = spawnSync("promtool", ["test", "rules", path], { encoding: "utf8" });
+    assert.equal(status, 0, stdout + stderr);
+  });
+}
 
 test("every metric that the sources name is in the registry", () => {
   const root = new URL("../../src/", import.meta.url);
