@@ -22,7 +22,7 @@ function unknownNames(text: string): string[] {
 interface Panel {
   readonly type: string;
   readonly title: string;
-  readonly targets?: readonly { readonly expr: string }[];
+  readonly targets?: readonly { readonly expr: string; readonly instant?: boolean }[];
 }
 
 test("docs/METRICS.md lists exactly the metrics of the registry, with type and labels", () => {
@@ -62,6 +62,15 @@ test("docs/grafana-dashboard.json has expressions that Prometheus understands", 
   assert.ok(expressions.length > 15);
   const { status, stdout, stderr } = spawnSync("promtool", ["check", "rules", path], { encoding: "utf8" });
   assert.equal(status, 0, stdout + stderr);
+});
+
+test("docs/grafana-dashboard.json makes no number up for a walbrook that is dead, and shows that it is", () => {
+  const { panels } = JSON.parse(textOf("grafana-dashboard.json")) as { panels: Panel[] };
+  const targets = panels.filter(({ type }) => type === "stat").flatMap(({ targets = [] }) => targets);
+  assert.deepEqual(targets.filter(({ expr }) => /\bvector\(/.test(expr)).map(({ expr }) => expr), []);
+  // Over a range the last number of a time when it lived would stand there.
+  assert.deepEqual(targets.filter(({ instant }) => instant !== true).map(({ expr }) => expr), []);
+  assert.ok(targets.some(({ expr }) => /\bup\{/.test(expr)));
 });
 
 test("docs/alerts.yml names metrics that there are, in rules that Prometheus takes", () => {
