@@ -78,7 +78,8 @@ Exit codes:
 
     0  proven: every restore point that the replica shows can be restored
     1  damaged
-    2  could not be looked at: nothing there, no permission, wrong keys, no connection
+    2  could not be looked at: nothing there, no permission, wrong keys, no connection; or
+       nothing of it is damaged, but the newest generation has no snapshot, or not yet
 
 Examples:
 

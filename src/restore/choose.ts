@@ -1,13 +1,13 @@
 /** Which replica and which generation to restore from. */
 import { Semaphore } from "../async.ts";
-import { DamagedObjectError, NoBackupsError, NotFoundError } from "../errors.ts";
+import { NoBackupsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { comparePositions, type IndexOffset } from "../position.ts";
 import type { GenerationEnds, ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import { snapshotKey } from "../storage/keys.ts";
 import type { ObjectInfo, StoreOptions } from "../storage/object_store.ts";
 import { type Inventory, type MomentOf, sortInventory } from "./inventory.ts";
-import { momentsOf } from "./moments.ts";
+import { momentsOf, noneIfGone } from "./moments.ts";
 import { noSnapshots, type RestoreTarget } from "./plan.ts";
 
 /** Generations whose times are looked up at once: each takes two ways to the store and back. */
@@ -129,12 +129,6 @@ export async function notedBounds(
   const [start, ...ends] = await Promise.all([firstSnapshot, ...lasts].map(momentOf));
   if (!ends.some((end) => end.isNoted)) return undefined;
   return boundsFrom(start!.at, ends.map((end) => end.at));
-}
-
-/** An object that retention takes meanwhile, elsewhere, tells nothing; whoever needs it fails by itself. */
-function noneIfGone(error: unknown): undefined {
-  if (error instanceof DamagedObjectError && error.cause instanceof NotFoundError) return undefined;
-  throw error;
 }
 
 /** Nothing in a generation is earlier than its start, whatever a store whose clock differs says of what follows. */

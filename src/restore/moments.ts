@@ -67,6 +67,12 @@ export function vanished(key: string, cause: unknown): DamagedObjectError {
   );
 }
 
+/** An object that retention takes meanwhile, elsewhere, tells nothing; whoever needs it fails by itself. */
+export function noneIfGone(error: unknown): undefined {
+  if (error instanceof DamagedObjectError && error.cause instanceof NotFoundError) return undefined;
+  throw error;
+}
+
 /** Looks up times in a replica, each object at most once. */
 export function momentsOf(client: ReplicaClient, options: StoreOptions = {}): MomentOf {
   const known = new Map<string, Promise<ObjectMoment>>();

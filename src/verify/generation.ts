@@ -17,10 +17,13 @@ import { type ItemFacts, orderItems, positionOf, RestorePoints, type StoredItem 
 import { History } from "./history.ts";
 import { PageCover } from "./page_cover.ts";
 import type { Damage, Finding, FindingKind, GenerationReport } from "./report.ts";
+import type { Snapshotless } from "./snapshotless.ts";
 
 /** How a generation is looked at. */
 export interface GenerationOptions {
   readonly inventory: Inventory;
+  /** What it is where it has no snapshot. Default: damage. */
+  readonly snapshotless?: Snapshotless | undefined;
   /** For -deep: an empty folder for the database. Default: the objects are only checked. */
   readonly deep?: { readonly folderPath: string; readonly files: Files } | undefined;
   readonly parallelism: number;
@@ -238,17 +241,7 @@ class GenerationRun {
   #report(): GenerationReport {
     const { inventory } = this.#options;
     const { generation, snapshots, segments } = inventory;
-    const [orphan] = this.#orphans;
-    if (snapshots.length === 0 && orphan !== undefined) {
-      this.tell(snapshotKey(orphan), `missing: ${noSnapshots(inventory).message}`);
-    } else if (orphan !== undefined) {
-      this.#find(
-        "leftover",
-        orphan.key,
-        "wal from before the first snapshot: retention that was interrupted leaves it, or a snapshot is missing",
-        this.#orphans.length,
-      );
-    }
+    this.#findOrphans();
     this.#findSteps();
     const points = new RestorePoints(this.#facts);
     const faults = [...this.#faults.values()].map((fault) => ({ ...fault, at: this.#positionOf(fault.key) }));
@@ -271,6 +264,28 @@ class GenerationRun {
       damages,
       findings: [...this.#findings.values()],
     };
+  }
+
+  #findOrphans(): void {
+    const { inventory, snapshotless } = this.#options;
+    const [orphan] = this.#orphans;
+    if (orphan === undefined) return;
+    const leftover = (message: string) => this.#find("leftover", orphan.key, message, this.#orphans.length);
+    if (inventory.snapshots.length > 0) {
+      leftover(
+        "wal from before the first snapshot: retention that was interrupted leaves it, or a snapshot is missing",
+      );
+    } else if (snapshotless === "leftover") {
+      leftover(
+        "wal without a snapshot, from before another generation: its first one broke off, or is lost",
+      );
+    } else if (snapshotless === "beginning") {
+      const message = "missing: the generation has wal and no snapshot: its first one is on its way, " +
+        "broke off, or is lost";
+      this.#find("beginning", snapshotKey(orphan), message);
+    } else {
+      this.tell(snapshotKey(orphan), `missing: ${noSnapshots(inventory).message}`);
+    }
   }
 
   #findSteps(): void {

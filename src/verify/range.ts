@@ -20,9 +20,10 @@ export async function withinRange(
   let { snapshots, segments } = inventory;
   if (to !== undefined) {
     const count = await countUntil(snapshots, to, momentOf);
-    if (count === 0 && snapshots.length > 0) return undefined;
+    const segmentCount = await countSegmentsUntil(inventory, to, momentOf);
+    if (count === 0 && (snapshots.length > 0 || segmentCount === 0)) return undefined;
     snapshots = snapshots.slice(0, count);
-    segments = segments.slice(0, await countSegmentsUntil(inventory, to, momentOf) + 1);
+    segments = segments.slice(0, segmentCount + 1);
   }
   const first = from && await firstNeeded(snapshots, from, momentOf);
   if (first === undefined) return { ...inventory, snapshots, segments };

@@ -27,6 +27,7 @@ export interface Damage {
  * - `overlap`: a segment repeats a part of the one before
  * - `unfinished`: a transaction at the very end that never committed; a restore leaves it out
  * - `leftover`: an object or file that no restore uses
+ * - `beginning`: the newest generation has WAL and no snapshot, or not yet, so that nothing restores it
  * - `extension`: the schema needs what only the application has, so that SQLite's check could not be made
  * - `unchecked`: something could not be looked at
  */
@@ -36,6 +37,7 @@ export type FindingKind =
   | "overlap"
   | "unfinished"
   | "leftover"
+  | "beginning"
   | "extension"
   | "unchecked";
 
@@ -91,7 +93,7 @@ export interface VerifyReport {
   readonly findings: readonly Finding[];
 }
 
-/** Whether anything of a generation could not be looked at, so that nothing is proven by what was. */
+/** Whether anything of a generation could not be looked at, or is not there yet: nothing is proven by what was. */
 export function isUnchecked({ findings }: GenerationReport): boolean {
-  return findings.some(({ kind }) => kind === "unchecked");
+  return findings.some(({ kind }) => kind === "unchecked" || kind === "beginning");
 }

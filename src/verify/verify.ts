@@ -9,6 +9,7 @@ import { ListingChangedError, verifyGeneration } from "./generation.ts";
 import { findLeftovers } from "./leftovers.ts";
 import { type MomentRange, withinRange } from "./range.ts";
 import { type GenerationReport, isUnchecked, type VerifyReport } from "./report.ts";
+import { judgeSnapshotless } from "./snapshotless.ts";
 
 /** What to verify and how. */
 export interface VerifyOptions extends MomentRange {
@@ -60,10 +61,16 @@ export async function verifyReplica(
     replica: client.name,
     place: client.store.place,
     isDeep,
-    isProven: generations.every((report) => report.damages.length === 0 && !isUnchecked(report)),
+    isProven: isProven(generations),
     generations,
     findings: await findLeftovers(client, { signal }),
   };
+}
+
+function isProven(generations: readonly GenerationReport[]): boolean {
+  return generations.every((report) => report.damages.length === 0 && !isUnchecked(report)) &&
+    // What leftovers alone show is nothing.
+    generations.some(({ snapshotCount }) => snapshotCount > 0);
 }
 
 function nothingThere(): NoBackupsError {
@@ -99,7 +106,17 @@ async function verifyOne(
       : undefined;
     const deep = folder && { folderPath: folder.path, files };
     try {
-      return await verifyGeneration(client, { inventory: listed, deep, parallelism, onBytes, signal });
+      const snapshotless = listed.snapshots.length > 0
+        ? undefined
+        : await judgeSnapshotless(client, listed.generation, { signal });
+      return await verifyGeneration(client, {
+        inventory: listed,
+        snapshotless,
+        deep,
+        parallelism,
+        onBytes,
+        signal,
+      });
     } catch (error) {
       if (!(error instanceof ListingChangedError) || tries >= TRIES) throw error;
       listed = await listedWithin(client, inventory.generation, options);

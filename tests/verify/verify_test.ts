@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { decodeObjectBytes, encodeObjectBytes } from "../../src/codec/object.ts";
 import { EncryptionError, NoBackupsError } from "../../src/errors.ts";
 import { type Files, systemFiles } from "../../src/runtime/files.ts";
@@ -222,6 +222,97 @@ test("verifyReplica() finds WAL without any snapshot", async () => {
   const report = await onlyGeneration(client);
   assert.deepEqual(report.damages.map(({ key }) => key), [objects[0]!.key]);
   assert.equal(report.reachableCount, 0);
+});
+
+/** A whole generation, whose first snapshot is of `BUILT_FROM`, beside WAL of another one without its snapshot. */
+async function besideSnapshotless(
+  folder: string,
+  { wal: { committedAt, storedAt = committedAt }, withNotes = true }: {
+    wal: { committedAt: Date; storedAt?: Date };
+    withNotes?: boolean;
+  },
+) {
+  const { root, client, generation: whole, objects } = await buildReplica({ folder, ...SMALL, withNotes });
+  const first = objects.find(({ offset }) => offset === 0)!;
+  const { raw } = decodeObjectBytes(new Uint8Array(readFileSync(join(root, first.key))));
+  const generation = "fedcba9876543210";
+  const note = { kind: "segment", generation, index: 0, offset: 0, newestCommitAt: committedAt } as const;
+  const path = join(root, first.key.replace(whole, generation));
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, encodeObjectBytes(raw, withNotes ? { note } : {}));
+  utimesSync(path, storedAt, storedAt);
+  return { root, client, whole, generation, segmentKey: first.key.replace(whole, generation) };
+}
+
+const EARLIER = new Date(BUILT_FROM.getTime() - 1);
+const LATER = new Date(Date.now() + 86_400_000);
+
+for (
+  const [when, { kind, ...options }] of [
+    ["begins after the others", { kind: "beginning", wal: { committedAt: LATER } }],
+    ["begins after the others, but was copied before", {
+      kind: "beginning",
+      wal: { committedAt: LATER, storedAt: EARLIER },
+    }],
+    ["begins after the others, without notes", {
+      kind: "beginning",
+      wal: { committedAt: LATER },
+      withNotes: false,
+    }],
+    ["is from the middle of another", {
+      kind: "beginning",
+      wal: { committedAt: new Date(BUILT_FROM.getTime() + 1000) },
+    }],
+    ["ends before another begins", { kind: "leftover", wal: { committedAt: EARLIER, storedAt: LATER } }],
+    ["ends before another begins, without notes", {
+      kind: "leftover",
+      wal: { committedAt: EARLIER },
+      withNotes: false,
+    }],
+    ["ends with the commit that another begins with", { kind: "leftover", wal: { committedAt: BUILT_FROM } }],
+  ] as const
+) {
+  test(`verifyReplica() calls it a ${kind} where a generation without a snapshot ${when}`, async () => {
+    using folder = temporaryFolder();
+    const { client, generation, segmentKey } = await besideSnapshotless(folder.path, options);
+    const report = await verifyReplica(client);
+    const isLeftover = kind === "leftover";
+    assert.equal(report.isProven, isLeftover);
+    assert.equal(exitCodeOf([report]), isLeftover ? 0 : 2);
+    const own = report.generations.find((other) => other.generation === generation)!;
+    assert.deepEqual(own.damages, []);
+    const key = isLeftover ? segmentKey : `generations/${generation}/snapshots/00000000.snapshot.lz4`;
+    assert.deepEqual(own.findings.map(({ kind, key }) => [kind, key]), [[kind, key]]);
+  });
+}
+
+test("verifyReplica() proves nothing by a generation without a snapshot alone", async () => {
+  using folder = temporaryFolder();
+  const { client, whole, generation } = await besideSnapshotless(folder.path, {
+    wal: { committedAt: EARLIER },
+  });
+  const report = await verifyReplica(client, { generation });
+  assert.deepEqual(report.generations.map(({ findings }) => findings[0]?.kind), ["leftover"]);
+  assert.equal(report.isProven, false);
+  assert.equal((await verifyReplica(client, { generation: whole })).isProven, true);
+});
+
+test("verifyReplica() finds damage where no generation has a snapshot", async () => {
+  using folder = temporaryFolder();
+  const { root, client, whole } = await besideSnapshotless(folder.path, { wal: { committedAt: EARLIER } });
+  rmSync(join(root, "generations", whole, "snapshots"), { recursive: true });
+  const report = await verifyReplica(client);
+  assert.deepEqual(report.generations.map(({ damages }) => damages.length), [1, 1]);
+  assert.equal(exitCodeOf([report]), 1);
+});
+
+test("verifyReplica() up to a moment looks at no generation without a snapshot that began later", async () => {
+  using folder = temporaryFolder();
+  const { client, generation } = await besideSnapshotless(folder.path, { wal: { committedAt: LATER } });
+  const to = new Date(BUILT_FROM.getTime() + 60_000);
+  const report = await verifyReplica(client, { to });
+  assert.ok(!report.generations.some((other) => other.generation === generation));
+  assert.equal(report.isProven, true);
 });
 
 test("verifyReplica() reads only what a stretch of time needs", async () => {
