@@ -2,7 +2,7 @@
 import { Semaphore } from "../async.ts";
 import { NoBackupsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { comparePositions, type IndexOffset } from "../position.ts";
+import { comparePositions } from "../position.ts";
 import type { GenerationEnds, ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import { snapshotKey } from "../storage/keys.ts";
 import type { ObjectInfo, StoreOptions } from "../storage/object_store.ts";
@@ -242,29 +242,40 @@ async function chooseAmong(
   target: RestoreTarget,
 ): Promise<Choice | undefined> {
   if (target.kind === "moment") return await chooseByTimes(candidates, target);
-  // The only generation is it, without a request for its times.
+  // The only generation is it, without a request for where it begins and ends.
   const generations = new Set(candidates.map(({ inventory }) => inventory.generation));
   const chosen = generations.size <= 1 ? candidates[0] : await chooseByTimes(candidates, target);
-  return chosen && farthestOf(candidates.filter((other) => isSameGeneration(other, chosen)), chosen);
+  return chosen && await farthestOf(candidates.filter((other) => isSameGeneration(other, chosen)), chosen);
 }
 
 function isSameGeneration(left: Choice, right: Choice): boolean {
   return left.inventory.generation === right.inventory.generation;
 }
 
-/** Of replicas of one generation the one that has most of it, which times don't tell where a clock was ahead. */
-function farthestOf(replicas: readonly Choice[], chosen: Choice): Choice {
-  return replicas.reduce(
-    (best, other) => comparePositions(endOf(other), endOf(best)) > 0 ? other : best,
-    chosen,
-  );
+/** Of replicas of one generation the one that has most of it, which ends of generations don't tell where a clock was ahead. */
+async function farthestOf(replicas: readonly Choice[], chosen: Choice): Promise<Choice> {
+  let best = chosen;
+  for (const other of replicas) if (await compareEnds(other, best) > 0) best = other;
+  return best;
 }
 
-/** Where what is stored of a generation ends, but for the length of its last segment. */
-function endOf({ inventory: { snapshots, segments } }: Choice): IndexOffset {
-  const snapshot = { index: snapshots.at(-1)?.index ?? 0, offset: 0 };
+/**
+ * Which of two replicas has more of the same generation, as a sort does. Of one index the last objects' times tell:
+ * where a segment starts says nothing of how far it reaches, and notes rise along a generation by any clock.
+ */
+async function compareEnds(left: Choice, right: Choice): Promise<number> {
+  const [one, other] = [lastOf(left), lastOf(right)];
+  const isSame = one.offset === other.offset && one.size === other.size;
+  if (one.index !== other.index || isSame) return one.index - other.index;
+  const [leftEnd, rightEnd] = await Promise.all([left.momentOf(one), right.momentOf(other)]);
+  return leftEnd.at.getTime() - rightEnd.at.getTime() || one.offset - other.offset;
+}
+
+/** The object at the end of what is stored of a generation; a snapshot stands at the start of its index. */
+function lastOf({ inventory: { snapshots, segments } }: Choice): SegmentInfo {
+  const snapshot = { ...snapshots.at(-1)!, offset: 0 };
   const segment = segments.at(-1) ?? snapshot;
-  return comparePositions(segment, snapshot) > 0 ? segment : snapshot;
+  return comparePositions(segment, snapshot) < 0 ? snapshot : segment;
 }
 
 async function chooseByTimes(

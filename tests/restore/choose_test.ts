@@ -2,8 +2,9 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { cpSync, existsSync, mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { readAll } from "../../src/bytes.ts";
 import { DamagedObjectError, describeError, NoBackupsError, NotFoundError } from "../../src/errors.ts";
-import { encodeObjectBytes } from "../../src/codec/object.ts";
+import { decodeObjectBytes, encodeObjectBytes } from "../../src/codec/object.ts";
 import { type LogFields, type Logger, silentLogger } from "../../src/logger.ts";
 import {
   type Bounds,
@@ -231,6 +232,40 @@ test("restore() takes the replica that has most of a generation, also where all 
   const outputPath = join(folder.path, "out.db");
   await restore({ clients: [new ReplicaClient(new FileStore({ root: behind })), built.client], outputPath });
   assert.equal(fileHash(outputPath), built.finalState);
+});
+
+test("restore() takes the replica that reaches farthest, whichever's last segment starts later", async () => {
+  using folder = temporaryFolder();
+  const built = await buildReplica({ folder: folder.path, indexCount: 2, segmentsPerIndex: 4 });
+  const parts = built.objects.slice(-4);
+  /** The replica with so many of the last index's segments, those from the second on as one. */
+  const replicaOf = async (name: string, { count, isJoined }: { count: number; isJoined: boolean }) => {
+    const root = join(folder.path, name);
+    cpSync(built.root, root, { recursive: true });
+    const store = new FileStore({ root });
+    await store.delete(parts.slice(count).map(({ key }) => key));
+    if (!isJoined) return new ReplicaClient(store, name);
+    const decoded = await Promise.all(
+      parts.slice(1, count).map(async ({ key }) =>
+        decodeObjectBytes(await readAll(await store.get(key), { limit: 1e7 }))
+      ),
+    );
+    await store.delete(parts.slice(2, count).map(({ key }) => key));
+    const { newestCommitAt } = decoded.at(-1)!.note!;
+    const note = { ...decoded[0]!.note!, newestCommitAt };
+    const raw = Buffer.concat(decoded.map(({ raw }) => raw));
+    await store.put(parts[1]!.key, encodeObjectBytes(raw, { note }));
+    return new ReplicaClient(store, name);
+  };
+  const whole = await replicaOf("whole", { count: 4, isJoined: true });
+  for (const count of [3, 2]) {
+    const behind = await replicaOf(`behind-${count}`, { count, isJoined: false });
+    for (const clients of [[whole, behind], [behind, whole]]) {
+      const outputPath = join(folder.path, `${crypto.randomUUID()}.db`);
+      await restore({ clients, outputPath });
+      assert.equal(fileHash(outputPath), built.finalState, `before ${behind.name}`);
+    }
+  }
 });
 
 test("restore() passes over a replica that can't be read while another has something (case 78)", async () => {
