@@ -3,11 +3,12 @@ import { Semaphore } from "../async.ts";
 import { NoBackupsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { comparePositions } from "../position.ts";
-import type { GenerationEnds, ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
+import type { GenerationEnds, ReplicaClient, SegmentInfo } from "../storage/replica_client.ts";
 import { snapshotKey } from "../storage/keys.ts";
 import type { ObjectInfo, StoreOptions } from "../storage/object_store.ts";
 import { type Inventory, type MomentOf, sortInventory } from "./inventory.ts";
-import { momentsOf, noneIfGone } from "./moments.ts";
+import { momentsOf } from "./moments.ts";
+import { lastNoted, noteBehind } from "./note_search.ts";
 import { noSnapshots, type RestoreTarget } from "./plan.ts";
 
 /** Generations whose times are looked up at once: each takes two ways to the store and back. */
@@ -54,8 +55,9 @@ export async function boundsOf(inventory: Inventory, momentOf: MomentOf): Promis
     lastSnapshot: snapshots.at(-1),
     lastSegment: segments.at(-1),
   };
-  const noted = await notedBounds(ends, momentOf);
-  if (noted !== undefined) return noted;
+  if (await notedBounds(ends, momentOf) !== undefined) {
+    return (await notedBounds(ends, noLaterThanNotes(inventory, momentOf)))!;
+  }
   // Times of the store don't have to rise.
   const first = snapshots[0]!;
   const useful = segments.filter((segment) => segment.index >= first.index);
@@ -85,35 +87,6 @@ export function inStoredOrder<T extends Bounds>(all: readonly T[]): T[] {
 }
 
 /**
- * The time of the last object that has a note, where those at the end have none: Litestream went on with what we
- * began, and may have replaced our first snapshot. What follows a note is not older, whatever the store's clock says.
- *
- * Looks at some twenty objects of thousands: at growing distances from the end, then for where the notes end.
- */
-async function lastNoted<T extends SnapshotInfo | SegmentInfo>(
-  objects: readonly T[],
-  momentOf: MomentOf,
-): Promise<Date | undefined> {
-  const tried: number[] = [];
-  for (let distance = 1; tried.at(-1) !== 0 && distance < 2 * objects.length; distance *= 2) {
-    tried.push(Math.max(0, objects.length - 1 - distance));
-  }
-  const look = (at: number) => momentOf(objects[at]!).catch(noneIfGone);
-  const moments = await Promise.all(tried.map(look));
-  const nth = moments.findIndex((moment) => moment?.isNoted);
-  if (nth === -1) return undefined;
-  let last = moments[nth]!.at;
-  let [low, high] = [tried[nth]!, tried[nth - 1] ?? objects.length - 1];
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    const moment = await look(middle);
-    if (moment?.isNoted) [low, last] = [middle, moment.at];
-    else high = middle;
-  }
-  return last;
-}
-
-/**
  * The same, from the notes of its ends alone, whose times rise and tell more than the store's: what is between them
  * needn't be known.
  *
@@ -129,6 +102,16 @@ export async function notedBounds(
   const [start, ...ends] = await Promise.all([firstSnapshot, ...lasts].map(momentOf));
   if (!ends.some((end) => end.isNoted)) return undefined;
   return boundsFrom(start!.at, ends.map((end) => end.at));
+}
+
+/** The same times, but that no snapshot without a note is later than a note of what follows it. */
+function noLaterThanNotes(inventory: Inventory, momentOf: MomentOf): MomentOf {
+  return async (object) => {
+    const moment = await momentOf(object);
+    if (moment.isNoted || "offset" in object) return moment;
+    const behindAt = await noteBehind(object, inventory, momentOf);
+    return behindAt !== undefined && behindAt < moment.at ? { ...moment, at: behindAt } : moment;
+  };
 }
 
 /** Nothing in a generation is earlier than its start, whatever a store whose clock differs says of what follows. */

@@ -14,6 +14,7 @@ import {
 import { segmentKey, snapshotKey } from "../storage/keys.ts";
 import type { SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import type { Inventory, MomentOf, ObjectMoment } from "./inventory.ts";
+import { isTakenOver } from "./note_search.ts";
 
 /** How far to restore: all there is, to the end of an index, to a position between two commits, or to a moment. */
 export type RestoreTarget =
@@ -119,7 +120,7 @@ async function chooseByPosition(
 async function chooseByMoment(inventory: Inventory, at: Date, momentOf: MomentOf): Promise<Ends> {
   const { generation, snapshots, segments } = inventory;
   const end = await countSegmentsUntil(inventory, at, momentOf);
-  const count = await countUntil(snapshots, at, momentOf);
+  const count = await countSnapshotsUntil(inventory, at, momentOf);
   if (count === 0) throw new Error("cannot find snapshot index by timestamp: no snapshots available");
   for (const snapshot of snapshots.slice(0, count).reverse()) {
     const { offset } = await momentOf(snapshot);
@@ -180,6 +181,30 @@ export async function countSegmentsUntil(
   const [first] = snapshots;
   const start = first === undefined ? 0 : countWhile(segments, ({ index }) => index < first.index);
   return start + await countUntil(segments.slice(start), at, momentOf);
+}
+
+/**
+ * How many of the snapshots, from the first, are not later than `at`. One without a note that looks later, as in a copy
+ * of the replica, is not later than the note of a segment that follows it.
+ */
+export async function countSnapshotsUntil(
+  inventory: Inventory,
+  at: Date,
+  momentOf: MomentOf,
+): Promise<number> {
+  const { snapshots, segments } = inventory;
+  const last = segments[await countSegmentsUntil(inventory, at, momentOf) - 1];
+  if (last === undefined) return await countUntil(snapshots, at, momentOf);
+  const note = await momentOf(last);
+  if (!note.isNoted || note.at > at) return await countUntil(snapshots, at, momentOf);
+  const own = segments.filter(({ index }) => index === last.index);
+  const isFollowed = async ({ index }: SnapshotInfo) =>
+    index < last.index || index === last.index && await isTakenOver(own, momentOf);
+  return await countUntil(snapshots, at, async (snapshot) => {
+    const moment = await momentOf(snapshot);
+    const isLate = !moment.isNoted && moment.at > at;
+    return isLate && await isFollowed(snapshot) ? { ...moment, at: note.at, isNoted: true } : moment;
+  });
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The part of a generation that restores to a stretch of time need. */
 import type { Inventory, MomentOf } from "../restore/inventory.ts";
-import { countSegmentsUntil, countUntil } from "../restore/plan.ts";
+import { countSegmentsUntil, countSnapshotsUntil } from "../restore/plan.ts";
 
 /** The moments that are asked for, both included; absent means no bound. */
 export interface MomentRange {
@@ -19,13 +19,13 @@ export async function withinRange(
 ): Promise<Inventory | undefined> {
   let { snapshots, segments } = inventory;
   if (to !== undefined) {
-    const count = await countUntil(snapshots, to, momentOf);
+    const count = await countSnapshotsUntil(inventory, to, momentOf);
     const segmentCount = await countSegmentsUntil(inventory, to, momentOf);
     if (count === 0 && (snapshots.length > 0 || segmentCount === 0)) return undefined;
     snapshots = snapshots.slice(0, count);
     segments = segments.slice(0, segmentCount + 1);
   }
-  const first = from && await firstNeeded(snapshots, from, momentOf);
+  const first = from && await firstNeeded({ ...inventory, snapshots }, from, momentOf);
   if (first === undefined) return { ...inventory, snapshots, segments };
   return {
     ...inventory,
@@ -36,11 +36,12 @@ export async function withinRange(
 
 /** The index of the newest snapshot that is right at `from` whatever WAL it needs. */
 async function firstNeeded(
-  snapshots: Inventory["snapshots"],
+  inventory: Inventory,
   from: Date,
   momentOf: MomentOf,
 ): Promise<number | undefined> {
-  const count = await countUntil(snapshots, from, momentOf);
+  const { snapshots } = inventory;
+  const count = await countSnapshotsUntil(inventory, from, momentOf);
   for (const snapshot of snapshots.slice(0, count).reverse()) {
     // One of the middle of an index may be right only later, and the one before it is needed then.
     if ((await momentOf(snapshot)).offset === 0) return snapshot.index;

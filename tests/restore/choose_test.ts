@@ -88,6 +88,27 @@ test("boundsOf() finds the last note where Litestream went on without any, with 
   }
 });
 
+test("boundsOf() begins what Litestream began and we went on with by the first note, with few looks", async () => {
+  const generation = "0123456789abcdef";
+  const createdAt = new Date(2e6);
+  const snapshots = [{ key: "snapshot", size: 1, createdAt, generation, index: 0 }];
+  for (const unnotedCount of [1, 2, 500, 998, 999]) {
+    const segments = Array.from(
+      { length: 1000 },
+      (_, nth) => ({ key: `${nth}`, size: 1, createdAt, generation, index: 0, offset: nth }),
+    );
+    const looked = new Set<string>();
+    const momentOf = ({ key }: { key: string }) => {
+      looked.add(key);
+      const isNoted = Number(key) >= unnotedCount;
+      return Promise.resolve({ at: isNoted ? new Date(Number(key)) : createdAt, isNoted, offset: 0 });
+    };
+    const { startAt, endAt } = await boundsOf({ generation, snapshots, segments }, momentOf);
+    assert.deepEqual([startAt.getTime(), endAt.getTime()], [unnotedCount, 999]);
+    assert.ok(looked.size <= 25, `${looked.size} looks`);
+  }
+});
+
 test("inStoredOrder() has generations without notes at their ends follow one another as the store got them", () => {
   const unnoted = (name: string, start: number, end: number, storedEnd: number) => ({
     ...bounds(name, start, end),

@@ -55,6 +55,27 @@ for (const [when, copiedAt] of [["before all", "2020-01-01"], ["after all", "203
   });
 }
 
+/** Take the note out of an object, as if Litestream had stored it. */
+async function stripNote({ client: { store } }: BuiltReplica, { key }: { key: string }): Promise<void> {
+  const { raw } = decodeObjectBytes(await readAll(await store.get(key), { limit: 1e7 }));
+  await store.put(key, encodeObjectBytes(raw));
+}
+
+test("restore() to a moment of ours goes by notes where Litestream began the generation and a copy lost the times", async () => {
+  for (const strippedCount of [2, 4, 6]) {
+    using folder = temporaryFolder();
+    const replica = await buildReplica({ folder: folder.path, snapshotIndexes: [1, 3] });
+    for (const object of replica.objects.slice(0, strippedCount)) await stripNote(replica, object);
+    flattenTimes(replica.root, new Date("2030-01-01"));
+    const ours = replica.objects.slice(strippedCount);
+    for (const { key, at } of ours) {
+      assert.equal(await stateAt(replica, folder.path, at), expectedAt(replica, at), key);
+    }
+    const before = new Date(ours[0]!.at.getTime() - 1);
+    await assert.rejects(stateAt(replica, folder.path, before), NoBackupsError);
+  }
+});
+
 test("restore() to a moment goes by the store's times where there are no notes", async () => {
   using folder = temporaryFolder();
   const replica = await buildReplica({ folder: folder.path, withNotes: false });

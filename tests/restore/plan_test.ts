@@ -307,6 +307,34 @@ const CASES: readonly {
     target: until(50),
     expected: "snapshot 1 1:0 1:100 2:0 2:50 2:90 3:0 3:50 4:0",
   },
+  {
+    what: "a snapshot of another program, copied later, by the note of a segment that we added to its index",
+    snapshots: [snapshotOf(1, 90, { isNoted: false })],
+    segments: [COPIED[0]!, ...SEGMENTS.slice(1)],
+    target: until(14),
+    expected: "snapshot 1 1:0 1:100",
+  },
+  {
+    what: "the newest snapshot of another program, copied later, that a note follows",
+    snapshots: [1, 2, 3].map((index) => snapshotOf(index, 90, { isNoted: false })),
+    segments: [...COPIED, ...SEGMENTS.slice(3)],
+    target: until(32),
+    expected: "snapshot 2 2:0 2:50 2:90 3:0 3:50",
+  },
+  {
+    what: "no snapshot of another program, copied later, before the first note",
+    snapshots: [snapshotOf(1, 90, { isNoted: false })],
+    segments: [COPIED[0]!, ...SEGMENTS.slice(1)],
+    target: until(13),
+    expected: "cannot find snapshot index by timestamp: no snapshots available",
+  },
+  {
+    what: "no snapshot of another program, copied later, in an index that it took over from us",
+    snapshots: [snapshotOf(1, 90, { isNoted: false })],
+    segments: [SEGMENTS[0]!, COPIED[1]!],
+    target: until(13),
+    expected: "cannot find snapshot index by timestamp: no snapshots available",
+  },
 ];
 
 for (const { what, snapshots = SNAPSHOTS, segments = SEGMENTS, target, expected } of CASES) {
