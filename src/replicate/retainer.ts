@@ -58,11 +58,14 @@ export class Retainer {
   /** Generations whose WAL below this index is known to be gone. */
   readonly #cleaned = new Map<string, number>();
   readonly #warned = new Set<string>();
+  /** What the store has got before this can have got its time in a copy of the replica. */
+  readonly #begunAt: Date;
   #isDenialTold = false;
 
   constructor(parts: DutyParts, options: Partial<RetainerOptions> = {}) {
     this.#parts = parts;
     this.#options = { ...RETAINER_DEFAULTS, ...options };
+    this.#begunAt = new Date(parts.clock.now());
   }
 
   /** Check after each interval until the signal fires. */
@@ -104,7 +107,7 @@ export class Retainer {
       tellLostSnapshots(this.#parts.logger);
       return loop.lookAgain();
     }
-    this.#warnOfOthers(look.plan);
+    this.#warnOfOthers(look);
     for (const deletion of look.plan.deletions) {
       if (!await this.#carryOutIfAllowed(deletion, look, signal)) isComplete = false;
     }
@@ -193,9 +196,11 @@ export class Retainer {
     return hasChangedSince({ position: { generation, index: newest.index, offset }, at }, position);
   }
 
-  #warnOfOthers({ foreign }: RetentionPlan): void {
-    for (const generation of foreign) {
-      if (this.#warned.has(generation)) continue;
+  #warnOfOthers({ listed, plan: { foreign } }: Look): void {
+    for (const { generation, aged } of listed) {
+      if (!foreign.includes(generation) || this.#warned.has(generation)) continue;
+      const stored = aged.bounds.at(-1)?.endAt ?? this.#begunAt;
+      if (later(stored, aged.newestWalAt ?? stored) <= this.#begunAt) continue;
       this.#warned.add(generation);
       this.#parts.logger.warn(
         "another machine or program writes to this replica: each database needs a path of its own; " +

@@ -6,7 +6,8 @@
  * goes down to the oldest one that is younger, and with it loses nearly the whole reach each time. The price is at
  * most one more period of storage.
  */
-import { type Bounds, chooseBounds } from "../restore/choose.ts";
+import { type Bounds, chooseBounds, withoutCopied } from "../restore/choose.ts";
+import type { RestoreTarget } from "../restore/plan.ts";
 import type { SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 
 /** A snapshot with the time that its age is judged by. */
@@ -59,7 +60,10 @@ export interface RetentionPlan {
   readonly isSnapshotDue: boolean;
   /** The current generation has no snapshot. */
   readonly isCurrentLost: boolean;
-  /** Generations that somebody else has written beside the current one; nothing of them is touched. */
+  /**
+   * Generations that somebody else has written beside the current one, or so it looks: a copy of the replica gives all
+   * that is older the same times. Nothing of them is touched.
+   */
   readonly foreign: readonly string[];
   /** Before this, nothing more can go unless a snapshot is added; `undefined`: never. */
   readonly nextAt: Date | undefined;
@@ -113,13 +117,19 @@ function neededGenerations(generations: readonly AgedGeneration[], cutOffAt: Dat
     const moments = [cutOffAt.getTime(), ...edges.flatMap((edge) => [edge - 1, edge, edge + 1])];
     for (const moment of moments) {
       if (moment < cutOffAt.getTime()) continue;
-      const chosen = chooseBounds(all, { kind: "moment", at: new Date(moment) });
-      if (chosen !== undefined) needed.add(chosen.generation);
+      for (const { generation } of chosenOf(all, { kind: "moment", at: new Date(moment) })) {
+        needed.add(generation);
+      }
     }
-    const latest = chooseBounds(all, { kind: "latest" });
-    if (latest !== undefined) needed.add(latest.generation);
+    for (const { generation } of chosenOf(all, { kind: "latest" })) needed.add(generation);
   }
   return needed;
+}
+
+/** What a restore would choose, whether or not it finds that a copy of the replica has lost the times of files. */
+function chosenOf<T extends Bounds>(all: readonly T[], target: RestoreTarget): T[] {
+  const chosen = [chooseBounds(all, target), chooseBounds(withoutCopied(all, target), target)];
+  return chosen.filter((bounds) => bounds !== undefined);
 }
 
 /** Somebody wrote to it after the current one began, and not long ago: two machines share the replica. */

@@ -14,6 +14,9 @@ import { noSnapshots, type RestoreTarget } from "./plan.ts";
 /** Generations whose times are looked up at once: each takes two ways to the store and back. */
 const LOOK_COUNT = 8;
 
+/** Commits of longer are not stored late, all at once, but by a copy; and what a copy brings next comes within this. */
+const COPY_MS = 3_600_000;
+
 /** A generation that can be restored. */
 export interface Choice {
   readonly client: ReplicaClient;
@@ -25,7 +28,12 @@ export interface Choice {
 export interface Bounds {
   readonly startAt: Date;
   readonly endAt: Date;
-  /** When the newest object came to be, by the store, where no note stands at the end. */
+  /** The newest note that was found. */
+  readonly notedEndAt?: Date | undefined;
+  /** Whether that is the end; else the store's times tell it. */
+  readonly isNoted?: boolean;
+  /** When the store got the first and the last object, in the order of time. */
+  readonly storedStartAt?: Date;
   readonly storedEndAt?: Date;
 }
 
@@ -50,22 +58,27 @@ export function chooseBounds<T extends Bounds>(all: readonly T[], target: Restor
 /** From the first snapshot's time to that of the newest object; WAL before the first snapshot doesn't count. */
 export async function boundsOf(inventory: Inventory, momentOf: MomentOf): Promise<Bounds> {
   const { snapshots, segments } = inventory;
-  const ends = {
-    firstSnapshot: snapshots[0],
-    lastSnapshot: snapshots.at(-1),
-    lastSegment: segments.at(-1),
-  };
-  if (await notedBounds(ends, momentOf) !== undefined) {
-    return (await notedBounds(ends, noLaterThanNotes(inventory, momentOf)))!;
-  }
-  // Times of the store don't have to rise.
   const first = snapshots[0]!;
   const useful = segments.filter((segment) => segment.index >= first.index);
+  const objects = [...snapshots, ...useful];
+  const stored = {
+    storedStartAt: new Date(
+      objects.reduce((ms, { createdAt }) => Math.min(ms, createdAt.getTime()), Infinity),
+    ),
+    storedEndAt: new Date(newestMs(objects)),
+  };
+  const ends = { firstSnapshot: first, lastSnapshot: snapshots.at(-1), lastSegment: useful.at(-1) };
+  if (await notedBounds(ends, momentOf) !== undefined) {
+    const noted = (await notedBounds(ends, noLaterThanNotes(inventory, momentOf)))!;
+    return { ...noted, ...stored };
+  }
   const { at } = await momentOf(first);
   const lasts = await Promise.all([lastNoted(snapshots, momentOf), lastNoted(useful, momentOf)]);
-  const stored = [...snapshots, ...useful].map(({ createdAt }) => createdAt);
-  const bounds = boundsFrom(at, [...stored, ...lasts.filter((end) => end !== undefined)]);
-  return { ...bounds, storedEndAt: boundsFrom(stored[0]!, stored).endAt };
+  const notes = lasts.filter((end) => end !== undefined);
+  const notedEndAt = notes.length === 0 ? undefined : boundsFrom(notes[0]!, notes).endAt;
+  // Times of the store don't have to rise.
+  const bounds = boundsFrom(at, [stored.storedEndAt, ...notes]);
+  return { ...bounds, notedEndAt, isNoted: false, ...stored };
 }
 
 /**
@@ -73,17 +86,41 @@ export async function boundsOf(inventory: Inventory, momentOf: MomentOf): Promis
  * has got nothing for since. One may still have notes from a time when this machine's clock was ahead.
  */
 export function inStoredOrder<T extends Bounds>(all: readonly T[]): T[] {
-  const storedEnd = ({ storedEndAt }: T) => storedEndAt?.getTime() ?? 0;
+  const storedEnd = ({ storedEndAt, isNoted }: T) => isNoted === true ? 0 : storedEndAt?.getTime() ?? 0;
   const rising = all.toSorted((left, right) =>
     storedEnd(left) - storedEnd(right) || left.startAt.getTime() - right.startAt.getTime()
   );
   let latestMs = -Infinity;
   return rising.map((bounds) => {
-    if (bounds.storedEndAt === undefined) return bounds;
+    if (bounds.storedEndAt === undefined || bounds.isNoted === true) return bounds;
     // Later by a little at least, or the one that began last would be taken.
     latestMs = Math.max(bounds.endAt.getTime(), latestMs + 1);
     return { ...bounds, endAt: new Date(latestMs) };
   });
+}
+
+/**
+ * The same generations, all of one store, without those that only look newer than one with notes, since a copy of the
+ * replica has lost the times of files: they give way to that one wherever it can be restored.
+ */
+export function withoutCopied<T extends Bounds>(all: readonly T[], target: RestoreTarget): T[] {
+  const until = target.kind === "moment" ? target.at.getTime() : Infinity;
+  const begun = all.filter(({ startAt }) => startAt.getTime() <= until);
+  return all.filter((bounds) => !begun.some((noted) => isCopiedWith(bounds, noted)));
+}
+
+/**
+ * Whether a generation without a note at its end came in a copy together with one that has notes, of which the store
+ * has got everything only after its newest commit. What came behind that one may also be Litestream's, who went on when
+ * it had ended: copied it surely is only where the one with notes is long.
+ */
+function isCopiedWith(bounds: Bounds, noted: Bounds): boolean {
+  if (bounds.isNoted !== false || noted.isNoted !== true) return false;
+  if (!(noted.storedStartAt! > noted.endAt)) return false;
+  if (bounds.notedEndAt !== undefined && bounds.notedEndAt > noted.endAt) return false;
+  const isLong = noted.endAt.getTime() - noted.startAt.getTime() > COPY_MS;
+  const behindMs = bounds.storedEndAt!.getTime() - noted.storedEndAt!.getTime();
+  return behindMs <= (isLong ? COPY_MS : 0);
 }
 
 /**
@@ -100,8 +137,11 @@ export async function notedBounds(
   const isUseful = lastSegment !== undefined && lastSegment.index >= firstSnapshot.index;
   const lasts = [isUseful ? lastSegment : undefined, lastSnapshot].filter((last) => last !== undefined);
   const [start, ...ends] = await Promise.all([firstSnapshot, ...lasts].map(momentOf));
-  if (!ends.some((end) => end.isNoted)) return undefined;
-  return boundsFrom(start!.at, ends.map((end) => end.at));
+  const notes = ends.filter((end) => end.isNoted).map((end) => end.at);
+  if (notes.length === 0) return undefined;
+  const bounds = boundsFrom(start!.at, ends.map((end) => end.at));
+  const notedEndAt = boundsFrom(notes[0]!, notes).endAt;
+  return { ...bounds, notedEndAt, isNoted: notedEndAt >= bounds.endAt };
 }
 
 /** The same times, but that no snapshot without a note is later than a note of what follows it. */
@@ -145,7 +185,7 @@ export async function chooseGeneration(
   );
   const orphan = candidates.find(({ inventory }) => inventory.snapshots.length === 0);
   const restorable = candidates.filter(({ inventory }) => inventory.snapshots.length > 0);
-  const choice = await chooseAmong(restorable, target);
+  const choice = await chooseAmong(restorable, { target, logger });
   if (choice === undefined && failures.length > 0) throw failures[0]!.error;
   if (choice === undefined && restorable.length === 0 && orphan !== undefined) {
     throw noSnapshots(orphan.inventory);
@@ -222,12 +262,12 @@ async function candidatesOf(
 
 async function chooseAmong(
   candidates: readonly Choice[],
-  target: RestoreTarget,
+  options: { target: RestoreTarget; logger: Logger },
 ): Promise<Choice | undefined> {
-  if (target.kind === "moment") return await chooseByTimes(candidates, target);
+  if (options.target.kind === "moment") return await chooseByTimes(candidates, options);
   // The only generation is it, without a request for where it begins and ends.
   const generations = new Set(candidates.map(({ inventory }) => inventory.generation));
-  const chosen = generations.size <= 1 ? candidates[0] : await chooseByTimes(candidates, target);
+  const chosen = generations.size <= 1 ? candidates[0] : await chooseByTimes(candidates, options);
   return chosen && await farthestOf(candidates.filter((other) => isSameGeneration(other, chosen)), chosen);
 }
 
@@ -263,15 +303,25 @@ function lastOf({ inventory: { snapshots, segments } }: Choice): SegmentInfo {
 
 async function chooseByTimes(
   candidates: readonly Choice[],
-  target: RestoreTarget,
+  { target, logger }: { target: RestoreTarget; logger: Logger },
 ): Promise<Choice | undefined> {
   const places = new Semaphore(LOOK_COUNT);
   const bounded = await Promise.all(candidates.map(async (choice) => {
     using _ = await places.acquire();
     return { choice, ...await boundsOf(choice.inventory, choice.momentOf) };
   }));
-  const byReplica = Map.groupBy(bounded, ({ choice }) => choice.client);
-  return chooseBounds([...byReplica.values()].flatMap(inStoredOrder), target)?.choice;
+  const byReplica = [...Map.groupBy(bounded, ({ choice }) => choice.client).values()];
+  const newest = chooseBounds(byReplica.flatMap(inStoredOrder), target)?.choice;
+  const told = byReplica.flatMap((all) => inStoredOrder(withoutCopied(all, target)));
+  const chosen = chooseBounds(told, target)?.choice;
+  if (newest && chosen && !isSameGeneration(newest, chosen)) {
+    const message =
+      "a generation without notes has the times of a copy and may be older than they say, restoring " +
+      "one whose notes tell its times: to get the other, name it with -generation";
+    const generations = { generation: chosen.inventory.generation, other: newest.inventory.generation };
+    logger.warn(message, { replica: newest.client.name, ...generations });
+  }
+  return chosen;
 }
 
 async function explained<T>(what: string, promise: Promise<T>): Promise<T> {

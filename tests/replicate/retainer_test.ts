@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdirSync, rmSync, statSync, utimesSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
@@ -7,6 +7,7 @@ import { Mutex } from "../../src/async.ts";
 import { silentMetrics } from "../../src/metrics.ts";
 import { Retainer } from "../../src/replicate/retainer.ts";
 import { restore } from "../../src/restore/restore.ts";
+import { buildReplica } from "../builders/replica_builder.ts";
 import { OffsetClock, StoppedClock } from "../doubles/moved_clock.ts";
 import { until } from "../doubles/until.ts";
 import { Bench } from "./bench_of_one.ts";
@@ -227,6 +228,32 @@ test("Retainer leaves a generation alone that somebody else writes at the same t
     level === "warn" && message.startsWith("another machine")
   );
   assert.deepEqual(warnings.map(({ fields }) => fields["generation"]), [other.generation]);
+});
+
+test("Retainer takes no generation of before a copy of the replica for one that somebody else writes", async () => {
+  await using bench = new AgedBench();
+  await bench.history(60, 50);
+  const { generation } = bench;
+  await bench.stop();
+  mkdirSync(join(bench.folder, "old"));
+  const old = await buildReplica({ folder: join(bench.folder, "old"), withNotes: false, indexCount: 1 });
+  const generations = join(bench.replica.path, "generations");
+  cpSync(join(old.root, "generations", old.generation), join(generations, old.generation), {
+    recursive: true,
+  });
+  // As a copy of a minute ago leaves them.
+  const at = new Date(Date.now() - 60_000);
+  for (const entry of readdirSync(generations, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile()) utimesSync(join(entry.parentPath, entry.name), at, at);
+  }
+  await bench.begin();
+  bench.insert();
+  await bench.current();
+  assert.equal(bench.generation, generation);
+  await bench.retainer.check(NEVER);
+  assert.ok((await bench.replica.direct.generations()).includes(old.generation));
+  const warnings = bench.logs.records.filter(({ level }) => level === "warn");
+  assert.deepEqual(warnings.map(({ message }) => message), []);
 });
 
 test("Retainer leaves a generation alone that begins while it waits for its turn, or for its snapshot", async () => {

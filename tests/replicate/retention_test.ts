@@ -294,3 +294,19 @@ test("planRetention() names a generation that is written beside the current one 
   assert.deepEqual(plan.foreign, ["b"]);
   assert.deepEqual(plan.deletions, [{ generation: "a", beforeIndex: 1 }]);
 });
+
+test("planRetention() keeps what a restore takes where a copy of the replica has lost the times of files", () => {
+  const hours = (age: number) => new Date(NOW - age * HOUR_MS);
+  const copiedAt = hours(40);
+  const stored = { storedStartAt: copiedAt, storedEndAt: copiedAt };
+  const snapshots = [{ index: 0, at: copiedAt }];
+  const plain = { startAt: copiedAt, endAt: copiedAt, isNoted: false, ...stored };
+  const noted = { startAt: hours(90), endAt: hours(60), notedEndAt: hours(60), isNoted: true, ...stored };
+  const plan = decide(
+    "current",
+    { generation: "noted", snapshots, bounds: [noted, plain] },
+    { generation: "unnoted", snapshots, bounds: [plain, { ...plain, startAt: hours(39) }] },
+    generationOf("current", 10),
+  );
+  assert.ok(plan.deletions.every(({ beforeIndex }) => beforeIndex !== undefined));
+});

@@ -13,6 +13,7 @@ import {
   chooseGeneration,
   inStoredOrder,
   notedBounds,
+  withoutCopied,
 } from "../../src/restore/choose.ts";
 import type { RestoreTarget } from "../../src/restore/plan.ts";
 import { restore, type RestoreOptions } from "../../src/restore/restore.ts";
@@ -62,7 +63,14 @@ test("boundsOf() ends no generation before it begins, whatever the store's clock
   const noted = { at: new Date(9000), isNoted: true, offset: 0 };
   const momentOf = ({ key, createdAt }: { key: string; createdAt: Date }) =>
     Promise.resolve(key === "snapshot" ? noted : { at: createdAt, isNoted: false, offset: 0 });
-  const bounds = { startAt: noted.at, endAt: noted.at, storedEndAt: new Date(3000) };
+  const bounds = {
+    startAt: noted.at,
+    endAt: noted.at,
+    notedEndAt: noted.at,
+    isNoted: false,
+    storedStartAt: new Date(1000),
+    storedEndAt: new Date(3000),
+  };
   assert.deepEqual(await boundsOf(inventory, momentOf), bounds);
 });
 
@@ -112,6 +120,7 @@ test("boundsOf() begins what Litestream began and we went on with by the first n
 test("inStoredOrder() has generations without notes at their ends follow one another as the store got them", () => {
   const unnoted = (name: string, start: number, end: number, storedEnd: number) => ({
     ...bounds(name, start, end),
+    isNoted: false,
     storedEndAt: new Date(storedEnd * 1000),
   });
   // Ours of when the clock was 1000 s ahead; one that we began then and Litestream went on with; Litestream's own.
@@ -130,6 +139,50 @@ test("inStoredOrder() has generations without notes at their ends follow one ano
   assert.equal(chosen([theirs, unnoted("ended first", 390, 395, 395)]), "theirs");
 });
 
+test("withoutCopied() takes away what only looks newer than a noted generation since a copy lost its time", () => {
+  const at = (seconds: number) => new Date(seconds * 1000);
+  const stored = (start: number, end: number) => ({ storedStartAt: at(start), storedEndAt: at(end) });
+  const noted = (start: number, end: number, storedTimes: [number, number]) => ({
+    ...bounds("noted", start, end),
+    notedEndAt: at(end),
+    isNoted: true,
+    ...stored(...storedTimes),
+  });
+  const unnoted = (start: number, end: number, notedEnd?: number) => ({
+    ...bounds("unnoted", start, end),
+    notedEndAt: notedEnd === undefined ? undefined : at(notedEnd),
+    isNoted: false,
+    ...stored(start, end),
+  });
+  const hours = (count: number) => count * 3600;
+  const copied = noted(100, 200, [1000, 1010]);
+  const long = noted(100, 100 + hours(2), [hours(9), hours(9) + 10]);
+  const cases = [
+    { what: "copied before it", all: [copied, unnoted(990, 995)], isAway: true },
+    { what: "copied at the same time", all: [copied, unnoted(1000, 1010)], isAway: true },
+    { what: "ours once, copied with it", all: [copied, unnoted(990, 995, 200)], isAway: true },
+    { what: "ours later, copied with it", all: [copied, unnoted(990, 995, 201)], isAway: false },
+    { what: "not copied", all: [noted(100, 200, [200, 210]), unnoted(150, 205)], isAway: false },
+    { what: "stored behind a short one", all: [copied, unnoted(1011, 1020)], isAway: false },
+    { what: "copied behind a long one", all: [long, unnoted(hours(9) + 11, hours(10))], isAway: true },
+    { what: "gone on with in a copy", all: [long, unnoted(hours(9) + 11, hours(10) + 11)], isAway: false },
+    {
+      what: "to a moment of the noted one",
+      all: [copied, unnoted(990, 995)],
+      target: until(100),
+      isAway: true,
+    },
+    { what: "to a moment before it", all: [copied, unnoted(50, 995)], target: until(99), isAway: false },
+    { what: "none with notes", all: [unnoted(1000, 1010), unnoted(990, 995)], isAway: false },
+  ];
+  for (const { what, all, target = latest, isAway } of cases) {
+    for (const given of [all, all.toReversed()]) {
+      const left = withoutCopied(given, target);
+      assert.deepEqual(left, isAway ? given.filter(({ name }) => name === "noted") : given, what);
+    }
+  }
+});
+
 test("boundsOf() passes over objects that are gone since they were listed, but for its ends", async () => {
   const generation = "0123456789abcdef";
   const createdAt = new Date(1000);
@@ -142,7 +195,9 @@ test("boundsOf() passes over objects that are gone since they were listed, but f
       ? Promise.reject(new DamagedObjectError(key, "gone", { cause: new NotFoundError("gone") }))
       : Promise.resolve({ at: createdAt, isNoted: false, offset: 0 });
   const found = await boundsOf({ generation, snapshots, segments }, momentOf);
-  assert.deepEqual(found, { startAt: createdAt, endAt: createdAt, storedEndAt: createdAt });
+  const [startAt, endAt, storedStartAt, storedEndAt] = Array.from({ length: 4 }, () => createdAt);
+  const notedEndAt = undefined;
+  assert.deepEqual(found, { startAt, endAt, notedEndAt, isNoted: false, storedStartAt, storedEndAt });
 });
 
 test("boundsOf() fails where an object is there and can't be read", async () => {

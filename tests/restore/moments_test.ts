@@ -1,11 +1,12 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { readdirSync, statSync, utimesSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { readAll } from "../../src/bytes.ts";
 import { decodeObjectBytes, encodeObjectBytes } from "../../src/codec/object.ts";
 import { NoBackupsError } from "../../src/errors.ts";
 import { lookAtNote } from "../../src/restore/moments.ts";
+import type { RestoreTarget } from "../../src/restore/plan.ts";
 import { restore } from "../../src/restore/restore.ts";
 import { FileStore } from "../../src/storage/file_store.ts";
 import { ReplicaClient } from "../../src/storage/replica_client.ts";
@@ -74,6 +75,43 @@ test("restore() to a moment of ours goes by notes where Litestream began the gen
     const before = new Date(ours[0]!.at.getTime() - 1);
     await assert.rejects(stateAt(replica, folder.path, before), NoBackupsError);
   }
+});
+
+test("restore() of a copied replica takes the generation whose notes tell its time, and says which one it passes over", async () => {
+  using folder = temporaryFolder();
+  const build = (name: string, options: { withNotes: boolean; seed: number }) => {
+    mkdirSync(join(folder.path, name));
+    return buildReplica({ folder: join(folder.path, name), ...options });
+  };
+  const litestreams = await build("litestreams", { withNotes: false, seed: 2 });
+  const ours = await build("ours", { withNotes: true, seed: 3 });
+  const other = "fedcba9876543210";
+  const [from, to] = [[litestreams, litestreams.generation], [ours, other]] as const;
+  cpSync(join(from[0].root, "generations", from[1]), join(to[0].root, "generations", to[1]), {
+    recursive: true,
+  });
+  flattenTimes(ours.root, new Date("2030-01-01"));
+  const targets: RestoreTarget[] = [
+    { kind: "latest" },
+    { kind: "moment", at: new Date("2040-01-01") },
+    { kind: "moment", at: ours.objects.at(-1)!.at },
+  ];
+  for (const [nth, target] of targets.entries()) {
+    const { logger, records } = recordLogs();
+    const outputPath = join(folder.path, `${nth}.db`);
+    await restore({ clients: [ours.client], outputPath, target, logger });
+    assert.equal(fileHash(outputPath), ours.finalState, target.kind);
+    const warned = records.filter(({ level }) => level === "warn");
+    assert.deepEqual(
+      warned.map(({ fields }) => [fields["generation"], fields["other"]]),
+      // By the store's times the other one had not begun then.
+      nth === 2 ? [] : [[ours.generation, other]],
+    );
+    for (const { message } of warned) assert.match(message, /-generation$/);
+  }
+  const outputPath = join(folder.path, "named.db");
+  await restore({ clients: [ours.client], outputPath, generation: other });
+  assert.equal(fileHash(outputPath), litestreams.finalState);
 });
 
 test("restore() to a moment goes by the store's times where there are no notes", async () => {
