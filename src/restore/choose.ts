@@ -82,20 +82,21 @@ export async function boundsOf(inventory: Inventory, momentOf: MomentOf): Promis
 }
 
 /**
- * The same generations, all of one store: of those without notes at their ends none ends before another that the store
- * has got nothing for since. One may still have notes from a time when this machine's clock was ahead.
+ * The same generations, all of one store: one without a note at its end ends after every other that the store has got
+ * nothing for since. Notes may be of a time when this machine's clock was ahead.
  */
 export function inStoredOrder<T extends Bounds>(all: readonly T[]): T[] {
-  const storedEnd = ({ storedEndAt, isNoted }: T) => isNoted === true ? 0 : storedEndAt?.getTime() ?? 0;
+  const storedEnd = ({ storedEndAt }: T) => storedEndAt?.getTime() ?? 0;
   const rising = all.toSorted((left, right) =>
     storedEnd(left) - storedEnd(right) || left.startAt.getTime() - right.startAt.getTime()
   );
   let latestMs = -Infinity;
   return rising.map((bounds) => {
-    if (bounds.storedEndAt === undefined || bounds.isNoted === true) return bounds;
     // Later by a little at least, or the one that began last would be taken.
-    latestMs = Math.max(bounds.endAt.getTime(), latestMs + 1);
-    return { ...bounds, endAt: new Date(latestMs) };
+    const leastMs = bounds.isNoted === false ? latestMs + 1 : -Infinity;
+    const endAt = new Date(Math.max(bounds.endAt.getTime(), leastMs));
+    latestMs = Math.max(latestMs, endAt.getTime());
+    return { ...bounds, endAt };
   });
 }
 

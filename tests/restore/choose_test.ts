@@ -117,14 +117,14 @@ test("boundsOf() begins what Litestream began and we went on with by the first n
   }
 });
 
-test("inStoredOrder() has generations without notes at their ends follow one another as the store got them", () => {
+test("inStoredOrder() has generations without notes at their ends follow others as the store got them", () => {
   const unnoted = (name: string, start: number, end: number, storedEnd: number) => ({
     ...bounds(name, start, end),
     isNoted: false,
     storedEndAt: new Date(storedEnd * 1000),
   });
   // Ours of when the clock was 1000 s ahead; one that we began then and Litestream went on with; Litestream's own.
-  const ours = bounds("ours", 1010, 1100);
+  const ours = { ...unnoted("ours", 1010, 1100, 100), isNoted: true };
   const shared = unnoted("shared", 1101, 1102, 300);
   const theirs = unnoted("theirs", 350, 400, 400);
   const chosen = (all: readonly Bounds[], target: RestoreTarget = latest) =>
@@ -133,6 +133,14 @@ test("inStoredOrder() has generations without notes at their ends follow one ano
     assert.equal(chosen(all), "theirs");
     assert.equal(chosen(all, until(360)), "theirs");
   }
+  for (const all of [[ours, theirs], [theirs, ours]]) {
+    assert.equal(chosen(all), "theirs");
+    assert.equal(chosen(all, until(360)), "theirs");
+    assert.equal(chosen(all, until(1050)), "ours");
+  }
+  const before = unnoted("of before", 1, 9, 9);
+  assert.equal(chosen([ours, before]), "ours");
+  assert.equal(chosen([before, ours, theirs]), "theirs");
   assert.equal(chosen([ours, shared]), "shared");
   assert.equal(chosen([theirs, unnoted("began last", 390, 400, 400)]), "began last");
   assert.equal(chosen([unnoted("began last", 390, 400, 400), theirs]), "began last");
