@@ -8,9 +8,10 @@ test("takeRoom() gives the same bytes of a disk to one only, until they are free
   using folder = temporaryFolder();
   const files = { ...systemFiles, freeBytes: () => Promise.resolve(100) };
   const take = (bytes: number) => takeRoom(folder.path, { bytes, files });
-  const [first, second] = await Promise.all([take(60), take(60)]);
+  // Whichever of them sees the disk first.
+  const [first, ...others] = (await Promise.all([take(60), take(60)])).filter((room) => room !== undefined);
   assert.ok(first !== undefined);
-  assert.equal(second, undefined);
+  assert.deepEqual(others, []);
   using _ = await take(40);
   assert.equal(await take(1), undefined);
   first[Symbol.dispose]();
