@@ -23,6 +23,9 @@ const SNAPSHOT_COUNT = 2;
  */
 const PROOF_COUNT = 1;
 
+/** Replicas whose objects retention has in memory at once: a busy one has hundreds of thousands. */
+const LISTING_COUNT = 2;
+
 /** What a run takes beside its configuration. */
 export interface RunParts {
   readonly clock: Clock;
@@ -42,18 +45,20 @@ export async function assembleReplicators(
 ): Promise<Replicator[]> {
   const snapshots = new Semaphore(SNAPSHOT_COUNT);
   const proofs = new Semaphore(PROOF_COUNT);
+  const listings = new Semaphore(LISTING_COUNT);
   const replicators: Replicator[] = [];
   for (const config of databases) {
-    replicators.push(await assembleReplicator(config, { ...parts, snapshots, proofs }));
+    replicators.push(await assembleReplicator(config, { ...parts, snapshots, proofs, listings }));
   }
   return replicators;
 }
 
 async function assembleReplicator(
   config: DatabaseConfig,
-  { logger, metrics, snapshots, proofs, clock, onSnapshotProgress }: RunParts & {
+  { logger, metrics, snapshots, proofs, listings, clock, onSnapshotProgress }: RunParts & {
     snapshots: Semaphore;
     proofs: Semaphore;
+    listings: Semaphore;
   },
 ): Promise<Replicator> {
   const { path } = config;
@@ -75,7 +80,7 @@ async function assembleReplicator(
       onSnapshotProgress,
       stagePath,
       syncIntervalMs,
-      duties: { ...duties, turns: proofs },
+      duties: { ...duties, turns: proofs, listings },
     });
     await warnOfSharedDevice(client, { path, logger });
   }

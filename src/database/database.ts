@@ -325,6 +325,8 @@ export class LiveDatabase implements AsyncDisposable {
     if (uncopied !== undefined) this.#troubles.note(uncopied);
     if (this.#generations.isThere && follower !== undefined) this.#source.retire(follower, { uncopied });
     this.#retiredMs = this.#clock.monotonicMs();
+    // From now on, and not only when there is something to take up: who rests has to know.
+    if (this.#source.hasRetired) this.isAwaited?.(0);
     this.#closeFiles();
   }
 

@@ -116,25 +116,40 @@ export function refuseLostFiles(live: LiveFiles, { isDoubtful }: { isDoubtful: b
   const paths = [live.walPath, `${live.path}-shm`];
   const [hasWal, hasIndex] = paths.map((path) => live.files.statSync(path) !== undefined);
   if (!isDoubtful && (!live.isWal() || hasWal && hasIndex)) return;
-  // Not where a WAL may be gone on with: it must not be taken into the database.
-  if (!hasWal || isDoubtful && !hasIndex) return requireAlone(live.path);
   const { device } = live.mainStat();
   // Those of another container are not seen.
-  if (isHeldDeleted(paths.map(realPath), { device })) throw new WaitError(LOST_FILE_ADVICE);
+  const isHeld = () => isHeldDeleted(paths.map(realPath), { device });
+  // Not where a WAL may be gone on with: it must not be taken into the database.
+  if (hasWal && (hasIndex || !isDoubtful)) {
+    if (isHeld()) throw new WaitError(LOST_FILE_ADVICE);
+    return;
+  }
+  if (isAlone(live.path)) return;
+  // An application that has opened it at this moment has made them.
+  const areThere = paths.every((path) => live.files.statSync(path) !== undefined);
+  if (isDoubtful || !areThere || isHeld()) {
+    throw new WaitError(isDoubtful ? LOST_FILE_ADVICE : MISSING_FILE_ADVICE);
+  }
 }
 
+/** What to do where a program has a database open beside which its files are not seen. */
+const MISSING_FILE_ADVICE =
+  "a program has the database open, but its -wal and -shm are not both there; if that lasts " +
+  "they were deleted while in use: restart the application";
+
 /**
- * Refuse a database that anybody has open; where nobody has, what is in its WAL is taken into it.
+ * Whether nobody else has the database open; what is in its WAL is then taken into it.
  *
- * @throws {WaitError}
+ * @throws {Error} SQLite's, in our words
  */
-export function requireAlone(path: string): void {
+export function isAlone(path: string): boolean {
   try {
     using alone = new SqliteConnection(path, { access: "read-write" });
     alone.exec("PRAGMA locking_mode = EXCLUSIVE");
     alone.value("SELECT count(*) FROM sqlite_schema");
+    return true;
   } catch (error) {
-    if (classifySqliteError(error) === "busy") throw new WaitError(LOST_FILE_ADVICE);
+    if (classifySqliteError(error) === "busy") return false;
     throw explain(path, error);
   }
 }

@@ -22,6 +22,8 @@ export interface DutyOptions {
   readonly slots?: Semaphore | undefined;
   /** Bounds the replicas that drills and validations restore at once. Default: nothing. */
   readonly turns?: Semaphore | undefined;
+  /** Bounds the replicas whose objects retention lists at once. Default: nothing. */
+  readonly listings?: Semaphore | undefined;
   readonly backoff?: Partial<BackoffOptions> | undefined;
 }
 
@@ -37,7 +39,7 @@ export class Duties {
   constructor(parts: Omit<DutyParts, "turn">, options: DutyOptions = {}) {
     const whole: DutyParts = { ...parts, turn: new Mutex() };
     const { backoff, slots, turns } = options;
-    this.retainer = new Retainer(whole, options.retention);
+    this.retainer = new Retainer(whole, options.retention, options.listings);
     this.snapshotter = new Snapshotter(whole, { intervalMs: options.snapshotIntervalMs ?? 0, backoff });
     // One each: what a validation finds to be well again need not be so for a drill, which looks for more.
     const validation = { intervalMs: 0, ...options.validation, slots, turns, repair: repairWith(whole) };

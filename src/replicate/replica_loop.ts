@@ -172,6 +172,7 @@ export class ReplicaLoop {
       slots: this.#slots,
       position: () => this.#isLocated ? this.position : undefined,
       progressed: this.progressed,
+      hurry: () => this.hurry(),
       notBefore: this.#standing.newestCommitAt,
       onProgress: this.#options.onSnapshotProgress,
       stagePath: this.#options.stagePath,

@@ -1,4 +1,5 @@
 /** Removes from one replica what is past its retention; what that is, `retention.ts` decides. */
+import type { Semaphore } from "../async.ts";
 import type { DutyParts } from "./duty.ts";
 import { hasChangedSince } from "./latest_snapshot.ts";
 import { tellLostSnapshots } from "./repair.ts";
@@ -30,6 +31,9 @@ export interface RetainerOptions {
 /** Litestream's. */
 export const RETAINER_DEFAULTS: RetainerOptions = { retentionMs: 24 * 3_600_000, checkIntervalMs: 3_600_000 };
 
+/** A note that is so far ahead tells nothing of how old its snapshot is, but that some clock was wrong. */
+const AHEAD_MS = 3_600_000;
+
 /** Keys that are deleted by one call, between two looks at the signal. */
 const DELETE_COUNT = 1000;
 
@@ -52,6 +56,7 @@ interface Look {
 export class Retainer {
   readonly #parts: DutyParts;
   readonly #options: RetainerOptions;
+  readonly #listings: Semaphore | undefined;
   /** What was there at the last complete check, and when that can change by itself. */
   #seen: string | undefined;
   #nextAt: Date | undefined;
@@ -62,8 +67,10 @@ export class Retainer {
   readonly #begunAt: Date;
   #isDenialTold = false;
 
-  constructor(parts: DutyParts, options: Partial<RetainerOptions> = {}) {
+  /** @param listings bounds the replicas whose objects are in memory at once; default nothing */
+  constructor(parts: DutyParts, options: Partial<RetainerOptions> = {}, listings?: Semaphore) {
     this.#parts = parts;
+    this.#listings = listings;
     this.#options = { ...RETAINER_DEFAULTS, ...options };
     this.#begunAt = new Date(parts.clock.now());
   }
@@ -93,13 +100,18 @@ export class Retainer {
     this.#seen = undefined;
     // Our own validation reads what we would delete.
     using _ = await turn.acquire();
+    using places = new DisposableStack();
+    const place = places.use(await this.#listings?.acquire({ signal }));
     const position = this.#judged;
     if (position === undefined) return;
     let look = await this.#look(position.generation, signal);
     let isComplete = true;
     if (this.#isStill(position) && look.plan.isSnapshotDue && await this.#isChanged(look, position)) {
-      if (await loop.snapshot({ signal }) === undefined) isComplete = false;
-      else look = await this.#look(position.generation, signal);
+      // For as long as that takes others may have it.
+      place?.[Symbol.dispose]();
+      isComplete = await loop.snapshot({ signal }) !== undefined;
+      places.use(await this.#listings?.acquire({ signal }));
+      if (isComplete) look = await this.#look(position.generation, signal);
     }
     // Of one that has begun since, the listing may show WAL whose snapshot is yet to come.
     if (!this.#isStill(position)) return;
@@ -174,13 +186,18 @@ export class Retainer {
       const { index, createdAt } = snapshot;
       const own = this.#parts.loop.latestSnapshot;
       const isOwn = own?.position.generation === snapshot.generation && own.position.index === index;
-      let at = isOwn ? later(createdAt, own.at) : createdAt;
+      let at = isOwn ? this.#later(createdAt, own.at) : createdAt;
       const isLast = nth === 0 && snapshots.length > 1;
-      if (!isFound && !isLast && at <= cutOffAt) at = later(at, (await momentOf(snapshot)).at);
+      if (!isFound && !isLast && at <= cutOffAt) at = this.#later(at, (await momentOf(snapshot)).at);
       isFound ||= at <= cutOffAt;
       aged.unshift({ index, at });
     }
     return aged;
+  }
+
+  /** The later of the store's time and ours, unless ours is of a clock that was far ahead. */
+  #later(stored: Date, noted: Date): Date {
+    return noted.getTime() > this.#parts.clock.now() + AHEAD_MS ? stored : later(stored, noted);
   }
 
   /** An idle database gets no snapshots: its newest one stays, and with it everything that is promised. */

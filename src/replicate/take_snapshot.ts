@@ -26,6 +26,8 @@ export interface SnapshotParts {
   /** Where the WAL stands in the replica; `undefined` while it can't be uploaded. Told by `progressed`. */
   readonly position: () => Position | undefined;
   readonly progressed: Notice;
+  /** Ends a rest between two uploads. */
+  readonly hurry: () => void;
   /** The time, in milliseconds since 1970, before which nothing in the snapshot can have been the newest. */
   readonly notBefore: number;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
@@ -102,7 +104,7 @@ async function acquireSlot({ slots, progress }: SnapshotParts, signal: AbortSign
 
 async function isWalUploaded(
   wanted: Position,
-  { parts: { position, progressed, progress }, signal }: { parts: SnapshotParts; signal: AbortSignal },
+  { parts: { position, progressed, progress, hurry }, signal }: { parts: SnapshotParts; signal: AbortSignal },
 ): Promise<boolean> {
   using _ = progress?.snapshotWaits();
   for (;;) {
@@ -110,6 +112,8 @@ async function isWalUploaded(
     const now = position();
     if (now?.generation !== wanted.generation) return false;
     if (comparePositions(now, wanted) >= 0) return true;
+    // Others wait for their turn meanwhile, and the live WAL may have to: no rest is waited for.
+    hurry();
     await orAbort(token, signal);
   }
 }

@@ -90,13 +90,19 @@ export function inStoredOrder<T extends Bounds>(all: readonly T[]): T[] {
   const rising = all.toSorted((left, right) =>
     storedEnd(left) - storedEnd(right) || left.startAt.getTime() - right.startAt.getTime()
   );
-  let latestMs = -Infinity;
+  let notedMs = -Infinity;
+  let before: T | undefined;
   return rising.map((bounds) => {
-    // Later by a little at least, or the one that began last would be taken.
-    const leastMs = bounds.isNoted === false ? latestMs + 1 : -Infinity;
-    const endAt = new Date(Math.max(bounds.endAt.getTime(), leastMs));
-    latestMs = Math.max(latestMs, endAt.getTime());
-    return { ...bounds, endAt };
+    if (bounds.isNoted !== false) {
+      notedMs = Math.max(notedMs, bounds.endAt.getTime());
+      return bounds;
+    }
+    // No later than it has to be: ours that goes on after it begins a little behind the last note.
+    const isLastToBegin = before === undefined || bounds.startAt > before.startAt;
+    const beforeMs = before === undefined ? -Infinity : before.endAt.getTime() + (isLastToBegin ? 0 : 1);
+    const endAt = new Date(Math.max(bounds.endAt.getTime(), notedMs + 1, beforeMs));
+    before = { ...bounds, endAt };
+    return before;
   });
 }
 
@@ -106,8 +112,14 @@ export function inStoredOrder<T extends Bounds>(all: readonly T[]): T[] {
  */
 export function withoutCopied<T extends Bounds>(all: readonly T[], target: RestoreTarget): T[] {
   const until = target.kind === "moment" ? target.at.getTime() : Infinity;
-  const begun = all.filter(({ startAt }) => startAt.getTime() <= until);
-  return all.filter((bounds) => !begun.some((noted) => isCopiedWith(bounds, noted)));
+  const copied = all.filter((bounds) => bounds.startAt.getTime() <= until && isStoredLate(bounds));
+  if (copied.length === 0) return [...all];
+  return all.filter((bounds) => !copied.some((noted) => isCopiedWith(bounds, noted)));
+}
+
+/** Whether the store has got everything of a generation with notes only after its newest commit. */
+function isStoredLate({ isNoted, storedStartAt, endAt }: Bounds): boolean {
+  return isNoted === true && storedStartAt! > endAt;
 }
 
 /**
@@ -116,8 +128,7 @@ export function withoutCopied<T extends Bounds>(all: readonly T[], target: Resto
  * it had ended: copied it surely is only where the one with notes is long.
  */
 function isCopiedWith(bounds: Bounds, noted: Bounds): boolean {
-  if (bounds.isNoted !== false || noted.isNoted !== true) return false;
-  if (!(noted.storedStartAt! > noted.endAt)) return false;
+  if (bounds.isNoted !== false) return false;
   if (bounds.notedEndAt !== undefined && bounds.notedEndAt > noted.endAt) return false;
   const isLong = noted.endAt.getTime() - noted.startAt.getTime() > COPY_MS;
   const behindMs = bounds.storedEndAt!.getTime() - noted.storedEndAt!.getTime();

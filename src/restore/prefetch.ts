@@ -201,7 +201,10 @@ export class Prefetcher implements AsyncDisposable {
       const next = this.#pieces.next();
       if (next.done) return;
       const { size, range } = next.value;
-      const share = range !== undefined ? this.#pieceShare : size <= BUFFER_SIZES[0] ? this.#smallShare : 1;
+      // The room that pieces from far away have got is theirs alone.
+      const factor = range === undefined ? this.#room / this.#options.parallelism : 1;
+      const share = factor *
+        (range !== undefined ? this.#pieceShare : size <= BUFFER_SIZES[0] ? this.#smallShare : 1);
       const fetched = this.#fetch(next.value);
       const { object } = next.value;
       const running = { object, fetched, share, begunMs: this.#nowMs(), isThere: false };

@@ -15,8 +15,8 @@ export function processesHolding(paths: readonly string[]): number[] {
   return holdersOf(new Set(paths.flatMap((path) => [path, deleted(path)])));
 }
 
-/** What `isHeldDeleted` found, and until when that is believed: a look at all processes of a large machine takes long. */
-const looks = new Map<string, { readonly isHeld: boolean; readonly untilMs: number }>();
+/** Until when `isHeldDeleted` believes that they are held: a look at all processes of a large machine takes long. */
+const heldUntilMs = new Map<string, number>();
 
 /** So many times as long as a look took it isn't repeated. */
 const LOOK_FACTOR = 50;
@@ -29,12 +29,12 @@ export function isHeldDeleted(paths: readonly string[], { device }: { device: nu
   const wanted = new Set(paths.map(deleted));
   const key = [...wanted].join("\n");
   const startMs = performance.now();
-  const last = looks.get(key);
-  if (last !== undefined && startMs < last.untilMs) return last.isHeld;
+  if (startMs < (heldUntilMs.get(key) ?? 0)) return true;
   // In another container another file may have had that name.
   const isHeld = holdersOf(wanted, (path) => deviceOf(path) === device).length > 0;
   const endMs = performance.now();
-  looks.set(key, { isHeld, untilMs: endMs + LOOK_FACTOR * (endMs - startMs) });
+  if (isHeld) heldUntilMs.set(key, endMs + LOOK_FACTOR * (endMs - startMs));
+  else heldUntilMs.delete(key);
   return isHeld;
 }
 

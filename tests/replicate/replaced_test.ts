@@ -62,6 +62,23 @@ test("Replicator has a replica send what a replaced database has left that rests
   assert.deepEqual(await rowsOf(bench, generation), ["the last one"]);
 });
 
+test("Replicator has what a deleted database has left sent at once, however late there is another one", async () => {
+  const clock = new SkippingClock();
+  await using bench = new Bench({ clock, syncIntervalMs: 3_600_000 });
+  await bench.run();
+  await bench.current();
+  const { generation } = bench;
+  bench.insert("the last one");
+  await bench.database.settle();
+  bench.application!.close();
+  bench.application = undefined;
+  for (const suffix of ["", "-wal", "-shm"]) rmSync(bench.path + suffix, { force: true });
+  clock.skip(5000);
+  await until(() => bench.database.state.kind === "waiting", "the loss to be seen");
+  await until(() => bench.loop.isCurrent, "what is left to be sent");
+  assert.deepEqual(await rowsOf(bench, generation), ["the last one"]);
+});
+
 test("Replicator tells once of a replica that is not waited for, also while the next database can't be opened", async () => {
   const { bench: replaced, clock } = await replacedBench();
   await using bench = replaced;

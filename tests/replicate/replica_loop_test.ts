@@ -495,6 +495,16 @@ test("ReplicaLoop: a large damaged segment breaks off in the middle of its strea
   await bench.assertRestores();
 });
 
+test("ReplicaLoop: a snapshot has the WAL that it needs sent without a rest before", async () => {
+  await using bench = new Bench({ syncIntervalMs: 3_600_000 });
+  await bench.run();
+  await bench.current();
+  bench.insert();
+  await bench.database.settle();
+  assert.ok(await bench.loop.snapshot({ signal: AbortSignal.timeout(10_000) }));
+  await bench.assertRestores();
+});
+
 test("ReplicaLoop: a snapshot is shown only after the WAL that it needs, which goes on meanwhile", async () => {
   await using bench = new Bench();
   for (let row = 0; row < 50; row++) bench.insert("x".repeat(10_000));

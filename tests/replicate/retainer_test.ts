@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync } from "no
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
-import { Mutex } from "../../src/async.ts";
+import { Mutex, Semaphore, sleep } from "../../src/async.ts";
 import { silentMetrics } from "../../src/metrics.ts";
 import { Retainer } from "../../src/replicate/retainer.ts";
 import { restore } from "../../src/restore/restore.ts";
@@ -36,9 +36,10 @@ class AgedBench extends Bench {
   }
 
   /** The same, whose turn is the test's. */
-  retainerWith(turn: Mutex): Retainer {
+  retainerWith(turn: Mutex, listings?: Semaphore): Retainer {
     const { database, loop, clock, logs: { logger } } = this;
-    return new Retainer({ database, loop, client: loop.client, turn, clock, logger, metrics: silentMetrics });
+    const parts = { database, loop, client: loop.client, turn, clock, logger, metrics: silentMetrics };
+    return new Retainer(parts, {}, listings);
   }
 
   /** What is done inside happens `hours` ago, by our clock and by that of the store. */
@@ -154,6 +155,43 @@ test("Retainer takes no snapshot that would take the place of the one of its ind
   assert.equal(bench.store.of("put", /snapshots/).length, puts);
   assert.deepEqual(await bench.rowsAgo(24), ["then"]);
   assert.deepEqual(await bench.rowsAgo(0), ["then", "now"]);
+});
+
+test("Retainer goes on taking snapshots after a clock was far ahead", async () => {
+  await using bench = new AgedBench();
+  await bench.history(30);
+  bench.clock.offsetMs = 10 * 365 * 24 * HOUR_MS;
+  bench.insert("in ten years");
+  await bench.current();
+  for (const day of [0, 1, 2]) {
+    bench.clock.offsetMs = day * 25 * HOUR_MS;
+    const { index } = bench.database.position!;
+    await bench.restartWal((now) => now > index);
+    await bench.retainer.check(NEVER);
+    assert.equal((await bench.snapshotIndexes()).length, day + 2);
+  }
+  await bench.assertRestores();
+});
+
+test("Retainer lists no more replicas at once than it may, but for a snapshot that it takes", async () => {
+  await using bench = new AgedBench();
+  await bench.history(30);
+  const { index } = bench.database.position!;
+  await bench.restartWal((now) => now > index);
+  const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+  bench.store.rules.push({ method: "put", key: /snapshots/, gate });
+  const listings = new Semaphore(1);
+  const held = await listings.acquire();
+  const before = bench.store.calls.length;
+  const checked = bench.retainerWith(new Mutex(), listings).check(NEVER);
+  await sleep(20);
+  assert.equal(bench.store.calls.length, before);
+  held[Symbol.dispose]();
+  await until(() => bench.store.of("put", /snapshots/).length > 1, "the snapshot that is due");
+  (await listings.acquire())[Symbol.dispose]();
+  open();
+  await checked;
+  assert.equal((await bench.snapshotIndexes()).length, 2);
 });
 
 test("Retainer costs an idle database nothing: no snapshot, and no request once all has been seen", async () => {

@@ -138,6 +138,13 @@ test("inStoredOrder() has generations without notes at their ends follow others 
     assert.equal(chosen(all, until(360)), "theirs");
     assert.equal(chosen(all, until(1050)), "ours");
   }
+  // Ours again after two of theirs: a little later than the newest note, until the clock has come to that.
+  const second = unnoted("their second", 450, 500, 500);
+  const again = { ...unnoted("ours again", 1100.001, 1100.001, 600), isNoted: true };
+  for (const all of [[ours, theirs, again], [ours, theirs, second, again], [again, second, theirs, ours]]) {
+    assert.equal(chosen(all), "ours again");
+  }
+  assert.equal(chosen([ours, theirs, second]), "their second");
   const before = unnoted("of before", 1, 9, 9);
   assert.equal(chosen([ours, before]), "ours");
   assert.equal(chosen([before, ours, theirs]), "theirs");
