@@ -59,13 +59,16 @@ export class StoreError extends Error {
   readonly isDenied: boolean;
   /** Nothing was there to answer, or this machine itself refuses: to ask again soon costs nobody anything. */
   readonly isAway: boolean;
+  /** Stands for the message and its causes where those differ at each try of the same, as by the id of a request. */
+  readonly sameAs: string | undefined;
 
   constructor(
     message: string,
-    { isTransient = false, isDenied = false, isAway = false, cause }: {
+    { isTransient = false, isDenied = false, isAway = false, sameAs, cause }: {
       isTransient?: boolean;
       isDenied?: boolean;
       isAway?: boolean;
+      sameAs?: string;
       cause?: unknown;
     } = {},
   ) {
@@ -73,6 +76,7 @@ export class StoreError extends Error {
     this.isTransient = isTransient;
     this.isDenied = isDenied;
     this.isAway = isAway;
+    this.sameAs = sameAs;
   }
 }
 
@@ -96,12 +100,23 @@ function storeErrorIn(error: unknown): StoreError | undefined {
  * before it is not repeated.
  */
 export function describeError(error: unknown): string {
+  return joinMessages(error, () => undefined);
+}
+
+/** `describeError()` without what differs at each try of the same: two that are equal are one trouble. */
+export function identifyError(error: unknown): string {
+  return joinMessages(error, (at) => at instanceof StoreError ? at.sameAs : undefined);
+}
+
+/** @param standIn what takes the place of the message of an error and of all that caused it */
+function joinMessages(error: unknown, standIn: (at: unknown) => string | undefined): string {
   const parts: string[] = [];
   let current: unknown = error;
   for (let depth = 0; current !== undefined && current !== null && depth < 10; depth++) {
-    const message = current instanceof Error ? current.message : String(current);
+    const whole = standIn(current);
+    const message = whole ?? (current instanceof Error ? current.message : String(current));
     if (message !== "" && parts.at(-1)?.endsWith(message) !== true) parts.push(message);
-    current = current instanceof Error ? current.cause : undefined;
+    current = whole === undefined && current instanceof Error ? current.cause : undefined;
   }
   return parts.join(": ").replace(/\s*\n\s*/g, " ");
 }

@@ -1,5 +1,5 @@
 /** Growing pauses after failures, and the log line that is written once per state. */
-import { describeError, isAway } from "../errors.ts";
+import { describeError, identifyError, isAway } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 
 /** How pauses grow. Each is shortened by up to a half at random: many that failed at once don't come back at once. */
@@ -37,6 +37,7 @@ export class Backoff {
   readonly #options: BackoffOptions;
   #count = 0;
   #lastMessage = "";
+  #lastTrouble = "";
 
   constructor(logger: Logger, options: Partial<BackoffOptions> = {}) {
     this.#logger = logger;
@@ -53,11 +54,17 @@ export class Backoff {
     return this.#lastMessage;
   }
 
+  /** Whether this is what failed last, be it that the words differ in what is another at each try. */
+  repeats(error: unknown): boolean {
+    return this.#count > 0 && identifyError(error) === this.#lastTrouble;
+  }
+
   /** Something failed; returns how long to wait before the next try, in milliseconds. */
   fail(message: string, error: unknown): number {
     const text = describeError(error);
-    if (text !== this.#lastMessage) this.#logger.error(message, { error: text });
+    if (!this.repeats(error)) this.#logger.error(message, { error: text });
     this.#lastMessage = text;
+    this.#lastTrouble = identifyError(error);
     const { firstMs, longestMs, awayMs, random } = this.#options;
     const boundMs = isAway(error) ? Math.min(awayMs, longestMs) : longestMs;
     const pauseMs = Math.min(boundMs, firstMs * 2 ** Math.min(this.#count++, 20));

@@ -98,7 +98,7 @@ export class Drill {
         const since = this.#failingSince ??= clock.now();
         // Each one that fails is an error, also when its words are those of the one before.
         const text = describeError(error);
-        if (text === this.#backoff.lastMessage) logger.error("drill failed", { error: text });
+        if (this.#backoff.repeats(error)) logger.error("drill failed", { error: text });
         waitMs = Math.min(this.#intervalMs, this.#backoff.fail("drill failed", error));
         const provenAt = this.#lastProvenAt?.getTime();
         // Nothing is made beside a database that went away meanwhile.

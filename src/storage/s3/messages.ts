@@ -65,6 +65,8 @@ export function refusalError(
   ].filter((fact) => fact !== "").join(", ");
   return new StoreError(oneLine(`${subject.cannot}: ${reason} (${facts})`), {
     isTransient,
+    // Reasons hold times, and servers put them and ids into their own words; the code says what it is.
+    sameAs: `${subject.cannot}: ${refused.status} ${refused.code}`,
     isDenied: DENIED_CODES.has(refused.code),
   });
 }
@@ -91,10 +93,12 @@ export function networkError(
   { kind, tries, cause }: { kind: HttpFailureKind; tries: number; cause: unknown },
 ): StoreError {
   const reason = NETWORK_REASONS[kind](subject.server);
+  const sameAs = `${subject.cannot}: ${reason}`;
   const count = tries > 1 ? ` (${tries} tries)` : "";
   const isFinal = kind === "no-such-host" || kind === "untrusted";
   const isAway = AWAY_KINDS.has(kind);
-  return new StoreError(`${subject.cannot}: ${reason}${count}`, { isTransient: !isFinal, isAway, cause });
+  // Of the cause the text names the port that the connection had here.
+  return new StoreError(sameAs + count, { isTransient: !isFinal, isAway, sameAs, cause });
 }
 
 /** The error for an answer that came but can't be used: cut, stalled, or not what it should be. */
@@ -103,7 +107,10 @@ export function answerError(
   { tries, cause }: { tries: number; cause: unknown },
 ): StoreError {
   const count = tries > 1 ? ` (${tries} tries)` : "";
-  return new StoreError(oneLine(`${subject.cannot}: ${describeError(cause)}${count}`), { isTransient: true });
+  return new StoreError(oneLine(`${subject.cannot}: ${describeError(cause)}${count}`), {
+    isTransient: true,
+    sameAs: `${subject.cannot}: ${cause instanceof Error ? cause.message : cause}`,
+  });
 }
 
 /** S3 names a region with a redirect; something on the way that has every request come by HTTPS, say, does not. */

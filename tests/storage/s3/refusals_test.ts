@@ -4,7 +4,9 @@ import { test } from "node:test";
 import { readAll } from "../../../src/bytes.ts";
 import { segmentKey } from "../../../src/storage/keys.ts";
 import { NotFoundError, StoreError } from "../../../src/errors.ts";
+import { Backoff } from "../../../src/replicate/backoff.ts";
 import { pattern } from "../../contract/object_store.ts";
+import { recordLogs } from "../../doubles/recording_logger.ts";
 import type { Fault, SeenRequest } from "../../servers/fault_proxy.ts";
 import { oncePerFile } from "../../servers/once.ts";
 import { startMinio } from "../../servers/s3_servers.ts";
@@ -61,6 +63,44 @@ test("S3Store gives up after its tries with an error that says what, why and how
   assert.ok(error instanceof StoreError && error.isTransient);
   assert.equal(opened.proxy.seen.length, 8);
 });
+
+const REPEATED: [string, (number: number) => Fault][] = [
+  [
+    "a refusal, whose request has another id at each try",
+    (number) => refusal(403, "AccessDenied", { headers: { "x-amz-request-id": `R${number}` } }),
+  ],
+  [
+    "a refusal that says when, in the server's words",
+    (number) => ({
+      act: "answer",
+      status: 400,
+      body: `<Error><Code>Odd</Code><Message>${number} s</Message></Error>`,
+    }),
+  ],
+  ["a connection that breaks, on another port at each try", () => ({ act: "drop" })],
+];
+for (const [name, fault] of REPEATED) {
+  test(`S3Store has Backoff say once: ${name}`, async () => {
+    await using opened = await proxied(await minio());
+    const { logger, records } = recordLogs();
+    const backoff = new Backoff(logger);
+    let count = 0;
+    opened.proxy.fault = () => fault(++count);
+    const texts: string[] = [];
+    for (let round = 1; round <= 5; round++) {
+      const { text, error } = await failureOf(opened.store.put(KEY, pattern(10, 1)));
+      texts.push(text);
+      backoff.fail("monitor error", error);
+    }
+    assert.deepEqual(records.map(({ message, fields }) => [message, fields]), [
+      ["monitor error", { error: texts[0] }],
+    ]);
+    assert.equal(backoff.lastMessage, texts[4]);
+    opened.proxy.fault = () => refusal(403, "InvalidRequest");
+    backoff.fail("monitor error", (await failureOf(opened.store.put(KEY, pattern(10, 1)))).error);
+    assert.equal(records.length, 2, "another one is said");
+  });
+}
 
 test("S3Store asks again where only the status of a refusal came, since what is lost may say so", async () => {
   await using opened = await proxied(await minio(), { patience: { stallMs: 150 } });

@@ -27,7 +27,8 @@ export function containerCredentials({ env, files, http }: SourceContext): Crede
       }
       const request = { method: "GET", url, headers: token ? { authorization: token.trim() } : {} };
       const answer = await askService(http, request, { timeoutMs: 5000, tries: 3 }).catch((error) => {
-        throw new StoreError(`${SERVICE} at ${url} can't be reached`, { isTransient: true, cause: error });
+        const message = `${SERVICE} at ${url} can't be reached`;
+        throw new StoreError(message, { isTransient: true, sameAs: message, cause: error });
       });
       if (answer.status !== 200) {
         throw new StoreError(`${SERVICE} at ${url} answers with status ${answer.status}`, {

@@ -27,7 +27,7 @@ export function instanceCredentials({ env, http }: SourceContext): CredentialsSo
         url: `${base}/latest/api/token`,
         headers: { "x-aws-ec2-metadata-token-ttl-seconds": "21600" },
       }, PATIENCE).catch((error) => {
-        if (isHere) throw new StoreError(`${SERVICE} can't be reached`, { isTransient: true, cause: error });
+        if (isHere) throw unreachable("a token", error);
         return undefined;
       });
       if (session === undefined || (session.status !== 200 && !isHere)) return undefined;
@@ -54,7 +54,8 @@ export function instanceCredentials({ env, http }: SourceContext): CredentialsSo
 }
 
 function unreachable(what: string, cause: unknown): StoreError {
-  return new StoreError(`${SERVICE} can't be reached for ${what}`, { isTransient: true, cause });
+  const message = `${SERVICE} can't be reached for ${what}`;
+  return new StoreError(message, { isTransient: true, sameAs: message, cause });
 }
 
 function refused(what: string, { status }: ServiceAnswer): StoreError {

@@ -53,7 +53,7 @@ export async function assumeRoleWithWebIdentity(
     headers: { "content-type": "application/x-www-form-urlencoded", accept: "application/xml" },
     body: new TextEncoder().encode(form.toString()),
   }, { timeoutMs: 10_000, tries: 3 }).catch((error) => {
-    throw new StoreError(cannot, { isTransient: true, cause: error });
+    throw new StoreError(cannot, { isTransient: true, sameAs: cannot, cause: error });
   });
   let root: XmlElement;
   try {
@@ -65,8 +65,12 @@ export async function assumeRoleWithWebIdentity(
   }
   if (answer.status !== 200) {
     const failure = find(root, "Error") ?? root;
-    const why = `${childText(failure, "Code") ?? answer.status}: ${childText(failure, "Message") ?? ""}`;
-    throw new StoreError(`${cannot}: ${why}`, { isTransient: isBusyStatus(answer.status) });
+    const code = childText(failure, "Code") ?? answer.status;
+    throw new StoreError(`${cannot}: ${code}: ${childText(failure, "Message") ?? ""}`, {
+      isTransient: isBusyStatus(answer.status),
+      // Of a token that has ended the message tells the time.
+      sameAs: `${cannot}: ${code}`,
+    });
   }
   return keysOf(find(root, "Credentials"), cannot);
 }
