@@ -1,5 +1,6 @@
 import type { Files } from "../runtime/files.ts";
 import { explained } from "./file_errors.ts";
+import { isObjectKey } from "./keys.ts";
 
 /**
  * After the objects under `keys` were deleted: remove the folders of those generations that hold none any
@@ -33,6 +34,49 @@ export async function removeEmptiedGenerations(
       await explained({ verb: "delete folder", path }, () => files.removeEmptyFolder(path));
     }
   }
+}
+
+/** Whether a key is a temporary name of an object of ours. */
+export function isTemporaryKey(key: string): boolean {
+  const objectKey = /^(.+?)(?:\.[1-9]\d*)?\.tmp$/.exec(key)?.[1];
+  return objectKey !== undefined && isObjectKey(objectKey);
+}
+
+/**
+ * Remove those temporary files that were last written to before `before`. A younger one may be another process's, which
+ * sees before it publishes if its file is gone all the same.
+ *
+ * @param options.inUse those of the puts that are running; none begins with a file while it is looked at
+ * @returns how many there were; the first failure is thrown after trying all
+ */
+export async function removeStale(
+  files: Files,
+  { paths, inUse, before, signal }: {
+    paths: readonly string[];
+    inUse: Set<string>;
+    before: Date;
+    signal: AbortSignal | undefined;
+  },
+): Promise<number> {
+  const failures: unknown[] = [];
+  let count = 0;
+  for (const path of paths) {
+    signal?.throwIfAborted();
+    if (inUse.has(path)) continue;
+    inUse.add(path);
+    try {
+      const stat = await explained({ verb: "read", path }, () => files.stat(path));
+      if (stat?.isFile !== true || stat.modifiedAt >= before) continue;
+      await explained({ verb: "delete", path }, () => files.remove(path));
+      count++;
+    } catch (error) {
+      failures.push(error);
+    } finally {
+      inUse.delete(path);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
+  return count;
 }
 
 /** The temporary files in a folder, which may be missing; `undefined` when it holds anything else. */

@@ -13,11 +13,12 @@ import {
   systemFiles,
 } from "../runtime/files.ts";
 import { explained, explainFileError } from "./file_errors.ts";
-import { removeEmptiedGenerations } from "./file_leftovers.ts";
+import { isTemporaryKey, removeEmptiedGenerations, removeStale } from "./file_leftovers.ts";
 import { putFile } from "./file_put.ts";
 import { streamFileRange } from "./file_range.ts";
 import { parentFolder } from "../runtime/paths.ts";
 import { type FilePermissions, FileRoot, PRIVATE_PERMISSIONS } from "./file_root.ts";
+import { GENERATIONS_PREFIX } from "./keys.ts";
 import type {
   ByteRange,
   ListOptions,
@@ -46,6 +47,9 @@ const PARALLEL = 32;
 
 /** Files looked at in one call, where the file system takes several. */
 const PAGE_COUNT = 1000;
+
+/** Temporary files are left over when nobody has written to them for this long. */
+const STALE_MS = 3_600_000;
 
 /** The store of type `file`. */
 export class FileStore implements ObjectStore {
@@ -239,6 +243,21 @@ export class FileStore implements ObjectStore {
         if (systemCode(error) !== "ENOENT") throw explainFileError(error, { verb: "delete in", path });
       }
     }
+  }
+
+  /**
+   * Remove the temporary files of processes that were killed; the next put of the same key would, if there is one.
+   *
+   * @returns how many there were
+   */
+  async cleanUp({ signal }: StoreOptions = {}): Promise<number> {
+    const keys = await this.listUnfinished(GENERATIONS_PREFIX, { signal });
+    return await removeStale(this.#files, {
+      paths: keys.filter(isTemporaryKey).map((key) => this.#root.pathOf(key)),
+      inUse: this.#temporaryPaths,
+      before: new Date(Date.now() - STALE_MS),
+      signal,
+    });
   }
 
   /** Nothing is held between calls. */

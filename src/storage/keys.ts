@@ -94,6 +94,13 @@ export function parseSegmentName(name: string): IndexOffset | undefined {
   return { index, offset };
 }
 
+/** Whether a key is that of a snapshot or a segment. */
+export function isObjectKey(key: string): boolean {
+  const match = /^generations\/([^/]+)\/(snapshots|wal)\/([^/]+)$/.exec(key);
+  if (match === null || !isGeneration(match[1]!)) return false;
+  return (match[2] === "wal" ? parseSegmentName(match[3]!) : parseSnapshotName(match[3]!)) !== undefined;
+}
+
 function parseIndex(name: string): number | undefined {
   const index = parseHex(name, { start: 0, end: INDEX_DIGITS });
   return index <= MAX_INDEX ? index : undefined;

@@ -134,7 +134,9 @@ export interface ObjectStore extends AsyncDisposable {
   delete(keys: readonly string[], options?: StoreOptions): Promise<void>;
 
   /**
-   * Remove what a crash of ours left half-written; for the start of `replicate`. Absent where nothing stays behind.
+   * Remove what a crash of ours left half-written; for the start of `replicate`. What is young stays: a put that is
+   * running, of this process or of another, may still need it. The first failure is thrown after trying all. Absent
+   * where nothing stays behind.
    *
    * @returns how many there were
    */

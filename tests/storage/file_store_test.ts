@@ -346,6 +346,105 @@ test("FileStore.put() replaces the temporary file of a crashed put", async () =>
   assert.equal(fs.statSync(join(folder.path, KEY)).size, 10);
 });
 
+/** Written to for the last time so long ago. */
+function leave(path: string, { minutes }: { minutes: number }): void {
+  fs.mkdirSync(dirname(path), { recursive: true });
+  fs.writeFileSync(path, "half of it");
+  const at = new Date(Date.now() - minutes * 60_000);
+  fs.utimesSync(path, at, at);
+}
+
+test("FileStore.cleanUp() removes old temporary files of ours and nothing else", async () => {
+  using folder = temporaryFolder();
+  const store = storeIn(folder.path);
+  const snapshot = snapshotKey({ generation: "f".repeat(16), index: 7 });
+  const [second, young] = [1, 2].map((index) => segmentKey({ generation: GENERATION, index, offset: 0 }));
+  const left = [`${KEY}.tmp`, `${second}.12.tmp`, `${snapshot}.tmp`];
+  const kept = [
+    KEY,
+    `${second}.0.tmp`,
+    `${second}.x.tmp`,
+    `${FOLDERS[2]}/notes.tmp`,
+    `${FOLDERS[2]}/deeper/00000000_00000000.wal.lz4.tmp`,
+    "generations/notes/wal/00000000_00000000.wal.lz4.tmp",
+    "00000000_00000000.wal.lz4.tmp",
+  ];
+  for (const name of [...left, ...kept]) leave(join(folder.path, name), { minutes: 61 });
+  leave(join(folder.path, `${young}.tmp`), { minutes: 59 });
+  const before = tree(folder.path);
+  assert.equal(await store.cleanUp(), 3);
+  assert.deepEqual(tree(folder.path), before.filter((name) => !left.includes(name)));
+  assert.equal(await store.cleanUp(), 0);
+  assert.equal(await storeIn(join(folder.path, "not there")).cleanUp(), 0);
+});
+
+test("FileStore.cleanUp() leaves the file of a put that is running, however long nothing came", async () => {
+  using folder = temporaryFolder();
+  const store = storeIn(folder.path);
+  const path = join(folder.path, `${KEY}.tmp`);
+  let counts: number[] = [];
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const at = new Date(Date.now() - 3_700_000);
+      fs.utimesSync(path, at, at);
+      counts = [await store.cleanUp()];
+      controller.enqueue(pattern(10, 1));
+      controller.close();
+    },
+  }, { highWaterMark: 0 });
+  await store.put(KEY, body);
+  assert.deepEqual(counts, [0]);
+  assert.equal(fs.statSync(join(folder.path, KEY)).size, 10);
+});
+
+test("FileStore.cleanUp() keeps a put of the same key away from the file that it removes", async () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, `${KEY}.tmp`);
+  leave(path, { minutes: 61 });
+  let put: Promise<unknown> | undefined;
+  const begin = () => new Promise<void>((resolve) => put = store.put(KEY, streamThatTells(resolve)));
+  const files: Files = {
+    ...systemFiles,
+    async remove(removed) {
+      if (removed === path && put === undefined) await begin();
+      await systemFiles.remove(removed);
+    },
+  };
+  const store = storeIn(folder.path, { files });
+  assert.equal(await store.cleanUp(), 1);
+  await put;
+  assert.deepEqual(tree(folder.path), [...FOLDERS.map((name) => `${name}/`), KEY]);
+});
+
+/** Ten bytes; `tell` is called when the first are asked for. */
+function streamThatTells(tell: () => void): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    pull(controller) {
+      tell();
+      controller.enqueue(pattern(10, 1));
+      controller.close();
+    },
+  }, { highWaterMark: 0 });
+}
+
+test("FileStore.cleanUp() tells of the first file that it can't remove, and removes the others", async () => {
+  using folder = temporaryFolder();
+  const snapshot = snapshotKey({ generation: GENERATION, index: 0 });
+  for (const key of [KEY, snapshot]) leave(join(folder.path, `${key}.tmp`), { minutes: 61 });
+  const files: Files = {
+    ...systemFiles,
+    remove: (path) =>
+      path.endsWith(`${KEY}.tmp`)
+        ? Promise.reject(systemError("EACCES", { kind: "remove", path }))
+        : systemFiles.remove(path),
+  };
+  assert.match(
+    await failureOf(storeIn(folder.path, { files }).cleanUp()),
+    /^cannot delete .*permission denied/,
+  );
+  assert.deepEqual(tree(folder.path).filter((name) => name.endsWith(".tmp")), [`${KEY}.tmp`]);
+});
+
 test("FileStore.put() refuses to publish what another process put in its place", async () => {
   using folder = temporaryFolder();
   const path = join(folder.path, `${KEY}.tmp`);

@@ -31,8 +31,8 @@ test("PacedStore can what its inner store can", async () => {
   const files = new FileStore({ root: folder.path });
   const paced = new PacedStore(files, { bytesPerSecond: 1 });
   assert.deepEqual(await paced.listUnfinished?.(""), []);
-  assert.equal(new PacedStore(new MemoryStore(new Map()), { bytesPerSecond: 1 }).read, undefined);
-  assert.equal(paced.cleanUp, undefined);
+  const plain = new PacedStore(new MemoryStore(new Map()), { bytesPerSecond: 1 });
+  assert.deepEqual([plain.read, plain.cleanUp], [undefined, undefined]);
   const part = { bytes: new Uint8Array(1), objectSize: 1 };
   const able = Object.assign(files, { read: () => Promise.resolve(part), cleanUp: () => Promise.resolve(7) });
   const other = new PacedStore(able, { bytesPerSecond: 1 });

@@ -3,8 +3,7 @@ import { describeError, NotFoundError, StoreError, UsageError } from "../../erro
 import { silentLogger } from "../../logger.ts";
 import { silentMetrics } from "../../metrics.ts";
 import { type HttpClient, openHttpClient } from "../../runtime/http.ts";
-import { isGeneration } from "../../position.ts";
-import { parseSegmentName, parseSnapshotName } from "../keys.ts";
+import { isObjectKey } from "../keys.ts";
 import type {
   ByteRange,
   ListOptions,
@@ -147,7 +146,8 @@ export class S3Store implements ObjectStore {
     try {
       const count = await abortPendingUploads(this.#context, {
         prefix: this.#prefix,
-        isOurs: isOwnKey,
+        // A bucket may hold other things under the same prefix, whose uploads are none of ours.
+        isOurs: isObjectKey,
         before: new Date(Date.now() - this.#staleUploadMs),
         signal,
       });
@@ -224,11 +224,4 @@ function checkPrefix(prefix: string): string {
   if (prefix === "") return prefix;
   if (!prefix.endsWith("/")) throw new Error(`a prefix ends in a slash: ${JSON.stringify(prefix)}`);
   return `${checkKey(prefix.slice(0, -1))}/`;
-}
-
-/** A bucket may hold other things under the same prefix, whose uploads are none of ours. */
-function isOwnKey(key: string): boolean {
-  const match = /^generations\/([^/]+)\/(snapshots|wal)\/([^/]+)$/.exec(key);
-  if (match === null || !isGeneration(match[1]!)) return false;
-  return (match[2] === "wal" ? parseSegmentName(match[3]!) : parseSnapshotName(match[3]!)) !== undefined;
 }
