@@ -5,7 +5,7 @@ import type { HttpClient } from "../../runtime/http.ts";
 import { type HttpFailureKind, isNetworkError } from "../../runtime/http_failure.ts";
 import type { BucketAddress } from "./address.ts";
 import { type ErrorDocument, isCutDocument, parseErrorDocument } from "./answers.ts";
-import type { Credentials, CredentialsProvider } from "./credentials/credentials.ts";
+import { areSameKeys, type Credentials, type CredentialsProvider } from "./credentials/credentials.ts";
 import { Exchange } from "./exchange.ts";
 import { type Reaction, reactTo, reactToNetwork, readRefusal, type RefusedRequest } from "./failure.ts";
 import { StallError } from "./http_body.ts";
@@ -302,7 +302,7 @@ export class S3Connection {
     if (reaction.act === "renew-credentials" && !detours.hasRenewed) {
       detours.hasRenewed = true;
       this.#options.credentials.discard(credentials);
-      return true;
+      return !reaction.mustDiffer || await this.#hasOtherKeys(credentials, signal);
     }
     if (reaction.act === "go-to" && detours.location === undefined && this.#mayGoTo(reaction.location)) {
       detours.location = reaction.location;
@@ -322,6 +322,16 @@ export class S3Connection {
     if (configured === undefined) logger.debug("bucket found", { region });
     else logger.warn("bucket is in another region than configured, using that", { configured, region });
     return true;
+  }
+
+  /** Where there are none for now, the server's refusal is what is to be told. */
+  async #hasOtherKeys(credentials: Credentials, signal: AbortSignal | undefined): Promise<boolean> {
+    try {
+      return !areSameKeys(await this.#options.credentials.get({ signal }), credentials);
+    } catch {
+      signal?.throwIfAborted();
+      return false;
+    }
   }
 
   async #findRegion(

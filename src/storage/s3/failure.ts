@@ -21,7 +21,8 @@ export interface RefusedRequest {
 /** What to do about it. */
 export type Reaction =
   | { readonly act: "retry"; readonly afterMs?: number | undefined }
-  | { readonly act: "renew-credentials" }
+  /** For others alone: with the same keys the same request would be refused again. */
+  | { readonly act: "renew-credentials"; readonly mustDiffer: boolean }
   | { readonly act: "change-region"; readonly region: string }
   | { readonly act: "find-region" }
   | { readonly act: "go-to"; readonly location: string }
@@ -64,6 +65,11 @@ const ENDED_CODES: ReadonlySet<string> = new Set([
   ...["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"],
 ]);
 
+/** Codes that say that keys are not good, or no longer: whoever changes them does it in the file that has them. */
+const REFUSED_KEYS_CODES: ReadonlySet<string> = new Set([
+  ...["InvalidAccessKeyId", "XAdminUserNotFound", "InvalidToken", "SignatureDoesNotMatch"],
+]);
+
 /** The region of these codes is the one to sign for. */
 const REGION_CODES: ReadonlySet<string> = new Set([
   ...[
@@ -93,7 +99,8 @@ export function reactTo(refused: RefusedRequest): Reaction {
     if (region !== undefined && region !== "") return { act: "change-region", region: bucketRegion(region) };
     return status === 301 ? { act: "find-region" } : { act: "fail" };
   }
-  if (ENDED_CODES.has(code)) return { act: "renew-credentials" };
+  if (ENDED_CODES.has(code)) return { act: "renew-credentials", mustDiffer: false };
+  if (REFUSED_KEYS_CODES.has(code)) return { act: "renew-credentials", mustDiffer: true };
   if (RETRIED_STATUSES.has(status) || RETRIED_CODES.has(code)) {
     return { act: "retry", afterMs: refused.retryAfterMs };
   }

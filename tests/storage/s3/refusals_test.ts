@@ -1,12 +1,17 @@
 /** What a store does about each kind of refusal: again, in another way, or not at all. */
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { readAll } from "../../../src/bytes.ts";
 import { segmentKey } from "../../../src/storage/keys.ts";
 import { NotFoundError, StoreError } from "../../../src/errors.ts";
 import { Backoff } from "../../../src/replicate/backoff.ts";
+import type { CredentialsProvider } from "../../../src/storage/s3/credentials/credentials.ts";
+import { defaultCredentials } from "../../../src/storage/s3/credentials/default_chain.ts";
 import { pattern } from "../../contract/object_store.ts";
 import { recordLogs } from "../../doubles/recording_logger.ts";
+import { temporaryFolder } from "../../doubles/temporary_folder.ts";
 import type { Fault, SeenRequest } from "../../servers/fault_proxy.ts";
 import { oncePerFile } from "../../servers/once.ts";
 import { startMinio } from "../../servers/s3_servers.ts";
@@ -237,4 +242,58 @@ test("S3Store gets new credentials once when the server says that they ended", a
     /temporary credentials have ended; get new ones/,
   );
   assert.equal(proxy.seen.length, 2);
+});
+
+/** Keys in a file, as AWS's tools write it. */
+function keysFile(): Disposable & { write(keys: string): void; readonly credentials: CredentialsProvider } {
+  const folder = temporaryFolder();
+  const path = join(folder.path, "credentials");
+  return {
+    write: (keys) =>
+      writeFileSync(path, `[default]\naws_access_key_id = ${keys}\naws_secret_access_key = secret-${keys}\n`),
+    credentials: defaultCredentials({ env: { AWS_SHARED_CREDENTIALS_FILE: path } }),
+    [Symbol.dispose]: () => folder[Symbol.dispose](),
+  };
+}
+
+const keyOf = ({ headers }: SeenRequest) => /Credential=([^/]+)/.exec(String(headers["authorization"]))![1]!;
+
+for (const code of ["InvalidAccessKeyId", "XAdminUserNotFound", "InvalidToken", "SignatureDoesNotMatch"]) {
+  test(`S3Store reads its keys again when ${code} says that they are others now`, async () => {
+    using file = keysFile();
+    await using opened = await proxied(await minio(), { credentials: file.credentials });
+    const { store, proxy } = opened;
+    let good = "A";
+    proxy.fault = (request) =>
+      keyOf(request) === good ? { act: "answer", status: 200, headers: { etag: '"x"' } } : refusal(403, code);
+    const put = () => store.put(KEY, pattern(10, 1));
+    file.write("A");
+    await put();
+    good = "B";
+    // Refused before the file is replaced: once each time, since the keys are still the same.
+    await failureOf(put());
+    await failureOf(put());
+    file.write("B");
+    await Promise.all([put(), put()]);
+    await put();
+    const seen = proxy.seen.map(keyOf);
+    assert.deepEqual(seen.slice(0, 3), ["A", "A", "A"]);
+    assert.deepEqual(seen.slice(3).filter((key) => key === "B").length, 3);
+    assert.equal(seen.at(-1), "B");
+  });
+}
+
+test("S3Store tells why its keys are refused where the file has no others, no good ones, or none for now", async () => {
+  for (const [then, sent] of [["A", ["A"]], ["B", ["A", "B"]], ["", ["A"]]] as const) {
+    using file = keysFile();
+    await using opened = await proxied(await minio(), { credentials: file.credentials });
+    file.write("A");
+    opened.proxy.fault = () => (file.write(then), refusal(403, "InvalidAccessKeyId"));
+    const { text } = await failureOf(opened.store.put(KEY, pattern(10, 1)));
+    assert.match(
+      text,
+      /: the server does not know this access key; check access-key-id \(status 403, InvalidAccess/,
+    );
+    assert.deepEqual(opened.proxy.seen.map(keyOf), sent);
+  }
 });

@@ -11,6 +11,12 @@ export interface Credentials {
   readonly expiresAt?: Date | undefined;
 }
 
+/** Whether both sign alike. */
+export function areSameKeys(one: Credentials, other: Credentials): boolean {
+  return one.accessKeyId === other.accessKeyId && one.secretAccessKey === other.secretAccessKey &&
+    one.sessionToken === other.sessionToken;
+}
+
 /** Gives the keys to sign the next request with. */
 export interface CredentialsProvider {
   /**
