@@ -10,7 +10,7 @@ import type { Logger } from "../logger.ts";
 import { formatPosition } from "../position.ts";
 import { momentsAround, prepareRestore } from "../restore/prepare.ts";
 import type { RestoreTarget } from "../restore/plan.ts";
-import { restore, type RestoreOptions, type RestoreSummary } from "../restore/restore.ts";
+import { restore, type RestoreSummary } from "../restore/restore.ts";
 import { systemFiles } from "../runtime/files.ts";
 import { linkTarget } from "../runtime/open_files.ts";
 import { join } from "../runtime/paths.ts";
@@ -109,7 +109,7 @@ async function restoreToFile(
     generation: request.generation,
     parallelism: request.parallelism,
     mode: request.mode,
-    owner: await ownerOf(request),
+    owner: request.owner,
     integrityCheck: request.integrityCheck,
     logger,
     progress: progress.tell,
@@ -157,10 +157,4 @@ function explainMoment(
 function targetOf({ index, timestamp }: RestoreRequest): RestoreTarget {
   if (index !== undefined) return { kind: "index", index };
   return timestamp === undefined ? { kind: "latest" } : { kind: "moment", at: timestamp };
-}
-
-/** Without a group the one of the folder's new files stays: that of the process. */
-async function ownerOf({ owner }: RestoreRequest): Promise<RestoreOptions["owner"]> {
-  if (owner === undefined) return undefined;
-  return { uid: owner.uid, gid: owner.gid ?? (await systemFiles.stat("/proc/self"))?.gid ?? owner.uid };
 }

@@ -10,7 +10,7 @@ import { CHECKPOINT_DEFAULTS } from "./decide.ts";
 import { ContinuityLostError, ForeignWriterError, LostWalError } from "./follower.ts";
 import { Generations } from "./generations.ts";
 import { InstanceLock, LostLockError } from "./instance_lock.ts";
-import { IdentityError } from "./live_files.ts";
+import { IdentityError, type LeftWal } from "./live_files.ts";
 import { Lookout } from "./lookout.ts";
 import { DatabaseMeter } from "./measure.ts";
 import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
@@ -18,6 +18,7 @@ import {
   checkMetaPath,
   openFollower,
   openLiveFiles,
+  refuseLeftWal,
   refuseLostFiles,
   WaitError,
   warnOfOtherNames,
@@ -70,6 +71,8 @@ export class LiveDatabase implements AsyncDisposable {
   #opened: Opened | undefined;
   /** Whether a program may go on with a `-wal` or `-shm` that has lost its name. */
   #hasLostFiles = false;
+  /** What the database before has left beside the one that took its place, if anything. */
+  #leftWal: LeftWal | undefined;
   /** When it went away the last time, on the steady clock, while replicas may still get what it left. */
   #retiredMs: number | undefined;
   readonly #holder: StateHolder;
@@ -206,8 +209,10 @@ export class LiveDatabase implements AsyncDisposable {
     const { meta } = this;
     const live = openLiveFiles(this.path, this.#files);
     try {
+      if (this.#leftWal !== undefined) refuseLeftWal(live, this.#leftWal);
       refuseLostFiles(live, { isDoubtful: this.#hasLostFiles });
       this.#hasLostFiles = false;
+      this.#leftWal = undefined;
       this.#letReplicasFinish();
       warnOfOtherNames(live, this.#logger);
       // Nothing is made beside a database that isn't there.
@@ -311,6 +316,7 @@ export class LiveDatabase implements AsyncDisposable {
     reason: string,
     { advice, isOfSideFile }: { advice: string; isOfSideFile: boolean },
   ): Promise<void> {
+    if (!isOfSideFile) this.#leftWal = this.#opened?.live.leftWal();
     await this.#retire();
     this.#hasLostFiles = isOfSideFile;
     this.#generations.restartBecause(reason);
@@ -326,8 +332,17 @@ export class LiveDatabase implements AsyncDisposable {
     if (this.#generations.isThere && follower !== undefined) this.#source.retire(follower, { uncopied });
     this.#retiredMs = this.#clock.monotonicMs();
     // From now on, and not only when there is something to take up: who rests has to know.
-    if (this.#source.hasRetired) this.isAwaited?.(0);
+    if (this.#source.hasRetired) this.#hurryReplicas();
     this.#closeFiles();
+  }
+
+  #hurryReplicas(): void {
+    try {
+      this.isAwaited?.(0);
+    } catch (error) {
+      // They are asked again before what is left is let go.
+      this.#troubles.note(error);
+    }
   }
 
   /** A generation begins, unless only the lock was lost. */

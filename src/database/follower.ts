@@ -8,12 +8,13 @@
 import { CommitTimes } from "./commit_times.ts";
 import { nextWalStep, reasonForNewGeneration, shouldMove, shouldStay, type WalStep } from "./decide.ts";
 import { FairTurns } from "./fair_turns.ts";
-import type { LiveFiles } from "./live_files.ts";
+import { IdentityError, type LiveFiles } from "./live_files.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
 import { Readers } from "./readers.ts";
-import { isOutOfTheWay } from "./standing.ts";
+import { isFrozen, isOutOfTheWay } from "./standing.ts";
 import { ShadowWal, UnusableShadowError } from "./shadow_wal.ts";
 import type { Clock } from "../runtime/clock.ts";
+import type { FileStat } from "../runtime/files.ts";
 import { toHex } from "../bytes.ts";
 import { frameSize, MAX_INDEX, newGeneration, WAL_HEADER_SIZE } from "../position.ts";
 import { scanFrames } from "../wal/frames.ts";
@@ -83,6 +84,8 @@ export class Follower implements Disposable {
   copiedBytes = 0;
   /** Grows with whatever replicas may get more of. */
   changeCount = 0;
+  /** What all is backfilled into, while our reader stands there. */
+  #rest: { readonly index: WalIndex; readonly main: FileStat } | undefined;
   /** Since when the WAL has had another header than the wal-index says. */
   #strangeSinceMs: number | undefined;
 
@@ -97,7 +100,7 @@ export class Follower implements Disposable {
     try {
       this.readers.begin();
       live.attach();
-      this.readers.move();
+      this.#move();
       this.#checkWalBelongs();
     } catch (error) {
       this.readers.close();
@@ -196,7 +199,7 @@ export class Follower implements Disposable {
         this.#dropGeneration(generation);
         // Our first reader may stand on mark 0, where a restart can take frames that we have not copied yet.
         if (!(error instanceof ContinuityLostError) || attempt === GENERATION_ATTEMPTS) throw error;
-        if (this.live.look() !== undefined) this.readers.move();
+        if (this.live.look() !== undefined) this.#move();
       }
     }
   }
@@ -249,7 +252,7 @@ export class Follower implements Disposable {
    * Move the reader although nothing calls for it: SQLite puts a reader on a lower mark while all slots are taken.
    */
   moveUp(): void {
-    if (this.#hasCopiedStanding()) this.readers.move();
+    if (this.#hasCopiedStanding()) this.#move();
   }
 
   /** Whether everything that the standing reader pins is copied, so that it may go. */
@@ -271,7 +274,7 @@ export class Follower implements Disposable {
     this.#strangeSinceMs = undefined;
     if (next.kind === "nothing") {
       this.#nameFile();
-      if (shouldMove(index, this.readers.standing!)) this.readers.move();
+      if (shouldMove(index, this.readers.standing!)) this.#move();
       return { hasCopied: false, hasMore: false };
     }
     if (next.kind === "restarted") this.#beginIndex();
@@ -280,7 +283,7 @@ export class Follower implements Disposable {
       return { hasCopied: true, hasMore: !isComplete };
     }
     // Also on the way: a writer that is faster than us must not keep us, and the backfill, at an old mark.
-    if (isComplete || this.#hasCopiedStanding()) this.readers.move();
+    if (isComplete || this.#hasCopiedStanding()) this.#move();
     return { hasCopied: true, hasMore: !isComplete };
   }
 
@@ -315,7 +318,30 @@ export class Follower implements Disposable {
     return chain !== undefined && equalPair(salts, chain.salts) ? this.shadow.frameCount : 0;
   }
 
+  #move(): void {
+    const standing = this.readers.move();
+    if (!isFrozen(standing)) this.#rest = undefined;
+    else if (this.#rest === undefined || !isSameCommit(this.#rest.index, standing.after)) {
+      this.#rest = { index: standing.after, main: this.live.mainStat() };
+    }
+  }
+
+  /**
+   * Refuse what is written over another database than the one that the generation is of: while our reader stood where
+   * all was backfilled, nobody could change the file by SQLite.
+   */
+  #requireSameDatabase(): void {
+    const identity = this.live.identity();
+    if (identity === "database replaced") throw new IdentityError(identity);
+    if (this.#rest === undefined) return;
+    const { size, modifiedAt } = this.live.mainStat();
+    const { main } = this.#rest;
+    if (size === main.size && modifiedAt.getTime() === main.modifiedAt.getTime()) return;
+    throw new ContinuityLostError("database overwritten by another process");
+  }
+
   #beginIndex(): void {
+    this.#requireSameDatabase();
     if (this.shadow.index >= MAX_INDEX) throw new ContinuityLostError("max index exceeded");
     this.shadow.beginIndex(this.live.walHeader()!);
   }
@@ -397,4 +423,8 @@ export class Follower implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function isSameCommit(left: WalIndex, right: WalIndex): boolean {
+  return left.change === right.change && left.mxFrame === right.mxFrame && equalPair(left.salts, right.salts);
 }

@@ -7,6 +7,7 @@
  */
 import { type Files, type FileStat, type OpenFile } from "../runtime/files.ts";
 import { parentFolder } from "../runtime/paths.ts";
+import { toHex } from "../bytes.ts";
 import { WAL_HEADER_SIZE } from "../position.ts";
 import { equalPair, parseWalHeader, type Salts } from "../wal/header.ts";
 import { parseWalIndexWords, WAL_INDEX_SIZE, type WalIndex } from "../wal/wal_index.ts";
@@ -51,6 +52,15 @@ export class IdentityError extends Error {
       ? "the database file was replaced while in use; taking up the new one"
       : LOST_FILE_ADVICE;
   }
+}
+
+/** A WAL that may lie beside another database than its own. */
+export interface LeftWal {
+  /** Which main file, and which WAL. */
+  readonly ofMain: string;
+  readonly name: string;
+  /** The WAL's, in hex. */
+  readonly header: string;
 }
 
 /** Main files that this process has open, as `device:inode`. */
@@ -189,6 +199,29 @@ export class LiveFiles implements Disposable {
       // The next look finds it whole.
       return undefined;
     }
+  }
+
+  /** The WAL as it lies beside a database that took the place of ours; `undefined` where nothing in it can be read. */
+  leftWal(): LeftWal | undefined {
+    try {
+      const header = this.#wal && this.walHeader();
+      if (header === undefined) return undefined;
+      return { ofMain: this.#name, name: nameOf(this.#walStat!), header: toHex(header) };
+    } catch {
+      return undefined; // Why is told by who reads the rest of it.
+    }
+  }
+
+  /**
+   * Whether the WAL that was left by another database lies beside this one as it was: SQLite would take it for its own,
+   * and put its pages into this database.
+   */
+  hasBesides(left: LeftWal): boolean {
+    const stat = this.files.statSync(this.walPath);
+    if (stat === undefined || this.#name === left.ofMain || nameOf(stat) !== left.name) return false;
+    const header = new Uint8Array(WAL_HEADER_SIZE);
+    using file = this.files.openSync(this.walPath, { access: "read" });
+    return file.readSync(header, 0) === WAL_HEADER_SIZE && toHex(header) === left.header;
   }
 
   /** Size and time of the WAL. */

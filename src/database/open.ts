@@ -2,7 +2,7 @@
  * From a path to a database that we follow: what can be opened now, what is worth waiting for, what never will work.
  */
 import { Follower, type FollowerOptions, LostWalError } from "./follower.ts";
-import { type DatabaseKind, LiveFiles, LOST_FILE_ADVICE } from "./live_files.ts";
+import { type DatabaseKind, type LeftWal, LiveFiles, LOST_FILE_ADVICE } from "./live_files.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
 import { describeError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
@@ -130,6 +130,19 @@ export function refuseLostFiles(live: LiveFiles, { isDoubtful }: { isDoubtful: b
   if (isDoubtful || !areThere || isHeld()) {
     throw new WaitError(isDoubtful ? LOST_FILE_ADVICE : MISSING_FILE_ADVICE);
   }
+}
+
+/**
+ * Refuse a database beside which the WAL of the one lies whose place it took.
+ *
+ * @throws {WaitError}
+ */
+export function refuseLeftWal(live: LiveFiles, left: LeftWal): void {
+  if (!live.hasBesides(left)) return;
+  throw new WaitError(
+    `the database file was replaced, and beside it lies the -wal of the one before, which would spoil it: ` +
+      `while its application is stopped, delete ${live.walPath} and ${live.path}-shm`,
+  );
 }
 
 /** What to do where a program has a database open beside which its files are not seen. */

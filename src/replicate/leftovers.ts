@@ -3,8 +3,8 @@ import type { Logger } from "../logger.ts";
 import type { ReplicaClient } from "../storage/replica_client.ts";
 
 /**
- * Have the store remove what a crash left half-written, as uploads in parts that nobody sees but everybody pays for, and temporary files.
- * Runs beside the uploads: nothing waits for it, and its failure is no more than told.
+ * Have the store remove what a crash left half-written: temporary files, and uploads in parts that nobody sees but
+ * everybody pays for. Runs beside the uploads: nothing waits for it, and its failure is no more than told.
  */
 export async function removeLeftovers(
   { store }: ReplicaClient,

@@ -222,8 +222,10 @@ export class ReplicaLoop {
       try {
         if (pauseMs > 0) await pause(pauseMs, { clock: this.#clock, signal });
         else await this.#waitForChange(token, signal);
-      } catch {
-        return; // stopping
+      } catch (error) {
+        if (signal.aborted) return;
+        // Whatever it is, it must not be the last that this loop does.
+        await pause(await this.#handle(error), { clock: this.#clock, signal }).catch(() => {});
       }
     }
   }

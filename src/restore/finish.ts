@@ -15,7 +15,7 @@ import { basename, parentFolder } from "../runtime/paths.ts";
 /** Who may read what is restored. */
 export interface FinishOptions {
   readonly files: Files;
-  /** Permission bits of the database, before the umask. Default 0o600. */
+  /** Permission bits of the database, whatever the umask. Default 0o600. */
   readonly mode?: number | undefined;
   /** Default: whoever runs the program. */
   readonly owner?: OutputOwner | undefined;
@@ -68,7 +68,14 @@ export class RestoreOutput implements AsyncDisposable {
       await makeFolders(files, parentFolder(path), { mode: FOLDER_MODE });
       await refuseSideFilesInUse(path, files);
       const file = await openTemporary(path, options);
-      if (owner !== undefined) await giveAway([...madeFolders, file.path], { owner, files });
+      try {
+        if (options.mode !== undefined) await files.changeMode(file.path, options.mode);
+        if (owner !== undefined) await giveAway([...madeFolders, file.path], { owner, files });
+      } catch (error) {
+        file.close();
+        await files.remove(file.path).catch(() => {});
+        throw error;
+      }
       return new RestoreOutput(file, { path, madeFolders, options });
     } catch (error) {
       await removeFolders(madeFolders, files);
@@ -103,11 +110,16 @@ export class RestoreOutput implements AsyncDisposable {
   async finish(): Promise<void> {
     const { files } = this.#options;
     await this.file.sync();
-    await this.#refuseTakenOver();
     await refuseExisting(this.#path, files);
     await refuseSideFilesInUse(this.#path, files);
     for (const suffix of SIDE_SUFFIXES) await files.remove(this.#path + suffix);
+    if (!await this.#isOurs(this.file.path)) throw this.#takenOver();
     await files.rename(this.file.path, this.#path);
+    // Taken over at the very last moment: what another restore has begun is no database yet.
+    if (!await this.#isOurs(this.#path)) {
+      await files.rename(this.#path, this.file.path);
+      throw this.#takenOver();
+    }
     this.#isFinished = true;
     this.file.close();
     await this.#syncFolders();
@@ -131,13 +143,12 @@ export class RestoreOutput implements AsyncDisposable {
     if (failure !== undefined) throw failure;
   }
 
-  async #refuseTakenOver(): Promise<void> {
-    if (await this.#isOurs()) return;
-    throw new Error(`cannot restore ${this.#path}: another restore to it has begun meanwhile`);
+  #takenOver(): Error {
+    return new Error(`cannot restore ${this.#path}: another restore to it has begun meanwhile`);
   }
 
-  async #isOurs(): Promise<boolean> {
-    const named = await this.#options.files.stat(this.file.path);
+  async #isOurs(path: string): Promise<boolean> {
+    const named = await this.#options.files.stat(path);
     const own = this.file.statSync();
     return named !== undefined && named.inode === own.inode && named.device === own.device;
   }
@@ -146,7 +157,7 @@ export class RestoreOutput implements AsyncDisposable {
     if (this.#isFinished) return;
     const { files } = this.#options;
     // Never the file of a restore that took the name over.
-    const isOurs = await this.#isOurs().catch(() => false);
+    const isOurs = await this.#isOurs(this.file.path).catch(() => false);
     this.file.close();
     // What made the restore fail matters more than that this failed too, as a broken disk makes both.
     if (isOurs) await files.remove(this.file.path).catch(() => {});
@@ -209,6 +220,10 @@ async function openTemporary(path: string, { files, mode = DEFAULT_MODE }: Finis
       `cannot restore ${path}: the symbolic link ${temporaryPath}, which leads to nothing, is in the way: remove it`,
     );
   }
+  // What SQLite had made beside one that was killed while it was checked.
+  for (const sidePath of SIDE_SUFFIXES.map((suffix) => temporaryPath + suffix)) {
+    if (await files.stat(sidePath) !== undefined) await files.remove(sidePath);
+  }
   return await files.open(temporaryPath, { access: "create-new", mode, hasLargeWrites: true });
 }
 
@@ -218,7 +233,11 @@ async function giveAway(
 ): Promise<void> {
   for (const path of paths) {
     const gid = owner.gid ?? (await files.stat(path))?.gid;
-    if (gid !== undefined) await files.changeOwner(path, { uid: owner.uid, gid });
+    if (gid === undefined) continue;
+    await files.changeOwner(path, { uid: owner.uid, gid });
+    const now = await files.stat(path);
+    if (now?.uid === owner.uid && now.gid === gid) continue;
+    throw new Error(`cannot give ${path} to ${owner.uid}:${gid}: the system refuses it, only root may do so`);
   }
 }
 

@@ -39,7 +39,7 @@ export interface RestoreOptions {
   readonly generation?: string | undefined;
   /** Requests at once. Default 8. */
   readonly parallelism?: number | undefined;
-  /** Permission bits of the database, before the umask. Default 0o600. */
+  /** Permission bits of the database, whatever the umask. Default 0o600. */
   readonly mode?: number | undefined;
   /** Default: whoever runs the program. */
   readonly owner?: OutputOwner | undefined;

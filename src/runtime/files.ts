@@ -135,6 +135,8 @@ export interface Files {
   /** Give a path to `owner`; a refusal is passed over. */
   changeOwnerSync(path: string, owner: Owner): void;
   changeOwner(path: string, owner: Owner): Promise<void>;
+  /** Give a path these permission bits, whatever the umask. */
+  changeMode(path: string, mode: number): Promise<void>;
   /** Bytes that an ordinary user may still write on the file system that holds `path`. */
   freeBytes(path: string): Promise<number>;
   /** `nfs`, `cifs`, `fuse.sshfs`…; `undefined` for a plainly local file system, and where nothing is known. */
@@ -391,6 +393,9 @@ export const systemFiles: Files = {
     } catch {
       // See changeOwnerSync.
     }
+  },
+  async changeMode(path, mode) {
+    await fs.promises.chmod(path, mode);
   },
   async freeBytes(path) {
     const stat = await fs.promises.statfs(path);

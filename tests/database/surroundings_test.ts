@@ -428,6 +428,96 @@ test("LiveDatabase takes up a database that replaces the one it follows, with a 
   await assertNothingLost(database, { snapshot: await keepSnapshot(database), neighbour });
 });
 
+/** The neighbour's commits are all in the database file, and nobody has to wait for our reader. */
+async function atRest(database: LiveDatabase, { neighbour, clock }: {
+  neighbour: Neighbour;
+  clock: SkippingClock;
+}): Promise<void> {
+  await until(async () => {
+    clock.skip(LOOK_AROUND_MS);
+    await database.settle();
+    const { frameCount, backfilledCount } = await neighbour.checkpoint("PASSIVE");
+    return frameCount === backfilledCount;
+  }, { what: "all to be backfilled" });
+  await sleep(50);
+  await database.settle();
+}
+
+test("LiveDatabase begins a generation when an older database was copied over its file while nobody had it open", async () => {
+  await using stage = new Stage();
+  const neighbour = await onlyNeighbour(stage);
+  await neighbour.sql("PRAGMA wal_checkpoint(TRUNCATE)");
+  const older = readFileSync(stage.path);
+  const clock = new SkippingClock();
+  const database = await stage.follow({ clock });
+  await neighbour.sql("UPDATE t SET x = 'newer'");
+  await atRest(database, { neighbour, clock });
+  const { generation } = database.position!;
+  await neighbour.closeConnection();
+  await sleep(20);
+  writeFileSync(stage.path, older);
+  const next = stage.neighbour();
+  await next.sql("INSERT INTO t (x) VALUES ('after')");
+  await database.settle();
+  await database.settle();
+  assert.notEqual(database.position?.generation, generation);
+  await assertNothingLost(database, { snapshot: await keepSnapshot(database), neighbour: next });
+});
+
+test("LiveDatabase puts nothing of a WAL that was left into the database that took the place of its own", async () => {
+  await using stage = new Stage();
+  const neighbour = await onlyNeighbour(stage);
+  const clock = new SkippingClock();
+  const database = await stage.follow({ clock });
+  await atRest(database, { neighbour, clock });
+  await neighbour.closeConnection();
+  const other = `${stage.folder}/other.db`;
+  {
+    using made = new DatabaseSync(other);
+    made.exec("PRAGMA journal_mode = wal; CREATE TABLE other (x); INSERT INTO other VALUES (1)");
+  }
+  const whole = readFileSync(other);
+  assert.ok(existsSync(`${stage.path}-wal`), "our reader has kept it");
+  renameSync(other, stage.path);
+  clock.skip(LOOK_AROUND_MS);
+  await until(() => database.state.kind === "waiting", { what: "the loss is seen" });
+  for (let round = 0; round < 3; round++) {
+    clock.skip(LOOK_AROUND_MS);
+    await database.settle();
+    assert.match(JSON.stringify(database.state), /beside it lies the -wal of the one before/);
+    assert.ok(readFileSync(stage.path).equals(whole));
+  }
+  for (const suffix of ["-wal", "-shm"]) rmSync(stage.path + suffix, { force: true });
+  await until(() => database.state.kind === "live", { what: "it is taken up" });
+  const next = stage.neighbour();
+  await next.sql("INSERT INTO other VALUES (2)");
+  await assertNothingLost(database, { snapshot: await keepSnapshot(database), neighbour: next });
+});
+
+test("LiveDatabase adds nothing of the next database to the generation of the one before, whose WAL lies beside it", async () => {
+  await using stage = new Stage();
+  const neighbour = await onlyNeighbour(stage);
+  const clock = new SkippingClock();
+  const database = await stage.follow({ clock, monitorIntervalMs: 60_000 });
+  await atRest(database, { neighbour, clock });
+  const before = database.position!;
+  const other = `${stage.folder}/other.db`;
+  copyFileSync(stage.path, other);
+  await neighbour.closeConnection();
+  renameSync(other, stage.path);
+  const next = stage.neighbour();
+  await next.sql("INSERT INTO t (x) VALUES ('of the next')");
+  await database.settle();
+  assert.equal(database.state.kind, "waiting");
+  assert.deepEqual(database.position, before);
+  await until(async () => {
+    await database.settle();
+    return database.state.kind === "live";
+  }, { what: "the next one to be taken up" });
+  assert.notEqual(database.position!.generation, before.generation);
+  await assertNothingLost(database, { snapshot: await keepSnapshot(database), neighbour: next });
+});
+
 test("LiveDatabase begins a generation when the meta directory is deleted under it, with a lock again", async () => {
   await using stage = new Stage();
   stage.insert();

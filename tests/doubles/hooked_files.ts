@@ -21,6 +21,7 @@ export type FileCallKind =
   | "remove-empty-folder"
   | "sync-folder"
   | "change-owner"
+  | "change-mode"
   | "free-bytes";
 
 /** One call, with the arguments that its kind has. */
@@ -85,6 +86,8 @@ export function hookFiles(inner: Files, hook: FileHook): Files {
       hook({ kind: "change-owner", path }, () => inner.changeOwnerSync(path, owner)),
     changeOwner: async (path, owner) =>
       await hook({ kind: "change-owner", path }, () => inner.changeOwner(path, owner)),
+    changeMode: async (path, mode) =>
+      await hook({ kind: "change-mode", path }, () => inner.changeMode(path, mode)),
     fileSystemTypeSync: (path) => hook({ kind: "stat", path }, () => inner.fileSystemTypeSync(path)),
     freeBytes: async (path) => await hook({ kind: "free-bytes", path }, () => inner.freeBytes(path)),
   };

@@ -34,6 +34,7 @@ const CHANGES: readonly FileCallKind[] = [
   "remove-empty-folder",
   "sync-folder",
   "change-owner",
+  "change-mode",
 ];
 
 /** Which calls to record and what to keep of them. */

@@ -2,7 +2,16 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, lstatSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { describeError } from "../../src/errors.ts";
@@ -59,9 +68,26 @@ test("restore() gives the file the mode and owner that are asked for", async () 
   await withTarget(async ({ outputPath, run }) => {
     const isRoot = process.getuid?.() === 0;
     const owner = { uid: isRoot ? 12345 : process.getuid!() };
-    await run({ mode: 0o640, owner });
+    await run({ mode: 0o660, owner });
     const stat = statSync(outputPath);
-    assert.deepEqual([stat.mode & 0o777, stat.uid, stat.gid], [0o640, owner.uid, process.getgid!()]);
+    assert.deepEqual([stat.mode & 0o777, stat.uid, stat.gid], [0o660, owner.uid, process.getgid!()]);
+  });
+});
+
+test("restore() to an owner that the system refuses fails, and leaves nothing", async () => {
+  await withTarget(async ({ target, run }) => {
+    const files = { ...systemFiles, changeOwner: () => Promise.resolve() };
+    const message = await messageOf(run({ files, owner: { uid: 54321, gid: 54321 } }));
+    assert.match(message, /out\.db\.tmp to 54321:54321: the system refuses it/);
+    assert.deepEqual(readdirSync(target), []);
+  });
+});
+
+test("restore() removes what SQLite had made beside a restore that was killed while it was checked", async () => {
+  await withTarget(async ({ target, outputPath, run }) => {
+    for (const suffix of ["", "-wal", "-shm"]) writeFileSync(`${outputPath}.tmp${suffix}`, "of before");
+    await run();
+    assert.deepEqual(readdirSync(target), ["out.db"]);
   });
 });
 
@@ -243,6 +269,30 @@ test("restore() gives way to one that took over its temporary name unseen", asyn
       `cannot restore ${outputPath}: another restore to it has begun meanwhile`,
     );
     assert.deepEqual(readdirSync(target), ["out.db.tmp"]);
+  });
+});
+
+test("restore() gives way also to one that took over at the last moment, and gives it no name", async () => {
+  await withTarget(async ({ target, outputPath, run }) => {
+    const takeOver = async () => {
+      await systemFiles.remove(`${outputPath}.tmp`);
+      writeFileSync(`${outputPath}.tmp`, "another's");
+    };
+    let isTakenOver = false;
+    const files: Files = {
+      ...systemFiles,
+      rename: async (from, to) => {
+        if (!isTakenOver) await takeOver();
+        isTakenOver = true;
+        await systemFiles.rename(from, to);
+      },
+    };
+    assert.equal(
+      await messageOf(run({ files })),
+      `cannot restore ${outputPath}: another restore to it has begun meanwhile`,
+    );
+    assert.deepEqual(readdirSync(target), ["out.db.tmp"]);
+    assert.equal(readFileSync(`${outputPath}.tmp`, "utf8"), "another's");
   });
 });
 
