@@ -212,7 +212,6 @@ export class LiveDatabase implements AsyncDisposable {
       if (this.#leftWal !== undefined) refuseLeftWal(live, this.#leftWal);
       refuseLostFiles(live, { isDoubtful: this.#hasLostFiles });
       this.#hasLostFiles = false;
-      this.#leftWal = undefined;
       this.#letReplicasFinish();
       warnOfOtherNames(live, this.#logger);
       // Nothing is made beside a database that isn't there.
@@ -224,6 +223,7 @@ export class LiveDatabase implements AsyncDisposable {
       const writers = new Writers(live, { busyTimeoutMs, meter: this.#meter });
       this.#opened = { live, follower, writers };
       await this.#generations.choose(follower, this.recoverMeta);
+      this.#leftWal = undefined;
     } catch (error) {
       this.#closeFiles();
       live.close();
@@ -312,11 +312,19 @@ export class LiveDatabase implements AsyncDisposable {
     if (this.#opened === undefined && this.state.kind === "live") this.#holder.wait(describeError(error));
   }
 
+  /** That of the generation, which was followed up to here: not one that the next database has begun in its file. */
+  #takeLeftWal(): LeftWal | undefined {
+    const opened = this.#opened;
+    if (opened === undefined || !this.#generations.isThere) return undefined;
+    const { header } = opened.follower.shadow;
+    return header && opened.live.leftWal(header);
+  }
+
   async #lose(
     reason: string,
     { advice, isOfSideFile }: { advice: string; isOfSideFile: boolean },
   ): Promise<void> {
-    if (!isOfSideFile) this.#leftWal = this.#opened?.live.leftWal();
+    if (!isOfSideFile) this.#leftWal = this.#takeLeftWal() ?? this.#leftWal;
     await this.#retire();
     this.#hasLostFiles = isOfSideFile;
     this.#generations.restartBecause(reason);
@@ -354,6 +362,7 @@ export class LiveDatabase implements AsyncDisposable {
       this.#lookout.expire();
       this.#attention.noteChange();
     } catch (error) {
+      if (error instanceof IdentityError) return await this.#handle(error);
       this.#troubles.note(error);
       // On a full disk nobody else can lock it either, and what our reader holds would be lost.
       if (reason === undefined && error instanceof WaitError) return;

@@ -7,7 +7,7 @@
  */
 import { type Files, type FileStat, type OpenFile } from "../runtime/files.ts";
 import { parentFolder } from "../runtime/paths.ts";
-import { toHex } from "../bytes.ts";
+import { equalBytes } from "../bytes.ts";
 import { WAL_HEADER_SIZE } from "../position.ts";
 import { equalPair, parseWalHeader, type Salts } from "../wal/header.ts";
 import { parseWalIndexWords, WAL_INDEX_SIZE, type WalIndex } from "../wal/wal_index.ts";
@@ -56,11 +56,11 @@ export class IdentityError extends Error {
 
 /** A WAL that may lie beside another database than its own. */
 export interface LeftWal {
-  /** Which main file, and which WAL. */
-  readonly ofMain: string;
-  readonly name: string;
-  /** The WAL's, in hex. */
-  readonly header: string;
+  /** Which main file it was of, and which WAL it is: not by their inodes alone, which are used again. */
+  readonly main: string;
+  readonly wal: string;
+  /** The WAL's. */
+  readonly header: Uint8Array;
 }
 
 /** Main files that this process has open, as `device:inode`. */
@@ -201,12 +201,15 @@ export class LiveFiles implements Disposable {
     }
   }
 
-  /** The WAL as it lies beside a database that took the place of ours; `undefined` where nothing in it can be read. */
-  leftWal(): LeftWal | undefined {
+  /**
+   * The WAL with this header, as it lies beside a database that took the place of ours; `undefined` where it can't be
+   * looked at, or another one has begun in its file.
+   */
+  leftWal(header: Uint8Array): LeftWal | undefined {
     try {
-      const header = this.#wal && this.walHeader();
-      if (header === undefined) return undefined;
-      return { ofMain: this.#name, name: nameOf(this.#walStat!), header: toHex(header) };
+      const now = this.#wal && this.walHeader();
+      if (now === undefined || !equalBytes(now, header)) return undefined;
+      return { main: stampOf(this.mainStat()), wal: stampOf(this.walStat()), header };
     } catch {
       return undefined; // Why is told by who reads the rest of it.
     }
@@ -214,14 +217,14 @@ export class LiveFiles implements Disposable {
 
   /**
    * Whether the WAL that was left by another database lies beside this one as it was: SQLite would take it for its own,
-   * and put its pages into this database.
+   * and put its pages into this database. One that somebody has written to since is this database's by now.
    */
-  hasBesides(left: LeftWal): boolean {
+  hasBesides({ main, wal, header }: LeftWal): boolean {
     const stat = this.files.statSync(this.walPath);
-    if (stat === undefined || this.#name === left.ofMain || nameOf(stat) !== left.name) return false;
-    const header = new Uint8Array(WAL_HEADER_SIZE);
+    if (stat === undefined || stampOf(stat) !== wal || stampOf(this.mainStat()) === main) return false;
+    const now = new Uint8Array(WAL_HEADER_SIZE);
     using file = this.files.openSync(this.walPath, { access: "read" });
-    return file.readSync(header, 0) === WAL_HEADER_SIZE && toHex(header) === left.header;
+    return file.readSync(now, 0) === WAL_HEADER_SIZE && equalBytes(now, header);
   }
 
   /** Size and time of the WAL. */
@@ -286,4 +289,8 @@ function equalWords(left: Int32Array, right: Int32Array): boolean {
 
 function nameOf({ device, inode }: FileStat): string {
   return `${device}:${inode}`;
+}
+
+function stampOf(stat: FileStat): string {
+  return `${nameOf(stat)}:${stat.size}:${stat.modifiedAt.getTime()}`;
 }

@@ -1,6 +1,6 @@
 /** What others may do to a database that we follow, and what we say then. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
@@ -502,8 +502,10 @@ test("LiveDatabase adds nothing of the next database to the generation of the on
   await atRest(database, { neighbour, clock });
   const before = database.position!;
   const other = `${stage.folder}/other.db`;
-  copyFileSync(stage.path, other);
+  // By another process: one of ours that closes the file would drop our locks.
+  spawnSync("cp", [stage.path, other]);
   await neighbour.closeConnection();
+  assert.ok(existsSync(`${stage.path}-wal`), "our reader has kept it");
   renameSync(other, stage.path);
   const next = stage.neighbour();
   await next.sql("INSERT INTO t (x) VALUES ('of the next')");
