@@ -1,7 +1,6 @@
 /** When a database last did something, and what a cheap look says. */
 import type { Clock } from "../runtime/clock.ts";
-import { equalPair } from "../wal/header.ts";
-import type { WalIndex } from "../wal/wal_index.ts";
+import { hasSameCommits, type WalIndex } from "../wal/wal_index.ts";
 
 /** After this long without a commit the spare connections are closed. */
 const IDLE_MS = 10_000;
@@ -90,8 +89,4 @@ export class Activity {
 
 function isSame(left: WalIndex, right: WalIndex): boolean {
   return left.backfilledCount === right.backfilledCount && hasSameCommits(left, right);
-}
-
-function hasSameCommits(left: WalIndex, right: WalIndex): boolean {
-  return left.change === right.change && left.mxFrame === right.mxFrame && equalPair(left.salts, right.salts);
 }

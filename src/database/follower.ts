@@ -19,7 +19,7 @@ import { toHex } from "../bytes.ts";
 import { frameSize, MAX_INDEX, newGeneration, WAL_HEADER_SIZE } from "../position.ts";
 import { scanFrames } from "../wal/frames.ts";
 import { equalPair } from "../wal/header.ts";
-import type { WalIndex } from "../wal/wal_index.ts";
+import { hasSameCommits, type WalIndex } from "../wal/wal_index.ts";
 
 /** Bytes of the WAL that are copied at once. */
 const CHUNK_BYTES = 1 << 20;
@@ -321,7 +321,7 @@ export class Follower implements Disposable {
   #move(): void {
     const standing = this.readers.move();
     if (!isFrozen(standing)) this.#rest = undefined;
-    else if (this.#rest === undefined || !isSameCommit(this.#rest.index, standing.after)) {
+    else if (this.#rest === undefined || !hasSameCommits(this.#rest.index, standing.after)) {
       this.#rest = { index: standing.after, main: this.live.mainStat() };
     }
   }
@@ -423,8 +423,4 @@ export class Follower implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-function isSameCommit(left: WalIndex, right: WalIndex): boolean {
-  return left.change === right.change && left.mxFrame === right.mxFrame && equalPair(left.salts, right.salts);
 }

@@ -1,6 +1,6 @@
 /** What our reader holds, judged by value: node:sqlite does not tell which read mark a reader stands on. */
 import { equalPair } from "../wal/header.ts";
-import type { WalIndex } from "../wal/wal_index.ts";
+import { hasSameCommits, type WalIndex } from "../wal/wal_index.ts";
 
 /** What the wal-index said just before and just after the standing reader began. */
 export interface Standing {
@@ -24,8 +24,7 @@ export function isPinned({ before, after }: Standing): boolean {
  * backfilled before. A checkpoint that ended in between leaves the reader on a mark above 0.
  */
 export function isFrozen({ before, after }: Standing): boolean {
-  return before !== undefined && before.change === after.change && before.mxFrame === after.mxFrame &&
-    equalPair(before.salts, after.salts) &&
+  return before !== undefined && hasSameCommits(before, after) &&
     before.backfilledCount === before.mxFrame && after.backfilledCount === after.mxFrame;
 }
 

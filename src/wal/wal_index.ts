@@ -13,7 +13,7 @@
  * (24, 28), salts as their bytes stand in the WAL header (32…39), checksum of bytes 0…39 in native words (40, 44).
  */
 import { type Checksum, swapBytes, wordsOf } from "./checksum.ts";
-import type { Salts } from "./header.ts";
+import { equalPair, type Salts } from "./header.ts";
 
 /** Bytes to read for one look. */
 export const WAL_INDEX_SIZE = 136;
@@ -37,6 +37,11 @@ export interface WalIndex {
   readonly backfilledCount: number;
   /** Read marks of slots 1…4; 0xffffffff where a slot is not in use. */
   readonly readMarks: readonly number[];
+}
+
+/** Whether both say that the same is committed, whatever is backfilled or read of it. */
+export function hasSameCommits(left: WalIndex, right: WalIndex): boolean {
+  return left.change === right.change && left.mxFrame === right.mxFrame && equalPair(left.salts, right.salts);
 }
 
 /** The state in the first 136 bytes of the `-shm` file; `undefined` when they are not consistent: read again. */

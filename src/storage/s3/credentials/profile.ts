@@ -1,5 +1,5 @@
 import { describeError, StoreError } from "../../../errors.ts";
-import { systemCode } from "../../../runtime/system_code.ts";
+import { isRefusal } from "../../../runtime/system_code.ts";
 import type { Credentials, CredentialsSource } from "./credentials.ts";
 import { parseIni } from "./ini.ts";
 import { awsFilePath, readSmallFile, type SourceContext } from "./source_context.ts";
@@ -80,11 +80,6 @@ async function credentialsIn(
 /** Whether a variable says where one of the AWS files is. */
 function namesFile(env: SourceContext["env"]): boolean {
   return [CONFIG_FILE, CREDENTIALS_FILE].some(({ variable }) => env[variable]);
-}
-
-/** Whether the system keeps us from reading a file, as under systemd's `ProtectHome=`. */
-function isRefusal(error: unknown): boolean {
-  return ["EACCES", "EPERM"].includes(systemCode(error) ?? "");
 }
 
 /** The settings of both files together; those of the credentials file win. */
