@@ -10,6 +10,7 @@ import { CHECKPOINT_DEFAULTS } from "./decide.ts";
 import { ContinuityLostError, ForeignWriterError, LostWalError } from "./follower.ts";
 import { Generations } from "./generations.ts";
 import { InstanceLock, LostLockError } from "./instance_lock.ts";
+import { LeftWalMemory } from "./left_wal.ts";
 import { IdentityError, type LeftWal } from "./live_files.ts";
 import { Lookout } from "./lookout.ts";
 import { DatabaseMeter } from "./measure.ts";
@@ -72,7 +73,7 @@ export class LiveDatabase implements AsyncDisposable {
   /** Whether a program may go on with a `-wal` or `-shm` that has lost its name. */
   #hasLostFiles = false;
   /** What the database before has left beside the one that took its place, if anything. */
-  #leftWal: LeftWal | undefined;
+  readonly #leftWal: LeftWalMemory;
   /** When it went away the last time, on the steady clock, while replicas may still get what it left. */
   #retiredMs: number | undefined;
   readonly #holder: StateHolder;
@@ -100,6 +101,7 @@ export class LiveDatabase implements AsyncDisposable {
     const schedule = this.#schedule = new CheckpointSchedule({ limits, clock, logger });
     this.meta = new MetaDirectory(options.metaPath ?? defaultMetaPath(options.path), this.#files);
     const { meta, changed } = this;
+    this.#leftWal = new LeftWalMemory(meta);
     const lock = this.#lock = new InstanceLock({ meta, databasePath: this.path, files: this.#files });
     this.#generations = new Generations({ meta, schedule, changed, logger });
     this.#lookout = new Lookout({ opened: () => this.#opened, clock, lock, schedule, troubles, meter });
@@ -209,7 +211,7 @@ export class LiveDatabase implements AsyncDisposable {
     const { meta } = this;
     const live = openLiveFiles(this.path, this.#files);
     try {
-      if (this.#leftWal !== undefined) refuseLeftWal(live, this.#leftWal);
+      refuseLeftWal(live, this.#leftWal.left);
       refuseLostFiles(live, { isDoubtful: this.#hasLostFiles });
       this.#hasLostFiles = false;
       this.#letReplicasFinish();
@@ -223,7 +225,7 @@ export class LiveDatabase implements AsyncDisposable {
       const writers = new Writers(live, { busyTimeoutMs, meter: this.#meter });
       this.#opened = { live, follower, writers };
       await this.#generations.choose(follower, this.recoverMeta);
-      this.#leftWal = undefined;
+      this.#leftWal.forget();
     } catch (error) {
       this.#closeFiles();
       live.close();
@@ -312,6 +314,16 @@ export class LiveDatabase implements AsyncDisposable {
     if (this.#opened === undefined && this.state.kind === "live") this.#holder.wait(describeError(error));
   }
 
+  #rememberLeftWal(): void {
+    const left = this.#takeLeftWal();
+    if (left === undefined) return;
+    try {
+      this.#leftWal.remember(left);
+    } catch (error) {
+      this.#troubles.note(error);
+    }
+  }
+
   /** That of the generation, which was followed up to here: not one that the next database has begun in its file. */
   #takeLeftWal(): LeftWal | undefined {
     const opened = this.#opened;
@@ -324,7 +336,7 @@ export class LiveDatabase implements AsyncDisposable {
     reason: string,
     { advice, isOfSideFile }: { advice: string; isOfSideFile: boolean },
   ): Promise<void> {
-    if (!isOfSideFile) this.#leftWal = this.#takeLeftWal() ?? this.#leftWal;
+    if (!isOfSideFile) this.#rememberLeftWal();
     await this.#retire();
     this.#hasLostFiles = isOfSideFile;
     this.#generations.restartBecause(reason);

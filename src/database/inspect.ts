@@ -1,6 +1,7 @@
 /** A look at a database that takes nothing over: it can be followed by another process meanwhile. */
-import { defaultMetaPath } from "./meta_directory.ts";
-import { checkMetaPath, openLiveFiles, readSchema, WaitError } from "./open.ts";
+import { readLeftWal } from "./left_wal.ts";
+import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
+import { checkMetaPath, openLiveFiles, readSchema, refuseLeftWal, WaitError } from "./open.ts";
 import { type Files, systemFiles } from "../runtime/files.ts";
 import { isWritable, nearestFolder } from "../runtime/folders.ts";
 import { join, parentFolder } from "../runtime/paths.ts";
@@ -32,7 +33,7 @@ export function inspectDatabase(
 ): Inspection {
   checkMetaPath(path, metaPath);
   try {
-    const facts = lookAt(path, files);
+    const facts = lookAt(path, { metaPath, files });
     requireWritable(path, { metaPath, files });
     return facts;
   } catch (error) {
@@ -41,13 +42,15 @@ export function inspectDatabase(
   }
 }
 
-function lookAt(path: string, files: Files): Inspection {
+function lookAt(path: string, { metaPath, files }: { metaPath: string; files: Files }): Inspection {
   let size: number;
   let pageSize: number;
   let isWal: boolean;
   {
     // Closed before SQLite opens it: a later close would drop the locks of that.
     using live = openLiveFiles(path, files);
+    // What SQLite reads would be what is to be kept from the database.
+    refuseLeftWal(live, readLeftWal(new MetaDirectory(metaPath, files)));
     size = live.mainStat().size;
     pageSize = live.pageSize();
     isWal = live.isWal();

@@ -7,7 +7,7 @@
  */
 import { type Files, type FileStat, type OpenFile } from "../runtime/files.ts";
 import { parentFolder } from "../runtime/paths.ts";
-import { equalBytes } from "../bytes.ts";
+import { equalBytes, toHex } from "../bytes.ts";
 import { WAL_HEADER_SIZE } from "../position.ts";
 import { equalPair, parseWalHeader, type Salts } from "../wal/header.ts";
 import { parseWalIndexWords, WAL_INDEX_SIZE, type WalIndex } from "../wal/wal_index.ts";
@@ -59,8 +59,8 @@ export interface LeftWal {
   /** Which main file it was of, and which WAL it is: not by their inodes alone, which are used again. */
   readonly main: string;
   readonly wal: string;
-  /** The WAL's. */
-  readonly header: Uint8Array;
+  /** The WAL's, in hex. */
+  readonly header: string;
 }
 
 /** Main files that this process has open, as `device:inode`. */
@@ -209,7 +209,7 @@ export class LiveFiles implements Disposable {
     try {
       const now = this.#wal && this.walHeader();
       if (now === undefined || !equalBytes(now, header)) return undefined;
-      return { main: stampOf(this.mainStat()), wal: stampOf(this.walStat()), header };
+      return { main: stampOf(this.mainStat()), wal: stampOf(this.walStat()), header: toHex(header) };
     } catch {
       return undefined; // Why is told by who reads the rest of it.
     }
@@ -224,7 +224,7 @@ export class LiveFiles implements Disposable {
     if (stat === undefined || stampOf(stat) !== wal || stampOf(this.mainStat()) === main) return false;
     const now = new Uint8Array(WAL_HEADER_SIZE);
     using file = this.files.openSync(this.walPath, { access: "read" });
-    return file.readSync(now, 0) === WAL_HEADER_SIZE && equalBytes(now, header);
+    return file.readSync(now, 0) === WAL_HEADER_SIZE && toHex(now) === header;
   }
 
   /** Size and time of the WAL. */
@@ -291,6 +291,7 @@ function nameOf({ device, inode }: FileStat): string {
   return `${device}:${inode}`;
 }
 
-function stampOf(stat: FileStat): string {
-  return `${nameOf(stat)}:${stat.size}:${stat.modifiedAt.getTime()}`;
+/** Without the device, which may have another number after the machine was started anew. */
+function stampOf({ inode, size, modifiedAt }: FileStat): string {
+  return `${inode}:${size}:${modifiedAt.getTime()}`;
 }

@@ -7,6 +7,7 @@
  *         walbrook.lock                           ours: held while we replicate, see instance_lock.ts
  *         walbrook-uploads/<replica>.json         ours: what was uploaded last, see replicate/upload_memory.ts
  *         walbrook-drills/<replica>.json          ours: what drills have shown, see replicate/drill_memory.ts
+ *         walbrook-left-wal.json                  ours: a WAL that belongs to another database, see left_wal.ts
  *
  * New files take the database's mode (before the umask) and owner, new folders those of the database's folder.
  */
@@ -103,8 +104,8 @@ export class MetaDirectory {
     return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes, 0)));
   }
 
-  /** Replace such a file at once. It isn't synced: after a power cut it may be old or empty. */
-  writeText(name: string, text: string): void {
+  /** Replace such a file at once. Unless it `isSynced`, it may be old or empty after a power cut. */
+  writeText(name: string, text: string, { isSynced = false }: { isSynced?: boolean } = {}): void {
     const path = join(this.path, name);
     const temporary = `${path}.tmp`;
     this.#makeFolders(parentFolder(path));
@@ -112,13 +113,20 @@ export class MetaDirectory {
       {
         using file = this.#files.openSync(temporary, { access: "create", mode: this.fileMode });
         file.writeSync(new TextEncoder().encode(text), 0);
+        if (isSynced) file.syncSync();
       }
       this.adoptFile(temporary);
       this.#files.renameSync(temporary, path);
+      if (isSynced) this.#files.syncFolderSync(parentFolder(path));
     } catch (error) {
       this.#files.removeSync(temporary);
       throw error;
     }
+  }
+
+  /** Remove such a file. */
+  remove(name: string): void {
+    this.#files.removeSync(join(this.path, name));
   }
 
   #shadowFolder(generation: string): string {

@@ -7,6 +7,7 @@ import type { MetaDirectory } from "./meta_directory.ts";
 import { describeError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { type Files, systemCode } from "../runtime/files.ts";
+import { isRefusal } from "../runtime/system_code.ts";
 import { isHeldDeleted, linkedFile, realPath } from "../runtime/open_files.ts";
 import { parentFolder, resolve } from "../runtime/paths.ts";
 import { classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
@@ -137,8 +138,8 @@ export function refuseLostFiles(live: LiveFiles, { isDoubtful }: { isDoubtful: b
  *
  * @throws {WaitError}
  */
-export function refuseLeftWal(live: LiveFiles, left: LeftWal): void {
-  if (!live.hasBesides(left)) return;
+export function refuseLeftWal(live: LiveFiles, left: LeftWal | undefined): void {
+  if (left === undefined || !live.hasBesides(left)) return;
   throw new WaitError(
     `the database file was replaced, and beside it lies the -wal of the one before, which would spoil it: ` +
       `while its application is stopped, delete ${live.walPath} and ${live.path}-shm`,
@@ -301,9 +302,4 @@ function explainSystem(path: string, error: unknown): unknown {
   }
   if (code === undefined ? classifySqliteError(error) !== "io" : code !== "EIO") return error;
   return new Error(`cannot read ${path}: look at its disk, and at the system's log`, { cause: error });
-}
-
-function isRefusal(error: unknown): boolean {
-  const code = systemCode(error);
-  return code === "EACCES" || code === "EPERM";
 }

@@ -25,11 +25,12 @@ import { fileURLToPath } from "node:url";
 import { assertNothingLost, keepSnapshot, Stage, until } from "./stage.ts";
 import { Neighbour } from "./neighbour.ts";
 import type { LiveDatabase } from "../../src/database/database.ts";
+import { inspectDatabase } from "../../src/database/inspect.ts";
 import { isAlone } from "../../src/database/open.ts";
 import { InstanceLock } from "../../src/database/instance_lock.ts";
 import { sleep } from "../../src/async.ts";
 import { comparePositions } from "../../src/position.ts";
-import { systemFiles } from "../../src/runtime/files.ts";
+import { type Files, systemFiles } from "../../src/runtime/files.ts";
 import { failFiles, type FailRule } from "../doubles/failing_files.ts";
 import { SkippingClock } from "../doubles/moved_clock.ts";
 import { currentRuntime } from "../figures.ts";
@@ -464,11 +465,13 @@ test("LiveDatabase begins a generation when an older database was copied over it
   await assertNothingLost(database, { snapshot: await keepSnapshot(database), neighbour: next });
 });
 
-test("LiveDatabase puts nothing of a WAL that was left into the database that took the place of its own", async () => {
-  await using stage = new Stage();
+/** Another database takes the place of one that is followed; its WAL stays. Returns the bytes of the other. */
+async function replaceBesideWal(
+  stage: Stage,
+  { clock, files = systemFiles }: { clock: SkippingClock; files?: Files },
+): Promise<{ database: LiveDatabase; whole: Uint8Array }> {
   const neighbour = await onlyNeighbour(stage);
-  const clock = new SkippingClock();
-  const database = await stage.follow({ clock });
+  const database = await stage.follow({ clock, files });
   await atRest(database, { neighbour, clock });
   await neighbour.closeConnection();
   const other = `${stage.folder}/other.db`;
@@ -481,17 +484,73 @@ test("LiveDatabase puts nothing of a WAL that was left into the database that to
   renameSync(other, stage.path);
   clock.skip(LOOK_AROUND_MS);
   await until(() => database.state.kind === "waiting", { what: "the loss is seen" });
-  for (let round = 0; round < 3; round++) {
-    clock.skip(LOOK_AROUND_MS);
-    await database.settle();
-    assert.match(JSON.stringify(database.state), /beside it lies the -wal of the one before/);
-    assert.ok(readFileSync(stage.path).equals(whole));
-  }
+  return { database, whole };
+}
+
+const LEFT_WAL = /beside it lies the -wal of the one before/;
+
+async function assertTakenUpOnceMended(stage: Stage, database: LiveDatabase): Promise<void> {
   for (const suffix of ["-wal", "-shm"]) rmSync(stage.path + suffix, { force: true });
   await until(() => database.state.kind === "live", { what: "it is taken up" });
   const next = stage.neighbour();
   await next.sql("INSERT INTO other VALUES (2)");
   await assertNothingLost(database, { snapshot: await keepSnapshot(database), neighbour: next });
+  assert.equal(existsSync(`${database.meta.path}/walbrook-left-wal.json`), false);
+}
+
+test("LiveDatabase puts nothing of a WAL that was left into the database that took the place of its own", async () => {
+  await using stage = new Stage();
+  const clock = new SkippingClock();
+  const { database, whole } = await replaceBesideWal(stage, { clock });
+  for (let round = 0; round < 3; round++) {
+    clock.skip(LOOK_AROUND_MS);
+    await database.settle();
+    assert.match(JSON.stringify(database.state), LEFT_WAL);
+    assert.ok(readFileSync(stage.path).equals(whole));
+  }
+  await assertTakenUpOnceMended(stage, database);
+});
+
+test("LiveDatabase knows of a WAL that was left also when it is started anew, and `check` tells", async () => {
+  await using stage = new Stage();
+  const { database: before, whole } = await replaceBesideWal(stage, { clock: new SkippingClock() });
+  await before.close();
+  const inspection = inspectDatabase(stage.path);
+  assert.match(inspection.found, LEFT_WAL);
+  assert.equal(inspection.isWaitedFor, true);
+  // Two starts: the first one must not forget.
+  const once = stage.database();
+  await once.start();
+  assert.match(JSON.stringify(once.state), LEFT_WAL);
+  assert.ok(readFileSync(stage.path).equals(whole));
+  await once.close();
+  const database = stage.database();
+  await database.start();
+  assert.match(JSON.stringify(database.state), LEFT_WAL);
+  await assertTakenUpOnceMended(stage, database);
+});
+
+test("LiveDatabase passes over a broken memory of a WAL that was left", async () => {
+  for (const text of ["", "{", "null", "[]", '{"main":1,"wal":2,"header":3}', "x".repeat(5000)]) {
+    await using stage = new Stage();
+    stage.insert();
+    await (await stage.follow()).close();
+    writeFileSync(`${stage.folder}/.app.db-litestream/walbrook-left-wal.json`, text);
+    await stage.follow();
+  }
+});
+
+test("LiveDatabase keeps off a WAL that was left also where that can't be written down", async () => {
+  await using stage = new Stage();
+  const { files, failed } = failFiles(systemFiles, [
+    { kind: "write", code: "ENOSPC", times: Infinity, path: /left-wal/ },
+  ]);
+  const { database } = await replaceBesideWal(stage, { clock: new SkippingClock(), files });
+  assert.equal(failed.length, 1);
+  assert.equal(stage.logged("error").length, 1);
+  await database.settle();
+  assert.match(JSON.stringify(database.state), LEFT_WAL);
+  await assertTakenUpOnceMended(stage, database);
 });
 
 test("LiveDatabase adds nothing of the next database to the generation of the one before, whose WAL lies beside it", async () => {
