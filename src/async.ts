@@ -109,6 +109,20 @@ export function sleep(ms: number, { signal }: { signal?: AbortSignal | undefined
   });
 }
 
+/** Wait for whichever ends first; the others are told by their signal to stop. Rejects with the signal's reason. */
+export async function firstOf(
+  begin: readonly ((signal: AbortSignal) => Promise<void>)[],
+  { signal }: { signal?: AbortSignal | undefined } = {},
+): Promise<void> {
+  const ended = new AbortController();
+  const either = signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal]);
+  try {
+    await Promise.race(begin.map((wait) => wait(either)));
+  } finally {
+    ended.abort(new Error("no longer waited for"));
+  }
+}
+
 /** `promise`, or a rejection with the signal's reason when it fires first. */
 export function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise: aborted, reject } = Promise.withResolvers<never>();

@@ -13,11 +13,11 @@ import { type SnapshotParts, type StoredSnapshot, takeSnapshot } from "./take_sn
 import { UploadPace } from "./upload_pace.ts";
 import { sendUpTo } from "./upload_round.ts";
 import { SegmentUpload } from "./upload_segment.ts";
-import { Notice, Semaphore, sleep } from "../async.ts";
+import { firstOf, Notice, Semaphore, sleep } from "../async.ts";
 import type { LiveDatabase } from "../database/database.ts";
 import { ContinuityLostError } from "../database/follower.ts";
 import { formatGoDuration } from "../duration.ts";
-import { describeError, NotFoundError } from "../errors.ts";
+import { describeError, isAway, NotFoundError } from "../errors.ts";
 import { type Logger, silentLogger } from "../logger.ts";
 import { type MetricLabels, type Metrics, silentMetrics } from "../metrics.ts";
 import { formatPosition, type Position } from "../position.ts";
@@ -208,19 +208,19 @@ export class ReplicaLoop {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       const token = this.#database.changed.token;
-      let pauseMs = 0;
+      let failed: { readonly pauseMs: number; readonly error: unknown } | undefined;
       try {
         await this.#sync();
         this.progress.caughtUp();
         this.#backoff.succeed("replica works again");
       } catch (error) {
         if (signal.aborted) return;
-        pauseMs = await this.#handle(error);
+        failed = { pauseMs: await this.#handle(error), error };
         this.#options.onFailure?.();
       }
       this.progressed.notify();
       try {
-        if (pauseMs > 0) await pause(pauseMs, { clock: this.#clock, signal });
+        if (failed !== undefined) await this.#pauseAfter(failed, signal);
         else await this.#waitForChange(token, signal);
       } catch (error) {
         if (signal.aborted) return;
@@ -228,6 +228,18 @@ export class ReplicaLoop {
         await pause(await this.#handle(error), { clock: this.#clock, signal }).catch(() => {});
       }
     }
+  }
+
+  /** Where nothing was there to answer, no longer than until something is. */
+  async #pauseAfter(
+    { pauseMs, error }: { pauseMs: number; error: unknown },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { store } = this.client;
+    const waits = [(signal: AbortSignal) => pause(pauseMs, { clock: this.#clock, signal })];
+    const answering = isAway(error) ? store.answering : undefined;
+    if (answering !== undefined) waits.push((signal) => answering.call(store, { signal }));
+    await firstOf(waits, { signal });
   }
 
   /** What there is is sent now, without a rest before. */

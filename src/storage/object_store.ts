@@ -141,4 +141,10 @@ export interface ObjectStore extends AsyncDisposable {
    * @returns how many there were
    */
   readonly cleanUp?: ((options?: StoreOptions) => Promise<number>) | undefined;
+
+  /**
+   * Resolves once something answers again, after an error that `isAway`; rejects with the signal's reason. Only stores
+   * that can find out at no cost have it.
+   */
+  readonly answering?: ((options: { readonly signal: AbortSignal }) => Promise<void>) | undefined;
 }

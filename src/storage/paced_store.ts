@@ -106,6 +106,10 @@ export class PacedStore implements ObjectStore {
     return this.#inner.cleanUp?.bind(this.#inner);
   }
 
+  get answering(): ObjectStore["answering"] {
+    return this.#inner.answering?.bind(this.#inner);
+  }
+
   delete(keys: readonly string[], options?: StoreOptions): Promise<void> {
     return this.#inner.delete(keys, options);
   }

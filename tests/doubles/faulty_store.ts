@@ -6,6 +6,7 @@
  * store.rules.push({ method: "put", key: /\/wal\//, nth: 2, afterwards: true }); // stored, but the answer is lost
  * ```
  */
+import { StoreError } from "../../src/errors.ts";
 import type { ByteRange, ObjectInfo, ObjectStore, StoreOptions } from "../../src/storage/object_store.ts";
 
 /** What can be made to fail. */
@@ -28,6 +29,8 @@ export interface StoreRule {
   readonly gate?: Promise<void>;
   /** Default `made to fail`. */
   readonly message?: string;
+  /** Nothing was there to answer. Default false. */
+  readonly isAway?: boolean;
 }
 
 /** One request. */
@@ -49,6 +52,7 @@ export class FaultyStore implements ObjectStore {
   /** May be changed at any time. */
   rules: StoreRule[] = [];
   readonly calls: StoreCall[] = [];
+  answering: ObjectStore["answering"];
   readonly #inner: ObjectStore;
   readonly #seen = new Map<StoreRule, number>();
 
@@ -151,8 +155,8 @@ export class FaultyStore implements ObjectStore {
   }
 }
 
-function failure({ message = "made to fail" }: StoreRule): Error {
-  return new Error(message);
+function failure({ message = "made to fail", isAway = false }: StoreRule): Error {
+  return isAway ? new StoreError(message, { isTransient: true, isAway }) : new Error(message);
 }
 
 function streamOfBody(body: Uint8Array | ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {

@@ -8,6 +8,9 @@ import { Bench } from "./bench_of_one.ts";
 /** Longer than any wait of these tests. */
 const SYNC_INTERVAL_MS = 40_000;
 
+/** No pause of these tests ends by itself. */
+const LONGEST_PAUSE_MS = 600_000;
+
 /** Have a replica that stores no segment, and something to store. */
 async function goAway(bench: Bench): Promise<void> {
   await bench.run();
@@ -53,4 +56,32 @@ test("ReplicaLoop: what comes while a store answers slowly where it stands is ca
   // Another round would come after the sync interval only.
   await bench.current();
   await bench.assertRestores();
+});
+
+test("ReplicaLoop: a pause ends as soon as something answers where nothing did, and no other pause does", async () => {
+  for (const isAway of [true, false]) {
+    await using bench = new Bench();
+    const answering = Promise.withResolvers<void>();
+    const signals: AbortSignal[] = [];
+    bench.store.answering = ({ signal }) => {
+      signals.push(signal);
+      return answering.promise;
+    };
+    await bench.run();
+    await bench.current();
+    await bench.stop();
+    bench.store.rules = [{ method: "put", key: /\/wal\//, times: Infinity, isAway }];
+    const backoff = { firstMs: LONGEST_PAUSE_MS, longestMs: LONGEST_PAUSE_MS, awayMs: LONGEST_PAUSE_MS };
+    await bench.run({ backoff });
+    bench.insert();
+    await until(() => bench.loop.lastError !== "", "the outage");
+    bench.store.mend();
+    if (isAway) {
+      await until(() => signals.length > 0, "the wait");
+      answering.resolve();
+      await bench.current();
+      assert.ok(signals.every(({ aborted }) => aborted), "nobody waits any more");
+      await bench.assertRestores();
+    } else assert.equal(signals.length, 0);
+  }
 });

@@ -1,8 +1,9 @@
-import { sleep } from "../../async.ts";
+import { firstOf, sleep } from "../../async.ts";
 import { describeError } from "../../errors.ts";
 import type { LogFields, Logger } from "../../logger.ts";
 import type { HttpClient } from "../../runtime/http.ts";
 import { type HttpFailureKind, isNetworkError } from "../../runtime/http_failure.ts";
+import { Absence } from "./absence.ts";
 import type { BucketAddress } from "./address.ts";
 import { type ErrorDocument, isCutDocument, parseErrorDocument } from "./answers.ts";
 import { areSameKeys, type Credentials, type CredentialsProvider } from "./credentials/credentials.ts";
@@ -91,7 +92,7 @@ type Outcome<T> = { readonly result: T } | { readonly refused: RefusedRequest } 
 /** Then the status alone is believed: a proxy on the way may cut off every refusal. */
 const LOST_REFUSALS = 4;
 
-/** The longest wait for a server that isn't there. */
+/** The longest wait for a server that isn't there, and at which no look finds anybody. */
 const AWAY_WAIT_MS = 500;
 
 /** What was done already for one request, so that it isn't done twice. */
@@ -153,8 +154,29 @@ export class S3Connection {
         error: "refused" in outcome ? outcome.refused.code : describeError(outcome.error),
         waitMs: Math.round(waitMs),
       }, { isLoud: isOver });
-      await sleep(waitMs, { signal: request.signal });
+      await this.#waitFor(reaction, { waitMs, signal: request.signal });
     }
+  }
+
+  /** Resolves once something answers at the server where nothing did; rejects with the signal's reason. */
+  async answering({ signal }: { signal: AbortSignal }): Promise<void> {
+    const server = this.#options.address.server(this.#region);
+    const look = async (signal: AbortSignal) => {
+      const request = { method: "HEAD", url: `${server}/`, headers: {}, signal };
+      const { body } = await this.#options.http.send(request);
+      await body?.cancel();
+      return true;
+    };
+    await Absence.of(server).over({ look, signal });
+  }
+
+  async #waitFor(reaction: Reaction & { kind?: HttpFailureKind }, { waitMs, signal }: {
+    waitMs: number;
+    signal: AbortSignal | undefined;
+  }): Promise<void> {
+    const pause = (signal?: AbortSignal) => sleep(waitMs, { signal });
+    if (!isAway(reaction)) return await pause(signal);
+    await firstOf([pause, (signal) => this.answering({ signal })], { signal });
   }
 
   /** Signed when its turn has come: that may take longer than a signature holds. */
@@ -275,8 +297,9 @@ export class S3Connection {
   /** A server that isn't there is not spared by waiting long. */
   #policyFor(reaction: Reaction & { kind?: HttpFailureKind }): RetryPolicy {
     const { retry } = this.#options;
-    const isAway = reaction.kind !== undefined && AWAY_KINDS.has(reaction.kind);
-    return isAway ? { ...retry, longestWaitMs: Math.min(retry.longestWaitMs, AWAY_WAIT_MS) } : retry;
+    return isAway(reaction)
+      ? { ...retry, longestWaitMs: Math.min(retry.longestWaitMs, AWAY_WAIT_MS) }
+      : retry;
   }
 
   #reactToError(error: unknown): Reaction & { kind?: HttpFailureKind } {
@@ -381,6 +404,11 @@ export class S3Connection {
     const region = this.#region;
     return { cannot: `cannot ${doing}`, bucket, right, region, server: address.server(region) };
   }
+}
+
+/** Whether nobody got the request. */
+function isAway({ kind }: { readonly kind?: HttpFailureKind }): boolean {
+  return kind !== undefined && AWAY_KINDS.has(kind);
 }
 
 /** Whether no answer of the server came, or not whole: a gateway's that it got none is no better. */

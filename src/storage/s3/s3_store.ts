@@ -164,6 +164,10 @@ export class S3Store implements ObjectStore {
     }
   }
 
+  answering({ signal }: { signal: AbortSignal }): Promise<void> {
+    return this.#context.connection.answering({ signal });
+  }
+
   /** Lets its connections go. */
   [Symbol.asyncDispose](): Promise<void> {
     this.#ownHttp?.[Symbol.dispose]();

@@ -1,0 +1,75 @@
+/** Servers at which nothing answers: one look now and then for all who wait tells when something does again. */
+import { Notice, orAbort, sleep } from "../../async.ts";
+
+/** Between two looks. A connection that is refused costs next to nothing. */
+const LOOK_EACH_MS = 100;
+
+/** Those who waited don't come back all at once: so much for each of them, but no more than that in all. */
+const SPREAD_EACH_MS = 2;
+const LONGEST_SPREAD_MS = 250;
+
+/** Whether anything answers at the server, whatever it says. */
+export type Look = (signal: AbortSignal) => Promise<boolean>;
+
+/** Of the whole process, for each server. */
+const absences = new Map<string, Absence>();
+
+/** The absence of one server. */
+export class Absence {
+  readonly #waiting = new Set<Look>();
+  readonly #returned = new Notice();
+  #spreadMs = 0;
+  #isLooking = false;
+
+  /** @param server whatever is the same for stores on one server */
+  static of(server: string): Absence {
+    const absence = absences.get(server) ?? new Absence();
+    absences.set(server, absence);
+    return absence;
+  }
+
+  /**
+   * Resolves once something answers that didn't; rejects with the signal's reason.
+   *
+   * @param look called again and again, unless that of another who waits is
+   */
+  async over({ look, signal }: { look: Look; signal: AbortSignal }): Promise<void> {
+    // A function of its own, so that the same `look` can be there twice.
+    const own: Look = (signal) => look(signal);
+    this.#waiting.add(own);
+    try {
+      if (!this.#isLooking) void this.#watch();
+      await orAbort(this.#returned.token, signal);
+    } finally {
+      this.#waiting.delete(own);
+    }
+    await sleep(Math.random() * this.#spreadMs, { signal });
+  }
+
+  async #watch(): Promise<void> {
+    this.#isLooking = true;
+    try {
+      for (;;) {
+        await sleep(LOOK_EACH_MS);
+        const [look] = this.#waiting;
+        if (look === undefined) return;
+        if (await isThere(look)) break;
+      }
+      this.#spreadMs = Math.min(LONGEST_SPREAD_MS, this.#waiting.size * SPREAD_EACH_MS);
+      this.#returned.notify();
+    } finally {
+      this.#isLooking = false;
+    }
+  }
+}
+
+/** A look takes no longer than this. */
+const LOOK_LIMIT_MS = 2000;
+
+async function isThere(look: Look): Promise<boolean> {
+  try {
+    return await look(AbortSignal.timeout(LOOK_LIMIT_MS));
+  } catch {
+    return false;
+  }
+}
