@@ -2,7 +2,7 @@
 import { Notice, orAbort, sleep } from "../../async.ts";
 
 /** Between two looks. A connection that is refused costs next to nothing. */
-const LOOK_EACH_MS = 100;
+const LOOK_EACH_MS = 50;
 
 /** Those who waited don't come back all at once: so much for each of them, but no more than that in all. */
 const SPREAD_EACH_MS = 2;
