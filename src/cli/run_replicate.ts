@@ -34,6 +34,8 @@ interface Run extends Partial<Pick<Configuration, "addr" | "health">> {
   /** The program of `exec` with its arguments. */
   readonly words?: readonly string[] | undefined;
   readonly logger: Logger;
+  /** Tell why the run fails. */
+  readonly fail: (text: string) => void;
 }
 
 /**
@@ -43,7 +45,7 @@ interface Run extends Partial<Pick<Configuration, "addr" | "health">> {
 export async function runReplicate(request: ReplicateRequest, output: Output): Promise<number> {
   requireSafeSqlite();
   const run = await whatToReplicate(request, output);
-  const { databases, logger, addr, health } = run;
+  const { databases, logger, addr, health, fail } = run;
   // Before the first record, at which somebody may already tell us to end; not while a configuration is waited for.
   using signals = new EndSignals();
   logger.info("walbrook", { version: VERSION });
@@ -61,14 +63,14 @@ export async function runReplicate(request: ReplicateRequest, output: Output): P
     const onSnapshotProgress = progress.tell;
     const clock = new SharedTicks(systemClock);
     const replicators = await assembleReplicators(databases, { clock, logger, metrics, onSnapshotProgress });
-    await startAll(replicators);
+    await startAll(replicators, logger);
     using _memory = releaseMemoryRegularly(clock);
     await using _watch = await observer.watch(replicators);
-    if (request.isOnce) return await finishOnce(replicators, { logger, signals });
+    if (request.isOnce) return await finishOnce(replicators, { logger, signals, fail });
     const failure = await untilEnd(run, { replicators, signals });
-    const exitCode = await finish(replicators, { logger, limitMs: FINISH_MS });
+    const exitCode = await finish(replicators, { logger, fail, limitMs: FINISH_MS });
     if (failure === undefined) return exitCode;
-    logger.error("failed to run", { error: failure.message });
+    fail(failure.message);
     return failure.exitCode;
   } finally {
     clearInterval(keepAlive);
@@ -81,9 +83,10 @@ async function whatToReplicate(request: ReplicateRequest, output: Output): Promi
   if (request.database === undefined) {
     const { loadConfiguration } = await import("./load_configuration.ts");
     const { configuration, logger } = loadConfiguration(request, output);
-    const { databases, exec: configuredExec, addr, health } = configuration;
-    if (request.isOnce) return { databases, logger };
-    const run = { databases, addr, health, logger };
+    const { databases, exec: configuredExec, addr, health, logging } = configuration;
+    const fail = failureTeller(logger, logging.stderr ? undefined : output);
+    if (request.isOnce) return { databases, logger, fail };
+    const run = { databases, addr, health, logger, fail };
     if (exec !== undefined) return { ...run, words: execWords(exec, logger) };
     // What is wrong or ignored in it was said with its line.
     const words = configuredExec === undefined ? undefined : splitExecCommand(configuredExec).words;
@@ -95,8 +98,16 @@ async function whatToReplicate(request: ReplicateRequest, output: Output): Promi
   refuseRepeated(configs);
   const database = databaseAtPath(expandPath(path), configs);
   refuseOwnPlaces(database);
-  const databases = [database];
-  return { databases, words: exec === undefined ? undefined : execWords(exec, logger), logger };
+  const words = exec === undefined ? undefined : execWords(exec, logger);
+  return { databases: [database], words, logger, fail: failureTeller(logger) };
+}
+
+/** @param output where a failure is told beside the log, which goes elsewhere */
+function failureTeller(logger: Logger, output?: Output): (text: string) => void {
+  return (text) => {
+    logger.error("failed to run", { error: text });
+    output?.writeError(`walbrook replicate: ${text}\n`);
+  };
 }
 
 /** Two loops on one place would each take the other's objects for their own. */
@@ -124,16 +135,28 @@ function refuseOwnPlaces({ path, replicas }: DatabaseConfig): void {
   }
 }
 
-/** The first database that can't be taken up ends all. */
-async function startAll(replicators: readonly Replicator[]): Promise<void> {
-  for (const [at, replicator] of replicators.entries()) {
+/**
+ * A database that can't be taken up, and never will, doesn't keep the others from being followed; the exit code tells of
+ * it.
+ *
+ * @throws {unknown} why the first of them can't, where none can
+ */
+async function startAll(replicators: readonly Replicator[], logger: Logger): Promise<void> {
+  const failures: { readonly path: string; readonly error: unknown }[] = [];
+  for (const replicator of replicators) {
     try {
       await replicator.start();
     } catch (error) {
-      const signal = AbortSignal.timeout(FINISH_MS);
-      await Promise.allSettled(replicators.slice(0, at).map((started) => started.finish({ signal })));
-      throw error;
+      failures.push({ path: replicator.database.path, error });
     }
+  }
+  const [first] = failures;
+  if (first !== undefined && failures.length === replicators.length) throw first.error;
+  for (const { path, error } of failures) {
+    logger.error("database is not replicated, the others are; start walbrook again once it is mended", {
+      db: path,
+      error: describeError(error),
+    });
   }
 }
 
@@ -178,20 +201,20 @@ async function untilStopped({ database }: Replicator): Promise<void> {
 /** Send all that there is, and end; 1 when something stayed behind. */
 async function finishOnce(
   replicators: readonly Replicator[],
-  { logger, signals }: { logger: Logger; signals: EndSignals },
+  { logger, signals, fail }: Pick<Run, "logger" | "fail"> & { signals: EndSignals },
 ): Promise<number> {
   const { untilSynced } = await import("./replicate_once.ts");
   const failures = await untilSynced(replicators, { signal: signals.aborted, logger });
-  for (const error of failures) logger.error("failed to run", { error });
+  for (const failure of failures) fail(failure);
   // The others have what there was; what came since must not wait for those that fail.
   const limitMs = failures.length === 0 ? FINISH_MS : HURRIED_FINISH_MS;
-  const exitCode = await finish(replicators, { logger, limitMs });
+  const exitCode = await finish(replicators, { logger, fail, limitMs });
   return failures.length === 0 ? exitCode : 1;
 }
 
 async function finish(
   replicators: readonly Replicator[],
-  { logger, limitMs }: { logger: Logger; limitMs: number },
+  { logger, fail, limitMs }: Pick<Run, "logger" | "fail"> & { limitMs: number },
 ): Promise<number> {
   const signal = AbortSignal.timeout(limitMs);
   const failures = await Promise.all(
@@ -199,7 +222,7 @@ async function finish(
   );
   const [error] = failures.filter((error) => error !== undefined);
   if (error !== undefined) {
-    logger.error("failed to run", { error: describeError(error) });
+    fail(describeError(error));
     return 1;
   }
   logger.info("walbrook shut down");

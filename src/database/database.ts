@@ -145,7 +145,12 @@ export class LiveDatabase implements AsyncDisposable {
    * @throws {Error} when waiting can't help: not a database, no access, another walbrook
    */
   async start(): Promise<void> {
-    checkMetaPath(this.path, this.meta.path);
+    try {
+      checkMetaPath(this.path, this.meta.path);
+    } catch (error) {
+      this.#holder.set({ kind: "stopped", error: error as Error });
+      throw error;
+    }
     await this.#turn();
     if (this.state.kind === "stopped") throw this.state.error;
     this.#schedule.reset();
@@ -177,7 +182,10 @@ export class LiveDatabase implements AsyncDisposable {
       this.#troubles.clear();
       return undefined;
     } catch (error) {
-      if (startMs !== undefined) this.#meter.syncFailed(this.#clock.monotonicMs() - startMs);
+      if (!this.#isAwaitingFirst(error)) {
+        const nowMs = this.#clock.monotonicMs();
+        this.#meter.syncFailed(nowMs - (startMs ?? nowMs));
+      }
       await this.#handle(error);
       return error;
     }
@@ -301,7 +309,7 @@ export class LiveDatabase implements AsyncDisposable {
       return await this.#lose(error.message, { advice: error.message, isOfSideFile: true });
     }
     if (error instanceof WaitError) {
-      return this.#holder.wait(error.message, { isNew: error.isNew && !this.#troubles.hasBeenGood });
+      return this.#holder.wait(error.message, { isNew: this.#isAwaitingFirst(error) });
     }
     const isFirst = this.state.kind === "waiting" && this.#loop === undefined;
     if (error instanceof ForeignWriterError || (this.#opened === undefined && isFirst)) {
@@ -322,6 +330,11 @@ export class LiveDatabase implements AsyncDisposable {
     } catch (error) {
       this.#troubles.note(error);
     }
+  }
+
+  /** Whether the application has not made its database yet, so that nothing is wrong. */
+  #isAwaitingFirst(error: unknown): boolean {
+    return error instanceof WaitError && error.isNew && !this.#troubles.hasBeenGood;
   }
 
   /** That of the generation, which was followed up to here: not one that the next database has begun in its file. */

@@ -1,7 +1,7 @@
 /** How `replicate` ends, and how it begins with many databases. */
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { copyFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
@@ -92,4 +92,88 @@ test("walbrook replicate follows a hundred databases of one file", async () => {
   assert.equal(code, 0, stderr);
   assert.doesNotMatch(stderr, /ERROR/);
   assert.equal(await rowCount(path("backup-99"), path("out.db")), 2);
+});
+
+/** One sound database and one that is none, in either order. */
+function oneOfTwo(
+  folder: string,
+  { isBadFirst }: { isBadFirst: boolean },
+): { config: string; good: DatabaseSync } {
+  const path = (name: string) => join(folder, name);
+  const good = openDatabase(path("good.db"));
+  writeFileSync(path("bad.db"), "no database at all, but text enough to be looked at. ".repeat(20));
+  const entries = ["good", "bad"].map((name) =>
+    `  - { path: "${path(`${name}.db`)}", replicas: [{ path: "${
+      path(`of-${name}`)
+    }", sync-interval: 50ms }] }`
+  );
+  const config = path("walbrook.yml");
+  writeFileSync(
+    config,
+    ["logging: { stderr: true }", "dbs:", ...isBadFirst ? entries.reverse() : entries, ""].join("\n"),
+  );
+  return { config, good };
+}
+
+test("walbrook replicate follows the others where one database can't be taken up, and its exit code tells of it", async () => {
+  for (const isBadFirst of [false, true]) {
+    using folder = temporaryFolder();
+    const { config, good } = oneOfTwo(folder.path, { isBadFirst });
+    using _ = good;
+    await using walbrook = Walbrook.start("replicate", "-config", config);
+    await walbrook.says("snapshot written");
+    await walbrook.says("database is not replicated, the others are");
+    good.exec("INSERT INTO t VALUES (2)");
+    let tries = 0;
+    const restored = () => rowCount(join(folder.path, "of-good"), join(folder.path, `out-${tries++}.db`));
+    await until(async () => await restored() === 2, "the row that came later");
+    const { code, stderr } = await walbrook.stop();
+    assert.equal(code, 1);
+    assert.match(stderr, /msg="failed to run" error="\S+bad\.db is not a SQLite database, /);
+    assert.equal(existsSync(join(folder.path, "of-bad")), false);
+  }
+});
+
+test("walbrook replicate -exec runs its program beside a database that can't be taken up", async () => {
+  using folder = temporaryFolder();
+  const { config, good } = oneOfTwo(folder.path, { isBadFirst: true });
+  using _ = good;
+  const marker = join(folder.path, "ran");
+  const { code, stderr } = await Walbrook.run("replicate", "-exec", `touch ${marker}`, "-config", config);
+  assert.ok(existsSync(marker));
+  assert.equal(code, 1);
+  assert.match(stderr, /msg="failed to run" error="\S+bad\.db is not a SQLite database/);
+});
+
+test("walbrook replicate ends at once where no database can be taken up", async () => {
+  using folder = temporaryFolder();
+  const { config, good } = oneOfTwo(folder.path, { isBadFirst: true });
+  good.close();
+  writeFileSync(join(folder.path, "good.db"), "nor is this one a database. ".repeat(50));
+  const { code, stderr } = await Walbrook.run("replicate", "-config", config);
+  assert.equal(code, 1);
+  assert.match(stderr, /^walbrook replicate: \S+bad\.db is not a SQLite database, [^\n]*\n$/m);
+});
+
+test("walbrook replicate tells why it fails on standard error, wherever its log goes", async () => {
+  using folder = temporaryFolder();
+  const path = (name: string) => join(folder.path, name);
+  for (const isLogThere of [false, true]) {
+    const config = path("walbrook.yml");
+    const logging = isLogThere ? "logging: { stderr: true }\n" : "";
+    const missing = `{ path: "${path("missing.db")}", replicas: [{ path: "${path("none")}" }] }`;
+    writeFileSync(config, `${logging}dbs: [${missing}]\n`);
+    const once = await Walbrook.run("replicate", "-once", "-config", config);
+    assert.equal(once.code, 1);
+    const line =
+      /^walbrook replicate: \S+missing\.db: nothing is replicated: the database does not exist yet$/m;
+    const isTold = isLogThere ? /msg="failed to run"/.test(once.stderr) : line.test(once.stderr);
+    assert.ok(isTold && line.test(once.stderr) !== isLogThere, once.stderr);
+    const child = await Walbrook.run("replicate", "-exec", "false", "-config", config);
+    assert.notEqual(child.code, 0);
+    assert.match(
+      child.stderr,
+      isLogThere ? /failed to run.*exit status 1/ : /^walbrook replicate: exit status 1$/m,
+    );
+  }
 });

@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { statSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import { systemFiles } from "../../src/runtime/files.ts";
 import { failFiles, type FailRule } from "../doubles/failing_files.ts";
 import { RecordingMetrics } from "../doubles/recording_metrics.ts";
@@ -96,6 +96,22 @@ test("LiveDatabase counts looks that fail", async () => {
   assert.ok(value("sync_error_count") >= 1);
   assert.ok(value("sync_count") > before);
   rules.length = 0;
+});
+
+test("LiveDatabase counts each look at a database that is gone, as long as it is", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  const metrics = new RecordingMetrics();
+  const database = await stage.follow({ metrics });
+  const value = (name: string) => metrics.value(`litestream_${name}`, { db: stage.path })!;
+  stage.closeApplication();
+  const clean = value("sync_error_count");
+  for (const suffix of ["", "-wal", "-shm"]) rmSync(stage.path + suffix, { force: true });
+  await until(() => database.state.kind === "waiting", { what: "the loss is seen" });
+  const [failed, looked] = [value("sync_error_count"), value("sync_count")];
+  assert.ok(failed > clean);
+  for (let round = 0; round < 5; round++) await database.settle();
+  assert.ok(value("sync_error_count") >= failed + 5 && value("sync_count") >= looked + 5);
 });
 
 test("LiveDatabase counts each checkpoint by its mode", async () => {
