@@ -4,7 +4,14 @@ import { checksumOf, compareChecksum } from "./checksums.ts";
 import { countOperation, describePlace, type S3Context } from "./context.ts";
 import { type Part, PartSource } from "./part_source.ts";
 import { partSizeAt } from "./part_size.ts";
-import { abortUpload, completeUpload, createUpload, sendPart, type SentPart } from "./multipart.ts";
+import {
+  abortUpload,
+  type BegunUpload,
+  completeUpload,
+  createUpload,
+  sendPart,
+  type SentPart,
+} from "./multipart.ts";
 import { creationHeaders, refusesHeader, sentChecker, timeOf } from "./sending.ts";
 
 /** What is known of an object that was stored. */
@@ -94,25 +101,31 @@ interface PartsJob {
 }
 
 async function uploadParts(context: S3Context, job: PartsJob): Promise<StoredObject> {
-  const { key, first, ended } = job;
-  const begun = await createUpload(context, { key, signal: ended.signal }).catch((error) => {
-    first[Symbol.dispose]();
-    throw error;
-  });
+  const { key, ended } = job;
+  // The next parts fill while that is on its way.
+  const beginning = createUpload(context, { key, signal: ended.signal });
   try {
-    const { parts, size } = await sendParts(context, job, begun);
+    const { parts, size } = await sendParts(context, job, beginning);
     ended.signal.throwIfAborted();
+    const begun = await beginning;
     await completeUpload(context, { ...begun, key, parts, size, signal: ended.signal });
     countOperation(context, { operation: "PUT", size });
     return { size, createdAt: begun.createdAt };
   } catch (error) {
-    await abortUpload(context, { key, uploadId: begun.uploadId }).catch((abortError) => {
-      context.logger.warn("an unfinished upload stays behind, it is cleaned up at a later start", {
-        object: describePlace(context.bucket, key),
-        error: describeError(abortError),
-      });
-    });
+    const begun = await beginning.catch(() => undefined);
+    if (begun !== undefined) await takeBack(context, { key, uploadId: begun.uploadId });
     throw error;
+  }
+}
+
+async function takeBack(context: S3Context, upload: { key: string; uploadId: string }): Promise<void> {
+  try {
+    await abortUpload(context, upload);
+  } catch (error) {
+    context.logger.warn("an unfinished upload stays behind, it is cleaned up at a later start", {
+      object: describePlace(context.bucket, upload.key),
+      error: describeError(error),
+    });
   }
 }
 
@@ -120,7 +133,7 @@ async function uploadParts(context: S3Context, job: PartsJob): Promise<StoredObj
 async function sendParts(
   context: S3Context,
   { key, source, first, ended }: PartsJob,
-  { uploadId, kind }: { uploadId: string; kind: SentPart["kind"] },
+  beginning: Promise<BegunUpload>,
 ): Promise<{ parts: SentPart[]; size: number }> {
   const parts: SentPart[] = [];
   const running = new Set<Promise<void>>();
@@ -128,6 +141,7 @@ async function sendParts(
   let size = 0;
   const send = async (part: Part, partNumber: number) => {
     try {
+      const { uploadId, kind } = await beginning;
       parts[partNumber - 1] = await sendPart(context, part.bytes, {
         key,
         uploadId,

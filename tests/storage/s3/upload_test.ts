@@ -59,6 +59,8 @@ for (const [form, bodyOf] of [["a stream", streamOf], ["bytes", (bytes: Uint8Arr
       put(4),
       /^Error: cannot write s3:\/\/backup\/app\/object: more than 3 parts of 1 bytes; raise part-size$/,
     );
-    assert.deepEqual(seen, { partCount: 6, completionCount: 1, abortCount: 1 });
+    // Those of the second one that had gone out by then.
+    assert.ok(seen.partCount <= 6);
+    assert.deepEqual({ ...seen, partCount: 0 }, { partCount: 0, completionCount: 1, abortCount: 1 });
   });
 }
