@@ -219,7 +219,12 @@ export class LiveDatabase implements AsyncDisposable {
     const { meta } = this;
     const live = openLiveFiles(this.path, this.#files);
     try {
-      refuseLeftWal(live, this.#leftWal.left);
+      const { left } = this.#leftWal;
+      refuseLeftWal(live, left);
+      // Its application may have gone on with the file of that WAL: what the generation ends with is not its own.
+      if (left !== undefined && live.isAnotherThan(left)) {
+        this.#generations.restartBecause("database replaced by another process");
+      }
       refuseLostFiles(live, { isDoubtful: this.#hasLostFiles });
       this.#hasLostFiles = false;
       this.#letReplicasFinish();

@@ -219,12 +219,18 @@ export class LiveFiles implements Disposable {
    * Whether the WAL that was left by another database lies beside this one as it was: SQLite would take it for its own,
    * and put its pages into this database. One that somebody has written to since is this database's by now.
    */
-  hasBesides({ main, wal, header }: LeftWal): boolean {
+  hasBesides(left: LeftWal): boolean {
+    const { wal, header } = left;
     const stat = this.files.statSync(this.walPath);
-    if (stat === undefined || stampOf(stat) !== wal || stampOf(this.mainStat()) === main) return false;
+    if (stat === undefined || stampOf(stat) !== wal || !this.isAnotherThan(left)) return false;
     const now = new Uint8Array(WAL_HEADER_SIZE);
     using file = this.files.openSync(this.walPath, { access: "read" });
     return file.readSync(now, 0) === WAL_HEADER_SIZE && toHex(now) === header;
+  }
+
+  /** Whether the main file is not the one, as it was, that left a WAL. */
+  isAnotherThan({ main }: Pick<LeftWal, "main">): boolean {
+    return stampOf(this.mainStat()) !== main;
   }
 
   /** Size and time of the WAL. */

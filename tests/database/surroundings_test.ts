@@ -553,6 +553,28 @@ test("LiveDatabase keeps off a WAL that was left also where that can't be writte
   await assertTakenUpOnceMended(stage, database);
 });
 
+test("LiveDatabase goes on with no generation whose WAL the next database has gone on with while walbrook was down", async () => {
+  await using stage = new Stage();
+  const neighbour = await onlyNeighbour(stage);
+  const clock = new SkippingClock();
+  const before = await stage.follow({ clock });
+  await atRest(before, { neighbour, clock });
+  const { generation } = before.position!;
+  const other = `${stage.folder}/other.db`;
+  spawnSync("cp", [stage.path, other]);
+  await neighbour.closeConnection();
+  renameSync(other, stage.path);
+  clock.skip(LOOK_AROUND_MS);
+  await until(() => before.state.kind === "waiting", { what: "the loss is seen" });
+  await before.close();
+  // SQLite takes the WAL that lies there for its own, and appends to it.
+  const next = stage.neighbour();
+  await next.sql("INSERT INTO t (x) VALUES ('of the next')");
+  const database = await stage.follow();
+  assert.notEqual(database.position!.generation, generation);
+  await assertNothingLost(database, { snapshot: await keepSnapshot(database), neighbour: next });
+});
+
 test("LiveDatabase adds nothing of the next database to the generation of the one before, whose WAL lies beside it", async () => {
   await using stage = new Stage();
   const neighbour = await onlyNeighbour(stage);
