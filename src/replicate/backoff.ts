@@ -28,6 +28,9 @@ export const BACKOFF_DEFAULTS: BackoffOptions = {
  */
 export const UPLOAD_BACKOFF: Partial<BackoffOptions> = { longestMs: 5000, awayMs: 500 };
 
+/** The longest pause where the store itself tells when something answers again, which ends it. */
+export const TOLD_AWAY_MS = 5000;
+
 /** Between tries of snapshots, each of which holds the live WAL for a moment. */
 export const SNAPSHOT_BACKOFF: Partial<BackoffOptions> = { awayMs: 5000 };
 

@@ -2,7 +2,7 @@
  * Keeps one replica of one database up to date: finds out where it stands, uploads segments in order, and takes a
  * snapshot where there is none. Replicas don't wait for one another.
  */
-import { Backoff, UPLOAD_BACKOFF } from "./backoff.ts";
+import { Backoff, TOLD_AWAY_MS, UPLOAD_BACKOFF } from "./backoff.ts";
 import { FirstSnapshot } from "./first_snapshot.ts";
 import { removeLeftovers } from "./leftovers.ts";
 import { ReplicaProgress } from "./progress.ts";
@@ -73,7 +73,9 @@ export class ReplicaLoop {
     this.#standing = new Standing({ database, client, clock, logger });
     this.#pace = new UploadPace({ intervalMs: this.syncIntervalMs, clock });
     this.#slots = options.snapshots ?? new Semaphore(1);
-    this.#backoff = new Backoff(this.#logger, { ...UPLOAD_BACKOFF, ...options.backoff });
+    const isTold = client.store.answering !== undefined;
+    const pauses = isTold ? { ...UPLOAD_BACKOFF, awayMs: TOLD_AWAY_MS } : UPLOAD_BACKOFF;
+    this.#backoff = new Backoff(this.#logger, { ...pauses, ...options.backoff });
     this.#firstSnapshot = new FirstSnapshot((generation) => this.#beginSnapshot(generation));
   }
 

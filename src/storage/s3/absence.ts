@@ -1,5 +1,5 @@
 /** Servers at which nothing answers: one look now and then for all who wait tells when something does again. */
-import { Notice, orAbort, sleep } from "../../async.ts";
+import { orAbort, sleep } from "../../async.ts";
 
 /** Between two looks. A connection that is refused costs next to nothing. */
 const LOOK_EACH_MS = 50;
@@ -14,12 +14,22 @@ export type Look = (signal: AbortSignal) => Promise<boolean>;
 /** Of the whole process, for each server. */
 const absences = new Map<string, Absence>();
 
+/** Somebody who waits. A promise of his own: to one that all share each wait would add something that stays. */
+interface Waiter {
+  readonly look: Look;
+  return(): void;
+}
+
 /** The absence of one server. */
 export class Absence {
-  readonly #waiting = new Set<Look>();
-  readonly #returned = new Notice();
+  readonly #waiting = new Set<Waiter>();
   #spreadMs = 0;
   #isLooking = false;
+
+  /** How many wait. */
+  get waitingCount(): number {
+    return this.#waiting.size;
+  }
 
   /** @param server whatever is the same for stores on one server */
   static of(server: string): Absence {
@@ -34,14 +44,14 @@ export class Absence {
    * @param look called again and again, unless that of another who waits is
    */
   async over({ look, signal }: { look: Look; signal: AbortSignal }): Promise<void> {
-    // A function of its own, so that the same `look` can be there twice.
-    const own: Look = (signal) => look(signal);
-    this.#waiting.add(own);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const waiter: Waiter = { look, return: resolve };
+    this.#waiting.add(waiter);
     try {
       if (!this.#isLooking) void this.#watch();
-      await orAbort(this.#returned.token, signal);
+      await orAbort(promise, signal);
     } finally {
-      this.#waiting.delete(own);
+      this.#waiting.delete(waiter);
     }
     await sleep(Math.random() * this.#spreadMs, { signal });
   }
@@ -51,12 +61,12 @@ export class Absence {
     try {
       for (;;) {
         await sleep(LOOK_EACH_MS);
-        const [look] = this.#waiting;
-        if (look === undefined) return;
-        if (await isThere(look)) break;
+        const [first] = this.#waiting;
+        if (first === undefined) return;
+        if (await isThere(first.look)) break;
       }
       this.#spreadMs = Math.min(LONGEST_SPREAD_MS, this.#waiting.size * SPREAD_EACH_MS);
-      this.#returned.notify();
+      for (const waiter of this.#waiting) waiter.return();
     } finally {
       this.#isLooking = false;
     }

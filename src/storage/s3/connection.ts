@@ -93,7 +93,7 @@ type Outcome<T> = { readonly result: T } | { readonly refused: RefusedRequest } 
 const LOST_REFUSALS = 4;
 
 /** The longest wait for a server that isn't there, and at which no look finds anybody. */
-const AWAY_WAIT_MS = 500;
+const AWAY_WAIT_MS = 2000;
 
 /** What was done already for one request, so that it isn't done twice. */
 interface Detours {
@@ -160,7 +160,8 @@ export class S3Connection {
 
   /** Resolves once something answers at the server where nothing did; rejects with the signal's reason. */
   async answering({ signal }: { signal: AbortSignal }): Promise<void> {
-    const server = this.#options.address.server(this.#region);
+    // Where requests go: the bucket may have a host of its own.
+    const server = new URL(this.#options.address.url({ region: this.#region })).origin;
     const look = async (signal: AbortSignal) => {
       const request = { method: "HEAD", url: `${server}/`, headers: {}, signal };
       const { body } = await this.#options.http.send(request);
@@ -411,9 +412,12 @@ function isAway({ kind }: { readonly kind?: HttpFailureKind }): boolean {
   return kind !== undefined && AWAY_KINDS.has(kind);
 }
 
+/** A gateway got no answer, or none whole; those above 511 are Cloudflare's and Supabase's own. */
+const LOST_STATUSES: ReadonlySet<number> = new Set([502, 504, 520, 521, 522, 523, 524, 544]);
+
 /** Whether no answer of the server came, or not whole: a gateway's that it got none is no better. */
 function isLost<T>(outcome: Outcome<T>): boolean {
-  return "error" in outcome || "refused" in outcome && [502, 504].includes(outcome.refused.status);
+  return "error" in outcome || "refused" in outcome && LOST_STATUSES.has(outcome.refused.status);
 }
 
 /** Whether an answer came that is cut, stalled, or not what it should be. */

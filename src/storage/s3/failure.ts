@@ -58,7 +58,15 @@ const RETRIED_CODES: ReadonlySet<string> = new Set([
   ...["ConnectionClosed", "ClientDisconnected", "ConditionalRequestConflict", "TransactionInProgress"],
 ]);
 
-const RETRIED_STATUSES: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504, 509]);
+const RETRIED_STATUSES: ReadonlySet<number> = new Set([408, 425, 429]);
+
+/** Of those that say that the server fails, the ones that another try doesn't change: not known, full, no entry. */
+const FINAL_FAILURES: ReadonlySet<number> = new Set([501, 505, 507, 508, 510, 511]);
+
+/** Gateways have statuses of their own above 511. */
+function isRetriedStatus(status: number): boolean {
+  return RETRIED_STATUSES.has(status) || status >= 500 && !FINAL_FAILURES.has(status);
+}
 
 /** Codes that say that temporary keys ended. */
 const ENDED_CODES: ReadonlySet<string> = new Set([
@@ -101,7 +109,7 @@ export function reactTo(refused: RefusedRequest): Reaction {
   }
   if (ENDED_CODES.has(code)) return { act: "renew-credentials", mustDiffer: false };
   if (REFUSED_KEYS_CODES.has(code)) return { act: "renew-credentials", mustDiffer: true };
-  if (RETRIED_STATUSES.has(status) || RETRIED_CODES.has(code)) {
+  if (isRetriedStatus(status) || RETRIED_CODES.has(code)) {
     return { act: "retry", afterMs: refused.retryAfterMs };
   }
   return { act: "fail" };

@@ -19,8 +19,8 @@ export interface RequestSubject {
 const REASONS: Readonly<Record<string, (subject: RequestSubject, refused: RefusedRequest) => string>> = {
   NoSuchBucket: ({ bucket, server }) =>
     `there is no bucket "${bucket}" at ${server}; create it or correct its name`,
-  AccessDenied: ({ right, bucket }) =>
-    `access denied; let these credentials do ${right} on bucket "${bucket}"`,
+  AccessDenied: ({ right, bucket }, { message }) =>
+    `access denied; let these credentials do ${right} on bucket "${bucket}"${deniedInWords(message)}`,
   AllAccessDisabled: ({ bucket }) => `all access to bucket "${bucket}" is disabled at the provider`,
   AccountProblem: () => "the provider has a problem with the account",
   InvalidAccessKeyId: () => "the server does not know this access key; check access-key-id",
@@ -131,6 +131,12 @@ function skewInWords({ serverTime, message }: RefusedRequest): string {
   if (minutes === 0) return `${withoutPeriod(message)}; ${ours}`;
   const way = minutes > 0 ? "ahead of" : "behind";
   return `this machine's clock is ${Math.abs(minutes)} minutes ${way} the server's; ${ours}`;
+}
+
+/** What the server says beside the bare fact, such as that it is another right that is lacking: that of a key. */
+function deniedInWords(message: string): string {
+  const text = withoutPeriod(message);
+  return text === "" || /^access denied$/i.test(text) ? "" : `; the server says: ${text}`;
 }
 
 function withoutPeriod(text: string): string {

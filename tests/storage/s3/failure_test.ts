@@ -66,6 +66,10 @@ const REACTIONS: [number, string, string][] = [
   [411, "MissingContentLength", "fail"],
   [412, "PreconditionFailed", "fail"],
   [501, "NotImplemented", "fail"],
+  [507, "XMinioStorageFull", "fail"],
+  ...[509, 520, 522, 524, 530, 544].map((
+    status,
+  ): [number, string, string] => [status, `status ${status}`, "retry"]),
 ];
 for (const [status, code, act] of REACTIONS) {
   test(`reactTo() answers ${status} ${code} with ${act}`, () => {
@@ -263,6 +267,20 @@ test("refusalError() says in words how far the clock is off", () => {
   assert.match(words(-45), /this machine's clock is 45 minutes ahead of the server's/);
 });
 
+test("refusalError() passes on which right is lacking, where that is another than the request's own", () => {
+  const words = (message: string) =>
+    refusalError(SUBJECT, { status: 403, code: "AccessDenied", message }, { isTransient: false, tries: 1 });
+  const kms = "User: arn:aws:iam::1:user/u is not authorized to perform: kms:GenerateDataKey.";
+  assert.match(
+    words(kms).message,
+    /on bucket "b"; the server says: User: .* kms:GenerateDataKey \(status 403/,
+  );
+  for (const message of ["", "Access Denied", "Access denied."]) {
+    assert.match(words(message).message, /on bucket "b" \(status 403/);
+  }
+  assert.equal(words(kms).sameAs, words("").sameAs);
+});
+
 const MESSAGES: [string, RegExp][] = [
   [
     "NoSuchBucket",
@@ -270,7 +288,7 @@ const MESSAGES: [string, RegExp][] = [
   ],
   [
     "AccessDenied",
-    /access denied; let these credentials do s3:GetObject on bucket "b" \(status 403, AccessDenied\)$/,
+    /access denied; let these credentials do s3:GetObject on bucket "b"; .*Two lines \(status 403, AccessDenied\)$/,
   ],
   ["InvalidAccessKeyId", /does not know this access key; check access-key-id/],
   ["SignatureDoesNotMatch", /the signature does not match; check secret-access-key/],

@@ -28,6 +28,8 @@ const BURSTS = [
   [429, "TooManyRequests"],
   [502, "BadGateway"],
   [400, "RequestTimeout"],
+  [524, "status 524"],
+  [544, "DatabaseTimeout"],
 ] as const;
 for (const [status, code] of BURSTS) {
   test(`S3Store outlasts a burst of ${status} ${code} in every call`, async () => {
