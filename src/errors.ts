@@ -45,6 +45,16 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
+/** One configured replica can't be opened; this says nothing against the others. The cause says why. */
+export class UnopenedReplicaError extends Error {
+  override readonly name = "UnopenedReplicaError";
+
+  /** @param replica its name */
+  constructor(readonly replica: string, options: ErrorOptions) {
+    super(`replica ${replica}`, options);
+  }
+}
+
 /** The replica can be read, and there is nothing in it that matches what was asked for. */
 export class NoBackupsError extends Error {
   override readonly name = "NoBackupsError";

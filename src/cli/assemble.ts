@@ -37,7 +37,7 @@ export interface RunParts {
 /**
  * All databases of a run with their replicas; what they share they share over the whole run.
  *
- * @throws {UsageError} as `openReplica()`
+ * @throws {UnopenedReplicaError} as `openReplica()`
  */
 export async function assembleReplicators(
   databases: readonly DatabaseConfig[],

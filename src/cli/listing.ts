@@ -5,7 +5,7 @@ import type { ListingRequest } from "./listing_request.ts";
 import { findSource } from "./source.ts";
 import { formatJson, formatTable } from "./table.ts";
 import type { DatabaseConfig } from "../config/configuration.ts";
-import { describeError, UsageError } from "../errors.ts";
+import { describeError, UnopenedReplicaError, UsageError } from "../errors.ts";
 import { blockingFiles } from "../runtime/blocking_files.ts";
 import type { ReplicaClient } from "../storage/replica_client.ts";
 
@@ -21,10 +21,11 @@ export interface Lister<Item> {
 }
 
 /**
- * List each replica of the source and print all rows together. A replica that can't be listed is told on standard
- * error and passed over.
+ * List each replica of the source and print all rows together. A replica that can't be opened or listed is told on
+ * standard error and passed over.
  *
  * @returns the exit code: 1 when a replica was passed over
+ * @throws {UnopenedReplicaError} when there is only one and it can't be opened
  */
 export async function runListing<Item>(
   { source, isJson }: ListingRequest,
@@ -49,7 +50,10 @@ export async function runListing<Item>(
     } catch (error) {
       // A database that isn't there is no fault of the replica.
       if (error instanceof UsageError) throw error;
-      logger.error("cannot list replica", { replica: replica.name, error: describeError(error) });
+      const isUnopened = error instanceof UnopenedReplicaError;
+      if (isUnopened && replicas.length === 1) throw error;
+      const why = isUnopened ? error.cause : error;
+      logger.error("cannot list replica", { replica: replica.name, error: describeError(why) });
       exitCode = 1;
     }
   }

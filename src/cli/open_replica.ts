@@ -1,6 +1,6 @@
 /** Opens the stores of replicas; the only file that knows concrete ones. */
 import type { ReplicaConfig } from "../config/configuration.ts";
-import { UsageError } from "../errors.ts";
+import { UnopenedReplicaError, UsageError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { Metrics } from "../metrics.ts";
 import { type Files, type FileStat, systemFiles } from "../runtime/files.ts";
@@ -28,9 +28,17 @@ export const KEEP_TRYING_MS = 60_000;
 /**
  * A client of the replica, with the keys that its objects are encrypted with. Nothing is sent yet.
  *
- * @throws {UsageError} for a type that is still to come, or settings that can't be used
+ * @throws {UnopenedReplicaError} for a type that is still to come, or settings that can't be used
  */
 export async function openReplica(config: ReplicaConfig, parts: ReplicaParts): Promise<ReplicaClient> {
+  try {
+    return await openClient(config, parts);
+  } catch (cause) {
+    throw new UnopenedReplicaError(config.name, { cause });
+  }
+}
+
+async function openClient(config: ReplicaConfig, parts: ReplicaParts): Promise<ReplicaClient> {
   const { identities, recipients, name, uploadBandwidth } = config;
   const bare = await openStore(config, parts);
   const store = uploadBandwidth === undefined ? bare : await paced(bare, uploadBandwidth);
@@ -47,26 +55,59 @@ async function paced(store: ObjectStore, bytesPerSecond: number): Promise<Object
 /** Clients that are closed together. */
 export interface OpenReplicas extends AsyncDisposable {
   readonly clients: readonly ReplicaClient[];
+  /** Why the others are passed over; each has been told in a warning. */
+  readonly unopened: readonly UnopenedReplicaError[];
 }
 
 /**
  * Clients of several replicas.
  *
- * @throws {UsageError} as `openReplica()`
+ * @throws {UnopenedReplicaError} as `openReplica()`
  */
-export async function openReplicas(
+export function openReplicas(configs: readonly ReplicaConfig[], parts: ReplicaParts): Promise<OpenReplicas> {
+  return openEach(configs, (config) => openReplica(config, parts));
+}
+
+/**
+ * Clients of those replicas that can be opened, a warning for each of the others.
+ *
+ * @throws {UnopenedReplicaError} for the first one where there are some and none can be opened
+ */
+export async function openSoundReplicas(
   configs: readonly ReplicaConfig[],
   parts: ReplicaParts,
+): Promise<OpenReplicas> {
+  const unopened: UnopenedReplicaError[] = [];
+  const opened = await openEach(configs, async (config) => {
+    try {
+      return await openReplica(config, parts);
+    } catch (error) {
+      if (!(error instanceof UnopenedReplicaError)) throw error;
+      unopened.push(error);
+      return undefined;
+    }
+  });
+  if (opened.clients.length === 0 && unopened.length > 0) throw unopened[0]!;
+  for (const { replica, cause } of unopened) {
+    parts.logger.warn("replica cannot be opened, going on with the others", { replica, error: cause });
+  }
+  return { ...opened, unopened };
+}
+
+async function openEach(
+  configs: readonly ReplicaConfig[],
+  open: (config: ReplicaConfig) => Promise<ReplicaClient | undefined>,
 ): Promise<OpenReplicas> {
   await using opening = new AsyncDisposableStack();
   const clients: ReplicaClient[] = [];
   for (const config of configs) {
-    const client = await openReplica(config, parts);
+    const client = await open(config);
+    if (client === undefined) continue;
     opening.use(client.store);
     clients.push(client);
   }
   const opened = opening.move();
-  return { clients, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+  return { clients, unopened: [], [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
 
 /** The store of a replica; credentials that the configuration lacks come from where AWS's own tools look for them. */
@@ -87,7 +128,7 @@ async function openStore(
     });
   }
   throw new UsageError(
-    `replica ${config.name}: type ${config.type} is not in this version yet: it replicates to folders and to S3`,
+    `type ${config.type} is not in this version yet: it replicates to folders and to S3`,
   );
 }
 

@@ -1,5 +1,5 @@
 /** What `walbrook restore` does. */
-import { KEEP_TRYING_MS, openReplicas } from "./open_replica.ts";
+import { KEEP_TRYING_MS, openSoundReplicas } from "./open_replica.ts";
 import type { Output } from "./command.ts";
 import { type RestoreRequest, STANDARD_OUTPUT } from "./restore.ts";
 import { formatPlan, planJson, skippedJson, summaryJson } from "./restore_text.ts";
@@ -49,7 +49,7 @@ export async function runRestore(request: RestoreRequest, output: Output): Promi
     if (++signalCount > 1) exitProcess(1);
     aborting.abort(new Error(`stopped by ${signal}, nothing was restored`));
   });
-  await using opened = await openReplicas(replicas, { logger, keepTryingMs: KEEP_TRYING_MS });
+  await using opened = await openSoundReplicas(replicas, { logger, keepTryingMs: KEEP_TRYING_MS });
   const run: Run = { request, clients: opened.clients, logger, output, signal: aborting.signal };
   try {
     if (isDryRun) await printPlan(run, path);
@@ -59,7 +59,10 @@ export async function runRestore(request: RestoreRequest, output: Output): Promi
       if (isJson) output.writeOutput(summaryJson(summary, { outputPath: path }));
     }
   } catch (error) {
-    if (!(error instanceof NoBackupsError && request.ifReplicaExists)) throw error;
+    if (!(error instanceof NoBackupsError)) throw error;
+    // In one of those there may be what was looked for.
+    if (opened.unopened.length > 0) throw opened.unopened[0]!;
+    if (!request.ifReplicaExists) throw error;
     return skip("no matching backups found");
   }
   return 0;

@@ -5,7 +5,9 @@ import { findSource } from "./source.ts";
 import { transferProgress } from "./transfer_progress.ts";
 import { VERIFY_EXIT, type VerifyRequest } from "./verify.ts";
 import { formatReport } from "./verify_text.ts";
-import { describeError } from "../errors.ts";
+import type { ReplicaConfig } from "../config/configuration.ts";
+import { describeError, UnopenedReplicaError } from "../errors.ts";
+import type { Logger } from "../logger.ts";
 import { type EndSignal, exitProcess, onSignal } from "../runtime/process.ts";
 import type { ReplicaClient } from "../storage/replica_client.ts";
 import type { VerifyReport } from "../verify/report.ts";
@@ -14,7 +16,8 @@ import { verifyReplica } from "../verify/verify.ts";
 /** A replica that could not be looked at. */
 interface UnseenReplica {
   readonly replica: string;
-  readonly place: string;
+  /** Absent where it can't even be opened. */
+  readonly place?: string;
   readonly error: string;
 }
 
@@ -31,14 +34,13 @@ export async function runVerify(request: VerifyRequest, output: Output): Promise
   });
   const results: (VerifyReport | UnseenReplica)[] = [];
   for (const replica of replicas) {
-    const client = await openReplica(replica, { logger, keepTryingMs: KEEP_TRYING_MS });
-    await using _ = client.store;
-    const result = await look(client, { request, output, signal: aborting.signal });
+    const result = await openAndLook(replica, { request, output, logger, signal: aborting.signal });
     aborting.signal.throwIfAborted();
     results.push(result);
     if (request.isJson) continue;
-    if ("error" in result) output.writeError(`walbrook verify: ${result.place}: ${result.error}\n`);
-    else output.writeOutput(formatReport(result));
+    if ("error" in result) {
+      output.writeError(`walbrook verify: ${result.place ?? `replica ${result.replica}`}: ${result.error}\n`);
+    } else output.writeOutput(formatReport(result));
   }
   if (request.isJson) output.writeOutput(`${JSON.stringify({ replicas: results }, undefined, 2)}\n`);
   return exitCodeOf(results);
@@ -53,9 +55,30 @@ export function exitCodeOf(results: readonly (VerifyReport | UnseenReplica)[]): 
   return isProven ? VERIFY_EXIT.proven : VERIFY_EXIT.unseen;
 }
 
+/** How a replica is looked at. */
+interface Look {
+  readonly request: VerifyRequest;
+  readonly output: Output;
+  readonly signal: AbortSignal;
+}
+
+async function openAndLook(
+  replica: ReplicaConfig,
+  { logger, ...options }: Look & { readonly logger: Logger },
+): Promise<VerifyReport | UnseenReplica> {
+  try {
+    const client = await openReplica(replica, { logger, keepTryingMs: KEEP_TRYING_MS });
+    await using _ = client.store;
+    return await look(client, options);
+  } catch (error) {
+    if (!(error instanceof UnopenedReplicaError)) throw error;
+    return { replica: replica.name, error: describeError(error.cause) };
+  }
+}
+
 async function look(
   client: ReplicaClient,
-  { request, output, signal }: { request: VerifyRequest; output: Output; signal: AbortSignal },
+  { request, output, signal }: Look,
 ): Promise<VerifyReport | UnseenReplica> {
   const { place } = client.store;
   using progress = transferProgress(`verifying ${place}`, output);
