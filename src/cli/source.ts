@@ -57,7 +57,7 @@ export async function findSource(request: SourceRequest, output: Output): Promis
   const { configuration, logger } = loadConfiguration(request, output);
   const database = configuration.databases.find((one) => one.path === path);
   if (database !== undefined) return databaseSource(database, { request, logger });
-  throw new UsageError(`database not found in config: ${path}`);
+  throw new UsageError(`database not found in config: ${path} (the file read is ${foundPath})`);
 }
 
 function replicaSource(url: SupportedReplicaUrl, output: Output): Source {

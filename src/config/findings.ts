@@ -15,6 +15,9 @@ export class Refusal extends Error {
 /** More warnings, and more errors, than anybody reads; a file of nonsense must not make a million. */
 const MAX_FINDINGS = 1000;
 
+/** Variables that aren't set which an error names. */
+const MAX_NAMED = 3;
+
 /** The findings of one file. */
 export class Findings {
   readonly #file: string;
@@ -24,6 +27,8 @@ export class Findings {
   readonly #locations = new Map<number, Location>();
   #errorCount = 0;
   #warningCount = 0;
+  /** What is said of variables that aren't set, by their line. */
+  readonly #unsetByLine = new Map<number, string[]>();
   readonly #found = new Map<string, Finding & { readonly offset: number }>();
 
   constructor({ file, original, expanded }: { file: string; original: string; expanded: ExpandedText }) {
@@ -45,17 +50,19 @@ export class Findings {
     return this.#warningCount >= MAX_FINDINGS;
   }
 
-  /** Note each variable that isn't set, except in comments. */
+  /** Note each variable that isn't set, except in comments. Errors of the same line then name it: it may be why. */
   addUnsetVariables(): void {
     for (const { name, offset } of this.#expanded.unset) {
       if (this.isFull) return;
       if (this.#isComment(offset)) continue;
-      const message = /^\w{2,}$|^[A-Za-z_]$/.test(name)
-        ? `environment variable ${name} is not set: nothing stands for it`
-        : `$${
-          name.length === 1 ? name : "{…}"
-        } names no variable: nothing stands for it (there is no escape for $; -no-expand-env turns variables off)`;
-      this.#addOriginal("unset-variable", offset, message);
+      const what = /^\w{2,}$|^[A-Za-z_]$/.test(name)
+        ? `environment variable ${name} is not set`
+        : `$${name.length === 1 ? name : "{…}"} names no variable`;
+      const more = what.startsWith("$")
+        ? " (there is no escape for $; -no-expand-env turns variables off)"
+        : "";
+      this.#addOriginal("unset-variable", offset, `${what}: nothing stands for it${more}`);
+      this.#noteUnset(what, offset);
     }
   }
 
@@ -78,7 +85,20 @@ export class Findings {
   /** All findings in the order of their places. */
   list(): Finding[] {
     return [...this.#found.values()].sort((one, other) => one.offset - other.offset)
-      .map(({ offset: _, ...finding }) => finding);
+      .map(({ offset: _, ...finding }) => this.#withUnset(finding));
+  }
+
+  #noteUnset(what: string, offset: number): void {
+    const { line } = this.#locationOfOriginal(offset);
+    const known = this.#unsetByLine.get(line) ?? [];
+    if (known.length < MAX_NAMED && !known.includes(what)) this.#unsetByLine.set(line, [...known, what]);
+  }
+
+  #withUnset(finding: Finding): Finding {
+    const unset = finding.kind === "wrong" ? this.#unsetByLine.get(finding.line) : undefined;
+    return unset === undefined
+      ? finding
+      : { ...finding, message: `${finding.message} (${unset.join(", ")})` };
   }
 
   #addOriginal(kind: FindingKind, offset: number, message: string): void {

@@ -152,6 +152,7 @@ function readTop(expanded: ExpandedText, findings: Findings): SectionValues {
   } catch (error) {
     if (!(error instanceof YamlError)) throw error;
     findings.add("wrong", error.offset, `cannot read YAML: ${error.message}`);
+    findings.addUnsetVariables();
     throw new ConfigurationError(findings.list().filter(({ kind }) => kind === "wrong"));
   }
 }

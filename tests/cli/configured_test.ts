@@ -100,7 +100,7 @@ test("walbrook restore says which database or replica the file doesn't have (105
   const cases: [string[], string][] = [
     [
       ["-o", ground.path("out.db"), ground.path("three.db")],
-      `database not found in config: ${ground.path("three.db")}`,
+      `database not found in config: ${ground.path("three.db")} (the file read is ${ground.configPath})`,
     ],
     [
       ["-replica", "s3", ground.path("one.db")],

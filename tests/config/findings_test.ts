@@ -311,6 +311,30 @@ test("parseConfiguration() warns of variables that aren't set, not of those in c
   assert.deepEqual(warningsOf(text, { ...testOptions(), isExpanding: false }), []);
 });
 
+test("parseConfiguration() names the variables that aren't set in the line of an error", () => {
+  const unset = (name: string) => `environment variable ${name} is not set`;
+  const cases: [string, string[]][] = [
+    [
+      "dbs:\n- path: /a\n  replicas:\n  - url: s3://${NOPE}/db",
+      [`4:10: bucket required for s3 replica (${unset("NOPE")})`],
+    ],
+    ["dbs:\n- path: /a$NOPE\n  replicas:\n  - url: s3:///db", ["4:10: bucket required for s3 replica"]],
+    ["dbs:\n- path: /a\n  replicas:\n  - url: s3:///db # $NOPE", ["4:10: bucket required for s3 replica"]],
+    [
+      "dbs:\n- path: /a\n  replicas:\n  - url: s3://$A1$B2$A1$C3$D4$$/db",
+      [`4:10: bucket required for s3 replica (${["A1", "B2", "C3"].map(unset).join(", ")})`],
+    ],
+    [
+      "dbs:\n- path: /a\n  replicas:\n  - url: s3://$$/db",
+      ["4:10: bucket required for s3 replica ($$ names no variable)"],
+    ],
+  ];
+  for (const [text, expected] of cases) assert.deepEqual(errorsOf(text), expected, text);
+  const [broken, ...rest] = errorsOf("dbs: [$NOPE}");
+  assert.match(broken!, /^1:\d+: cannot read YAML: .* \(environment variable NOPE is not set\)$/);
+  assert.deepEqual(rest, []);
+});
+
 test("parseConfiguration() gives places of the file as it was written", () => {
   const options = testOptions({ LONG: "a/very/long/path\nwith: lines", E: "", KEYS: "retension: 1h, x" });
   const cases: [string, string[]][] = [

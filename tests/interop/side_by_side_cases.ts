@@ -120,7 +120,7 @@ const LISTING_WORDS: readonly Omit<SideBySide, "env" | "existing">[] = [
   {
     name: "an unknown database (case 105)",
     args: ({ configPath, folder }) => ["-config", configPath, `${folder}/other.db`],
-    differs: ON_STDERR,
+    differs: { ...ON_STDERR, error: "config-file-named" },
   },
   {
     name: "a database without a configuration (case 105)",
@@ -291,9 +291,7 @@ const RESTORES: readonly SideBySide[] = [
   restoreOf(
     "of an unknown database (case 105)",
     ({ configPath }) => ["-config", configPath, ...out, "/none.db"],
-    {
-      differs: ON_STDERR,
-    },
+    { differs: { ...ON_STDERR, error: "config-file-named" } },
   ),
   restoreOf("of nothing", () => []),
   restoreOf("of a URL to nowhere", ({ url }) => [url("whole")]),
