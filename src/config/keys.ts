@@ -151,7 +151,7 @@ const REPLICA: readonly KeyFact[] = [
   }),
   key("replica", "snapshot-interval", "duration", {
     default: 0,
-    meaning: "Age of the last snapshot at which to make one; 0: none",
+    meaning: "Age of the last snapshot at which to make one, if anything was written since; 0: none",
   }),
   key("replica", "validation-interval", "duration", {
     default: 0,
