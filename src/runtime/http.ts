@@ -44,7 +44,7 @@ export interface HttpClient extends Disposable {
 
 /** How servers are trusted. */
 export interface HttpClientOptions {
-  /** Certificates in PEM that are trusted besides the system's. */
+  /** Certificates in PEM that are trusted besides those that the runtime brings. */
   readonly caCert?: string | undefined;
   /** Trust whatever certificate a server shows. Default false. */
   readonly skipVerify?: boolean | undefined;
