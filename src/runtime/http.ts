@@ -2,7 +2,8 @@
  * HTTP requests, the one way to them. Bodies are byte arrays: Deno sends a stream chunked even with a
  * Content-Length, which servers refuse.
  */
-import process from "node:process";
+import { isCertificateRefusal } from "./http_failure.ts";
+import { isCertificates, sharedSystemTrust } from "./system_trust.ts";
 
 /** One request; a body is sent with its length. */
 export interface HttpRequest {
@@ -44,21 +45,38 @@ export interface HttpClient extends Disposable {
 
 /** How servers are trusted. */
 export interface HttpClientOptions {
-  /** Certificates in PEM that are trusted besides those that the runtime brings. */
+  /** Certificates in PEM that are trusted besides the runtime's and the system's. */
   readonly caCert?: string | undefined;
   /** Trust whatever certificate a server shows. Default false. */
   readonly skipVerify?: boolean | undefined;
+  /** The system's certificates in PEM, asked for when a server is not trusted without. Default: `sharedSystemTrust`. */
+  readonly systemTrust?: (() => Promise<string | undefined>) | undefined;
 }
 
 /**
  * A client for one way of trusting; dispose of it to let its connections go.
  *
- * On Deno a client with a `caCert` takes 90 ms to make, since it loads the system's certificates.
+ * The system's certificates are read once a server's certificate was refused without them, and count from the first
+ * request on that they help: a runtime doesn't know them by itself, and on Deno a client with certificates takes up to
+ * 90 ms to make.
  *
  * @throws {Error} when `caCert` holds no certificate
  */
-export function openHttpClient({ caCert, skipVerify = false }: HttpClientOptions = {}): HttpClient {
-  const trust = trustOptions(caCert);
+export function openHttpClient(
+  { caCert, skipVerify = false, systemTrust = sharedSystemTrust }: HttpClientOptions = {},
+): HttpClient {
+  // The runtimes pass over what they can't read, and then trust nobody.
+  if (caCert !== undefined && !isCertificates(caCert)) throw new Error("not a certificate in PEM");
+  const configured = caCert === undefined ? [] : [caCert];
+  const narrow = openTrust(configured);
+  let trust = narrow;
+  let isClosed = false;
+  // One for all requests that are refused, whenever that is.
+  let widening: Promise<Trust | undefined> | undefined;
+  const widen = async (): Promise<Trust | undefined> => {
+    const certificates = await systemTrust();
+    return certificates === undefined || isClosed ? undefined : openTrust([...configured, certificates]);
+  };
   return {
     async send(request) {
       if (skipVerify && request.url.startsWith("https:")) {
@@ -66,38 +84,66 @@ export function openHttpClient({ caCert, skipVerify = false }: HttpClientOptions
         const { sendUnverified } = await import("./https_unverified.ts");
         return await sendUnverified(request);
       }
-      const { url, method, headers, body, signal, isSentOnce = false } = request;
-      const response = await fetch(url, {
-        method,
-        headers,
-        redirect: "manual",
-        ...trust.init({ isSentOnce }),
-        ...(body === undefined ? {} : { body: body as Uint8Array<ArrayBuffer> }),
-        ...(signal === undefined ? {} : { signal }),
-      });
-      return {
-        status: response.status,
-        headers: response.headers,
-        body: response.body,
-        whole: async () => new Uint8Array(await response.arrayBuffer()),
-      };
+      const tried = trust;
+      try {
+        return await sendTrusting(tried, request);
+      } catch (refusal) {
+        // Nothing of the request was sent yet. Where the wide trust was in use already there is no wider one.
+        if (tried !== narrow || !isCertificateRefusal(refusal)) throw refusal;
+        // Whatever is wrong with the system's certificates, the refusal is what counts.
+        const wide = await (widening ??= widen().catch(() => undefined));
+        request.signal?.throwIfAborted();
+        if (wide === undefined || isClosed) throw refusal;
+        const response = await sendTrusting(wide, request).catch((error) => {
+          throw isCertificateRefusal(error) ? refusal : error;
+        });
+        trust = wide;
+        return response;
+      }
     },
-    [Symbol.dispose]: () => trust.close(),
+    [Symbol.dispose]() {
+      if (isClosed) return;
+      isClosed = true;
+      narrow.close();
+      widening?.then((wide) => wide?.close());
+    },
   };
 }
 
+async function sendTrusting(trust: Trust, request: HttpRequest): Promise<HttpResponse> {
+  const { url, method, headers, body, signal, isSentOnce = false } = request;
+  const response = await fetch(url, {
+    method,
+    headers,
+    redirect: "manual",
+    ...trust.init({ isSentOnce }),
+    ...(body === undefined ? {} : { body: body as Uint8Array<ArrayBuffer> }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: response.body,
+    whole: async () => new Uint8Array(await response.arrayBuffer()),
+  };
+}
+
+/** The connections to servers that some certificates vouch for. */
+interface Trust {
+  init(how: { isSentOnce: boolean }): RequestInit;
+  close(): void;
+}
+
 /**
- * Each runtime has its own way to name a certificate authority. Deno would send everything to one server over a
- * single connection by HTTP/2, where Bun speaks HTTP/1.1: requests side by side are to have a connection each. Bun would
- * end a request after five minutes without a byte: how long one is waited for is up to who sends it.
+ * Each runtime has its own way to name certificate authorities besides its own. Deno would send everything to one server
+ * over a single connection by HTTP/2, where Bun speaks HTTP/1.1: requests side by side are to have a connection each. Bun
+ * would end a request after five minutes without a byte: how long one is waited for is up to who sends it.
+ *
+ * @param certificates texts in PEM
  */
-function trustOptions(
-  caCert: string | undefined,
-): { init(how: { isSentOnce: boolean }): RequestInit; close(): void } {
-  // The runtimes pass over what they can't read, and then trust nobody.
-  if (caCert !== undefined && !isCertificate(caCert)) throw new Error("not a certificate in PEM");
+function openTrust(certificates: string[]): Trust {
   if ("Deno" in globalThis) {
-    const options = { http2: false, ...(caCert === undefined ? {} : { caCerts: [caCert] }) };
+    const options = { http2: false, ...(certificates.length === 0 ? {} : { caCerts: certificates }) };
     const client = Deno.createHttpClient(options);
     let forgetful: Deno.HttpClient | undefined;
     return {
@@ -112,7 +158,7 @@ function trustOptions(
       },
     };
   }
-  const tls = caCert === undefined ? {} : { tls: { ca: caCert } };
+  const tls = certificates.length === 0 ? {} : { tls: { ca: certificates } };
   return {
     init({ isSentOnce }) {
       const init = { ...tls, timeout: false, keepalive: !isSentOnce };
@@ -120,14 +166,4 @@ function trustOptions(
     },
     close() {},
   };
-}
-
-function isCertificate(pem: string): boolean {
-  const { X509Certificate } = process.getBuiltinModule("node:crypto");
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-  try {
-    return blocks.length > 0 && blocks.every((block) => new X509Certificate(block).subject !== undefined);
-  } catch {
-    return false;
-  }
 }

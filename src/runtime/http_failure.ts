@@ -9,15 +9,16 @@ export type HttpFailureKind =
   | "untrusted"
   | "broken";
 
+/** Said before anything of a request is sent, unlike the rest of what TLS may say. */
+const CERTIFICATE_REFUSAL =
+  /certificate|CERT_|_CERT|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER|ALTNAME|invalid peer|UnknownIssuer/;
+
 /**
  * Deno gives no codes, only text; Bun gives codes. Ordered: the first that matches counts, since the text of a
  * TLS failure also says that the connection failed.
  */
 const PATTERNS: readonly (readonly [RegExp, HttpFailureKind])[] = [
-  [
-    /certificate|CERT_|_CERT|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER|ALTNAME|invalid peer|UnknownIssuer/,
-    "untrusted",
-  ],
+  [CERTIFICATE_REFUSAL, "untrusted"],
   [/corrupt message|InvalidContentType|WRONG_VERSION_NUMBER|wrong version number|ERR_SSL_/i, "untrusted"],
   [/EAI_AGAIN|temporary failure in name resolution/i, "no-name-service"],
   [/dns error|ENOTFOUND|EAI_NONAME|DNSException|name resolution/i, "no-such-host"],
@@ -29,6 +30,11 @@ const PATTERNS: readonly (readonly [RegExp, HttpFailureKind])[] = [
 export function classifyHttpError(error: unknown): HttpFailureKind {
   const text = errorTexts(error).join(" ");
   return PATTERNS.find(([pattern]) => pattern.test(text))?.[1] ?? "broken";
+}
+
+/** Whether a server's certificate was refused: nothing was sent to it. */
+export function isCertificateRefusal(error: unknown): boolean {
+  return isNetworkError(error) && CERTIFICATE_REFUSAL.test(errorTexts(error).join(" "));
 }
 
 /** Whether `error` comes from the network and not from our own code. */

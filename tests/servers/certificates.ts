@@ -5,7 +5,10 @@ import { join } from "node:path";
 import type { ServerCertificate } from "./s3_servers.ts";
 
 /** Make both in `folder`. A bare self-signed leaf won't do: Deno refuses it. */
-export function makeCertificate(folder: string): ServerCertificate {
+export function makeCertificate(
+  folder: string,
+  { authority = "walbrook test CA" }: { authority?: string } = {},
+): ServerCertificate {
   const at = (name: string) => join(folder, name);
   const openssl = (...args: string[]) => execFileSync("openssl", args, { cwd: folder, stdio: "pipe" });
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
@@ -20,7 +23,7 @@ export function makeCertificate(folder: string): ServerCertificate {
     "-days",
     "2",
     "-subj",
-    "/CN=walbrook test CA",
+    `/CN=${authority}`,
   );
   openssl("req", ...key, "-keyout", "leaf.key", "-out", "leaf.csr", "-subj", "/CN=localhost");
   writeFileSync(

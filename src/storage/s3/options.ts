@@ -23,7 +23,7 @@ export interface S3StoreOptions {
   readonly forcePathStyle?: boolean | undefined;
   /** Trust any certificate. Default false. */
   readonly skipVerify?: boolean | undefined;
-  /** PEM text of certificate authorities to trust besides those that the runtime brings. */
+  /** PEM text of certificate authorities to trust besides the runtime's and the system's. */
   readonly caCert?: string | undefined;
   /** Of the first parts of an upload; they grow so that any length fits. Default 8 MiB, at least 5 MiB. */
   readonly partSize?: number | undefined;
