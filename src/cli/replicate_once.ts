@@ -1,5 +1,5 @@
 /** What `replicate` waits for when it ends because all is done: with `-once`, and after the child of `-exec`. */
-import { sleep } from "../async.ts";
+import { firstOf, sleep } from "../async.ts";
 import type { LiveDatabase } from "../database/database.ts";
 import { describeError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
@@ -105,10 +105,6 @@ async function untilReached(
 
 /** Resolves at the first notice, or after `LOOK_MS`. */
 async function eitherOrLook(notices: readonly Promise<void>[], signal: AbortSignal): Promise<void> {
-  const noticed = new AbortController();
-  try {
-    await Promise.race([...notices, sleep(LOOK_MS, { signal: AbortSignal.any([signal, noticed.signal]) })]);
-  } finally {
-    noticed.abort();
-  }
+  const waits = notices.map((notice) => () => notice);
+  await firstOf([...waits, (signal) => sleep(LOOK_MS, { signal })], { signal });
 }

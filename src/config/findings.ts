@@ -55,12 +55,11 @@ export class Findings {
     for (const { name, offset } of this.#expanded.unset) {
       if (this.isFull) return;
       if (this.#isComment(offset)) continue;
-      const what = /^\w{2,}$|^[A-Za-z_]$/.test(name)
+      const isVariable = /^\w{2,}$|^[A-Za-z_]$/.test(name);
+      const what = isVariable
         ? `environment variable ${name} is not set`
         : `$${name.length === 1 ? name : "{…}"} names no variable`;
-      const more = what.startsWith("$")
-        ? " (there is no escape for $; -no-expand-env turns variables off)"
-        : "";
+      const more = isVariable ? "" : " (there is no escape for $; -no-expand-env turns variables off)";
       this.#addOriginal("unset-variable", offset, `${what}: nothing stands for it${more}`);
       this.#noteUnset(what, offset);
     }

@@ -17,13 +17,13 @@ const absences = new Map<string, Absence>();
 /** Somebody who waits. A promise of his own: to one that all share each wait would add something that stays. */
 interface Waiter {
   readonly look: Look;
-  return(): void;
+  /** Something answers: go on within this time. */
+  return(spreadMs: number): void;
 }
 
 /** The absence of one server. */
 export class Absence {
   readonly #waiting = new Set<Waiter>();
-  #spreadMs = 0;
   #isLooking = false;
 
   /** How many wait. */
@@ -44,16 +44,17 @@ export class Absence {
    * @param look called again and again, unless that of another who waits is
    */
   async over({ look, signal }: { look: Look; signal: AbortSignal }): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve } = Promise.withResolvers<number>();
     const waiter: Waiter = { look, return: resolve };
     this.#waiting.add(waiter);
+    let spreadMs: number;
     try {
       if (!this.#isLooking) void this.#watch();
-      await orAbort(promise, signal);
+      spreadMs = await orAbort(promise, signal);
     } finally {
       this.#waiting.delete(waiter);
     }
-    await sleep(Math.random() * this.#spreadMs, { signal });
+    await sleep(Math.random() * spreadMs, { signal });
   }
 
   async #watch(): Promise<void> {
@@ -65,8 +66,8 @@ export class Absence {
         if (first === undefined) return;
         if (await isThere(first.look)) break;
       }
-      this.#spreadMs = Math.min(LONGEST_SPREAD_MS, this.#waiting.size * SPREAD_EACH_MS);
-      for (const waiter of this.#waiting) waiter.return();
+      const spreadMs = Math.min(LONGEST_SPREAD_MS, this.#waiting.size * SPREAD_EACH_MS);
+      for (const waiter of this.#waiting) waiter.return(spreadMs);
     } finally {
       this.#isLooking = false;
     }
