@@ -145,12 +145,6 @@ export class LiveDatabase implements AsyncDisposable {
    * @throws {Error} when waiting can't help: not a database, no access, another walbrook
    */
   async start(): Promise<void> {
-    try {
-      checkMetaPath(this.path, this.meta.path);
-    } catch (error) {
-      this.#holder.set({ kind: "stopped", error: error as Error });
-      throw error;
-    }
     await this.#turn();
     if (this.state.kind === "stopped") throw this.state.error;
     this.#schedule.reset();
@@ -217,6 +211,7 @@ export class LiveDatabase implements AsyncDisposable {
 
   async #open(): Promise<void> {
     const { meta } = this;
+    checkMetaPath(this.path, meta.path);
     const live = openLiveFiles(this.path, this.#files);
     try {
       const { left } = this.#leftWal;
