@@ -83,15 +83,7 @@ export class MetaDirectory {
 
   /** Make `generation` the current one: temporary name, fsync, rename, fsync of the folder. */
   writeGeneration(generation: string): void {
-    const temporary = `${this.generationPath}.tmp`;
-    {
-      using file = this.#files.openSync(temporary, { access: "create", mode: this.fileMode });
-      file.writeSync(new TextEncoder().encode(`${generation}\n`), 0);
-      file.syncSync();
-    }
-    this.adoptFile(temporary);
-    this.#files.renameSync(temporary, this.generationPath);
-    this.#files.syncFolderSync(this.path);
+    this.writeText("generation", `${generation}\n`, { isSynced: true });
   }
 
   /** A small file of ours below the meta directory; `undefined` when it is not there or larger than `limit`. */
