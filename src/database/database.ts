@@ -10,8 +10,7 @@ import { CHECKPOINT_DEFAULTS } from "./decide.ts";
 import { ContinuityLostError, ForeignWriterError, LostWalError } from "./follower.ts";
 import { Generations } from "./generations.ts";
 import { InstanceLock, LostLockError } from "./instance_lock.ts";
-import { LeftWalMemory } from "./left_wal.ts";
-import { IdentityError, type LeftWal } from "./live_files.ts";
+import { IdentityError } from "./live_files.ts";
 import { Lookout } from "./lookout.ts";
 import { DatabaseMeter } from "./measure.ts";
 import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
@@ -19,12 +18,12 @@ import {
   checkMetaPath,
   openFollower,
   openLiveFiles,
-  refuseLeftWal,
   refuseLostFiles,
   WaitError,
   warnOfOtherNames,
 } from "./open.ts";
 import { closeOpened, closeSpare, copyAllPinned, type Opened } from "./opened.ts";
+import { Replacement } from "./replacement.ts";
 import type { Segment } from "./segment.ts";
 import { type Backlog, ShadowSource } from "./shadow_source.ts";
 import { OpenSnapshots } from "./open_snapshots.ts";
@@ -72,8 +71,7 @@ export class LiveDatabase implements AsyncDisposable {
   #opened: Opened | undefined;
   /** Whether a program may go on with a `-wal` or `-shm` that has lost its name. */
   #hasLostFiles = false;
-  /** What the database before has left beside the one that took its place, if anything. */
-  readonly #leftWal: LeftWalMemory;
+  readonly #replacement: Replacement;
   /** When it went away the last time, on the steady clock, while replicas may still get what it left. */
   #retiredMs: number | undefined;
   readonly #holder: StateHolder;
@@ -101,9 +99,9 @@ export class LiveDatabase implements AsyncDisposable {
     const schedule = this.#schedule = new CheckpointSchedule({ limits, clock, logger });
     this.meta = new MetaDirectory(options.metaPath ?? defaultMetaPath(options.path), this.#files);
     const { meta, changed } = this;
-    this.#leftWal = new LeftWalMemory(meta);
     const lock = this.#lock = new InstanceLock({ meta, databasePath: this.path, files: this.#files });
-    this.#generations = new Generations({ meta, schedule, changed, logger });
+    const generations = this.#generations = new Generations({ meta, schedule, changed, logger });
+    this.#replacement = new Replacement({ meta, generations, troubles });
     this.#lookout = new Lookout({ opened: () => this.#opened, clock, lock, schedule, troubles, meter });
     this.#attention = new Attention({
       walPath: `${this.path}-wal`,
@@ -214,12 +212,7 @@ export class LiveDatabase implements AsyncDisposable {
     checkMetaPath(this.path, meta.path);
     const live = openLiveFiles(this.path, this.#files);
     try {
-      const { left } = this.#leftWal;
-      refuseLeftWal(live, left);
-      // Its application may have gone on with the file of that WAL: what the generation ends with is not its own.
-      if (left !== undefined && live.isAnotherThan(left)) {
-        this.#generations.restartBecause("database replaced by another process");
-      }
+      this.#replacement.judge(live);
       refuseLostFiles(live, { isDoubtful: this.#hasLostFiles });
       this.#hasLostFiles = false;
       this.#letReplicasFinish();
@@ -233,7 +226,7 @@ export class LiveDatabase implements AsyncDisposable {
       const writers = new Writers(live, { busyTimeoutMs, meter: this.#meter });
       this.#opened = { live, follower, writers };
       await this.#generations.choose(follower, this.recoverMeta);
-      this.#leftWal.forget();
+      this.#replacement.takenUp(this.#opened);
     } catch (error) {
       this.#closeFiles();
       live.close();
@@ -272,6 +265,7 @@ export class LiveDatabase implements AsyncDisposable {
     // A checkpoint copies too, and what it finds is activity like any other.
     this.#noteCopied(follower.changeCount > first);
     if (activity.isIdle) closeSpare(this.#opened!);
+    this.#replacement.noteRest(this.#opened!);
     const copiedBytes = follower.copiedBytes - copiedBefore;
     this.#meter.sync({ follower, elapsedMs: this.#clock.monotonicMs() - startMs, copiedBytes });
   }
@@ -322,34 +316,16 @@ export class LiveDatabase implements AsyncDisposable {
     if (this.#opened === undefined && this.state.kind === "live") this.#holder.wait(describeError(error));
   }
 
-  #rememberLeftWal(): void {
-    const left = this.#takeLeftWal();
-    if (left === undefined) return;
-    try {
-      this.#leftWal.remember(left);
-    } catch (error) {
-      this.#troubles.note(error);
-    }
-  }
-
   /** Whether the application has not made its database yet, so that nothing is wrong. */
   #isAwaitingFirst(error: unknown): boolean {
     return error instanceof WaitError && error.isNew && !this.#troubles.hasBeenGood;
-  }
-
-  /** That of the generation, which was followed up to here: not one that the next database has begun in its file. */
-  #takeLeftWal(): LeftWal | undefined {
-    const opened = this.#opened;
-    if (opened === undefined || !this.#generations.isThere) return undefined;
-    const { header } = opened.follower.shadow;
-    return header && opened.live.leftWal(header);
   }
 
   async #lose(
     reason: string,
     { advice, isOfSideFile }: { advice: string; isOfSideFile: boolean },
   ): Promise<void> {
-    if (!isOfSideFile) this.#rememberLeftWal();
+    if (!isOfSideFile) this.#replacement.lost(this.#opened);
     await this.#retire();
     this.#hasLostFiles = isOfSideFile;
     this.#generations.restartBecause(reason);
@@ -477,6 +453,7 @@ export class LiveDatabase implements AsyncDisposable {
     // What was committed last is copied too, so that the next start finds nothing between it and the live WAL.
     const uncopied = this.#opened && await copyAllPinned(this.#opened.follower);
     if (uncopied !== undefined) this.#troubles.note(uncopied);
+    this.#replacement.noteEnd(this.#opened);
     this.#closeFiles();
     this.#source.forget();
     this.#lock.release();

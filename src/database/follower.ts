@@ -69,6 +69,13 @@ export interface FollowerOptions {
   readonly stayFromPages?: number | undefined;
 }
 
+/** The database file while it stands still. */
+export interface Rest {
+  /** All of this is backfilled into it. */
+  readonly index: WalIndex;
+  readonly main: FileStat;
+}
+
 let sharedChunk: Uint8Array | undefined;
 
 /** The copying half of a live database. */
@@ -85,7 +92,7 @@ export class Follower implements Disposable {
   /** Grows with whatever replicas may get more of. */
   changeCount = 0;
   /** What all is backfilled into, while our reader stands there. */
-  #rest: { readonly index: WalIndex; readonly main: FileStat } | undefined;
+  #rest: Rest | undefined;
   /** Since when the WAL has had another header than the wal-index says. */
   #strangeSinceMs: number | undefined;
 
@@ -126,6 +133,11 @@ export class Follower implements Disposable {
   /** When commits were seen. */
   get times(): CommitTimes {
     return this.#times;
+  }
+
+  /** The database file as it stands still while our reader does; `undefined` where it may change. */
+  get rest(): Rest | undefined {
+    return this.#rest;
   }
 
   /** Whether a checkpoint of somebody else would have to wait for our reader, which stands on a mark above 0. */
@@ -190,6 +202,8 @@ export class Follower implements Disposable {
 
   /** Start a new generation; its index 0 begins with all that the WAL holds now. There is none after a failure. */
   async startGeneration(): Promise<string> {
+    // It is of the database file as it is now.
+    this.#rest = undefined;
     for (let attempt = 1;; attempt++) {
       const generation = newGeneration();
       try {
@@ -319,6 +333,8 @@ export class Follower implements Disposable {
   }
 
   #move(): void {
+    // Another file than before must not become what the next look is compared with.
+    if (this.#rest !== undefined) this.#requireSameDatabase();
     const standing = this.readers.move();
     if (!isFrozen(standing)) this.#rest = undefined;
     else if (this.#rest === undefined || !hasSameCommits(this.#rest.index, standing.after)) {
@@ -337,6 +353,7 @@ export class Follower implements Disposable {
     const { size, modifiedAt } = this.live.mainStat();
     const { main } = this.#rest;
     if (size === main.size && modifiedAt.getTime() === main.modifiedAt.getTime()) return;
+    if (identity !== "same") throw new IdentityError(identity);
     throw new ContinuityLostError("database overwritten by another process");
   }
 

@@ -1,5 +1,5 @@
 /** A look at a database that takes nothing over: it can be followed by another process meanwhile. */
-import { readLeftWal } from "./left_wal.ts";
+import { findLeftWal } from "./replacement.ts";
 import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
 import { checkMetaPath, openLiveFiles, readSchema, refuseLeftWal, WaitError } from "./open.ts";
 import { type Files, systemFiles } from "../runtime/files.ts";
@@ -50,7 +50,7 @@ function lookAt(path: string, { metaPath, files }: { metaPath: string; files: Fi
     // Closed before SQLite opens it: a later close would drop the locks of that.
     using live = openLiveFiles(path, files);
     // What SQLite reads would be what is to be kept from the database.
-    refuseLeftWal(live, readLeftWal(new MetaDirectory(metaPath, files)));
+    refuseLeftWal(live, findLeftWal(live, new MetaDirectory(metaPath, files)));
     size = live.mainStat().size;
     pageSize = live.pageSize();
     isWal = live.isWal();

@@ -298,6 +298,8 @@ function nameOf({ device, inode }: FileStat): string {
 }
 
 /** Without the device, which may have another number after the machine was started anew. */
-function stampOf({ inode, size, modifiedAt }: FileStat): string {
+export function stampOf(
+  { inode, size, modifiedAt }: Pick<FileStat, "inode" | "size" | "modifiedAt">,
+): string {
   return `${inode}:${size}:${modifiedAt.getTime()}`;
 }

@@ -7,6 +7,7 @@
  *         walbrook.lock                           ours: held while we replicate, see instance_lock.ts
  *         walbrook-uploads/<replica>.json         ours: what was uploaded last, see replicate/upload_memory.ts
  *         walbrook-drills/<replica>.json          ours: what drills have shown, see replicate/drill_memory.ts
+ *         walbrook-last-seen.json                 ours: what main file the WAL is of, see last_seen.ts
  *         walbrook-left-wal.json                  ours: a WAL that belongs to another database, see left_wal.ts
  *
  * New files take the database's mode (before the umask) and owner, new folders those of the database's folder.

@@ -1,6 +1,6 @@
 /** What others may do to a database that we follow, and what we say then. */
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import {
   chmodSync,
   chownSync,
@@ -22,21 +22,18 @@ import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { LOOK_AROUND_MS, onlyNeighbour } from "./at_rest.ts";
 import { assertNothingLost, keepSnapshot, Stage, until } from "./stage.ts";
 import { Neighbour } from "./neighbour.ts";
 import type { LiveDatabase } from "../../src/database/database.ts";
-import { inspectDatabase } from "../../src/database/inspect.ts";
 import { isAlone } from "../../src/database/open.ts";
 import { InstanceLock } from "../../src/database/instance_lock.ts";
 import { sleep } from "../../src/async.ts";
 import { comparePositions } from "../../src/position.ts";
-import { type Files, systemFiles } from "../../src/runtime/files.ts";
+import { systemFiles } from "../../src/runtime/files.ts";
 import { failFiles, type FailRule } from "../doubles/failing_files.ts";
 import { SkippingClock } from "../doubles/moved_clock.ts";
 import { currentRuntime } from "../figures.ts";
-
-/** What surrounds a quiet database is looked at this often. */
-const LOOK_AROUND_MS = 5000;
 
 async function startError(stage: Stage, options = {}): Promise<string> {
   const database = stage.database(options);
@@ -275,15 +272,6 @@ test("LiveDatabase stops loudly when the -wal is deleted, and takes the database
   await assertNothingLost(database, { snapshot, neighbour: stage.neighbour() });
 });
 
-/** A database with one row that only another process has open, which takes part in no checkpoint by itself. */
-async function onlyNeighbour(stage: Stage): Promise<Neighbour> {
-  stage.insert();
-  stage.closeApplication();
-  const neighbour = stage.neighbour();
-  await neighbour.sql("INSERT INTO t (x) VALUES (1)");
-  return neighbour;
-}
-
 /** Have the neighbour write as if nothing had happened, then close; what it wrote has to be there, and followed. */
 async function assertTakenUpWhole(database: LiveDatabase, { stage, neighbour, rowCount }: {
   stage: Stage;
@@ -427,178 +415,6 @@ test("LiveDatabase takes up a database that replaces the one it follows, with a 
   const neighbour = stage.neighbour();
   await neighbour.sql("INSERT INTO other VALUES (1)");
   await assertNothingLost(database, { snapshot: await keepSnapshot(database), neighbour });
-});
-
-/** The neighbour's commits are all in the database file, and nobody has to wait for our reader. */
-async function atRest(database: LiveDatabase, { neighbour, clock }: {
-  neighbour: Neighbour;
-  clock: SkippingClock;
-}): Promise<void> {
-  await until(async () => {
-    clock.skip(LOOK_AROUND_MS);
-    await database.settle();
-    const { frameCount, backfilledCount } = await neighbour.checkpoint("PASSIVE");
-    return frameCount === backfilledCount;
-  }, { what: "all to be backfilled" });
-  await sleep(50);
-  await database.settle();
-}
-
-test("LiveDatabase begins a generation when an older database was copied over its file while nobody had it open", async () => {
-  await using stage = new Stage();
-  const neighbour = await onlyNeighbour(stage);
-  await neighbour.sql("PRAGMA wal_checkpoint(TRUNCATE)");
-  const older = readFileSync(stage.path);
-  const clock = new SkippingClock();
-  const database = await stage.follow({ clock });
-  await neighbour.sql("UPDATE t SET x = 'newer'");
-  await atRest(database, { neighbour, clock });
-  const { generation } = database.position!;
-  await neighbour.closeConnection();
-  await sleep(20);
-  writeFileSync(stage.path, older);
-  const next = stage.neighbour();
-  await next.sql("INSERT INTO t (x) VALUES ('after')");
-  await database.settle();
-  await database.settle();
-  assert.notEqual(database.position?.generation, generation);
-  await assertNothingLost(database, { snapshot: await keepSnapshot(database), neighbour: next });
-});
-
-/** Another database takes the place of one that is followed; its WAL stays. Returns the bytes of the other. */
-async function replaceBesideWal(
-  stage: Stage,
-  { clock, files = systemFiles }: { clock: SkippingClock; files?: Files },
-): Promise<{ database: LiveDatabase; whole: Uint8Array }> {
-  const neighbour = await onlyNeighbour(stage);
-  const database = await stage.follow({ clock, files });
-  await atRest(database, { neighbour, clock });
-  await neighbour.closeConnection();
-  const other = `${stage.folder}/other.db`;
-  {
-    using made = new DatabaseSync(other);
-    made.exec("PRAGMA journal_mode = wal; CREATE TABLE other (x); INSERT INTO other VALUES (1)");
-  }
-  const whole = readFileSync(other);
-  assert.ok(existsSync(`${stage.path}-wal`), "our reader has kept it");
-  renameSync(other, stage.path);
-  clock.skip(LOOK_AROUND_MS);
-  await until(() => database.state.kind === "waiting", { what: "the loss is seen" });
-  return { database, whole };
-}
-
-const LEFT_WAL = /beside it lies the -wal of the one before/;
-
-async function assertTakenUpOnceMended(stage: Stage, database: LiveDatabase): Promise<void> {
-  for (const suffix of ["-wal", "-shm"]) rmSync(stage.path + suffix, { force: true });
-  await until(() => database.state.kind === "live", { what: "it is taken up" });
-  const next = stage.neighbour();
-  await next.sql("INSERT INTO other VALUES (2)");
-  await assertNothingLost(database, { snapshot: await keepSnapshot(database), neighbour: next });
-  assert.equal(existsSync(`${database.meta.path}/walbrook-left-wal.json`), false);
-}
-
-test("LiveDatabase puts nothing of a WAL that was left into the database that took the place of its own", async () => {
-  await using stage = new Stage();
-  const clock = new SkippingClock();
-  const { database, whole } = await replaceBesideWal(stage, { clock });
-  for (let round = 0; round < 3; round++) {
-    clock.skip(LOOK_AROUND_MS);
-    await database.settle();
-    assert.match(JSON.stringify(database.state), LEFT_WAL);
-    assert.ok(readFileSync(stage.path).equals(whole));
-  }
-  await assertTakenUpOnceMended(stage, database);
-});
-
-test("LiveDatabase knows of a WAL that was left also when it is started anew, and `check` tells", async () => {
-  await using stage = new Stage();
-  const { database: before, whole } = await replaceBesideWal(stage, { clock: new SkippingClock() });
-  await before.close();
-  const inspection = inspectDatabase(stage.path);
-  assert.match(inspection.found, LEFT_WAL);
-  assert.equal(inspection.isWaitedFor, true);
-  // Two starts: the first one must not forget.
-  const once = stage.database();
-  await once.start();
-  assert.match(JSON.stringify(once.state), LEFT_WAL);
-  assert.ok(readFileSync(stage.path).equals(whole));
-  await once.close();
-  const database = stage.database();
-  await database.start();
-  assert.match(JSON.stringify(database.state), LEFT_WAL);
-  await assertTakenUpOnceMended(stage, database);
-});
-
-test("LiveDatabase passes over a broken memory of a WAL that was left", async () => {
-  for (const text of ["", "{", "null", "[]", '{"main":1,"wal":2,"header":3}', "x".repeat(5000)]) {
-    await using stage = new Stage();
-    stage.insert();
-    await (await stage.follow()).close();
-    writeFileSync(`${stage.folder}/.app.db-litestream/walbrook-left-wal.json`, text);
-    await stage.follow();
-  }
-});
-
-test("LiveDatabase keeps off a WAL that was left also where that can't be written down", async () => {
-  await using stage = new Stage();
-  const { files, failed } = failFiles(systemFiles, [
-    { kind: "write", code: "ENOSPC", times: Infinity, path: /left-wal/ },
-  ]);
-  const { database } = await replaceBesideWal(stage, { clock: new SkippingClock(), files });
-  assert.equal(failed.length, 1);
-  assert.equal(stage.logged("error").length, 1);
-  await database.settle();
-  assert.match(JSON.stringify(database.state), LEFT_WAL);
-  await assertTakenUpOnceMended(stage, database);
-});
-
-test("LiveDatabase goes on with no generation whose WAL the next database has gone on with while walbrook was down", async () => {
-  await using stage = new Stage();
-  const neighbour = await onlyNeighbour(stage);
-  const clock = new SkippingClock();
-  const before = await stage.follow({ clock });
-  await atRest(before, { neighbour, clock });
-  const { generation } = before.position!;
-  const other = `${stage.folder}/other.db`;
-  spawnSync("cp", [stage.path, other]);
-  await neighbour.closeConnection();
-  renameSync(other, stage.path);
-  clock.skip(LOOK_AROUND_MS);
-  await until(() => before.state.kind === "waiting", { what: "the loss is seen" });
-  await before.close();
-  // SQLite takes the WAL that lies there for its own, and appends to it.
-  const next = stage.neighbour();
-  await next.sql("INSERT INTO t (x) VALUES ('of the next')");
-  const database = await stage.follow();
-  assert.notEqual(database.position!.generation, generation);
-  await assertNothingLost(database, { snapshot: await keepSnapshot(database), neighbour: next });
-});
-
-test("LiveDatabase adds nothing of the next database to the generation of the one before, whose WAL lies beside it", async () => {
-  await using stage = new Stage();
-  const neighbour = await onlyNeighbour(stage);
-  const clock = new SkippingClock();
-  const database = await stage.follow({ clock, monitorIntervalMs: 60_000 });
-  await atRest(database, { neighbour, clock });
-  const before = database.position!;
-  const other = `${stage.folder}/other.db`;
-  // By another process: one of ours that closes the file would drop our locks.
-  spawnSync("cp", [stage.path, other]);
-  await neighbour.closeConnection();
-  assert.ok(existsSync(`${stage.path}-wal`), "our reader has kept it");
-  renameSync(other, stage.path);
-  const next = stage.neighbour();
-  await next.sql("INSERT INTO t (x) VALUES ('of the next')");
-  await database.settle();
-  assert.equal(database.state.kind, "waiting");
-  assert.deepEqual(database.position, before);
-  await until(async () => {
-    await database.settle();
-    return database.state.kind === "live";
-  }, { what: "the next one to be taken up" });
-  assert.notEqual(database.position!.generation, before.generation);
-  await assertNothingLost(database, { snapshot: await keepSnapshot(database), neighbour: next });
 });
 
 test("LiveDatabase begins a generation when the meta directory is deleted under it, with a lock again", async () => {
