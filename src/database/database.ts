@@ -213,7 +213,7 @@ export class LiveDatabase implements AsyncDisposable {
     const live = openLiveFiles(this.path, this.#files);
     try {
       this.#replacement.judge(live);
-      refuseLostFiles(live, { isDoubtful: this.#hasLostFiles });
+      refuseLostFiles(live, { isDoubtful: this.#hasLostFiles, seen: this.#replacement.lastSeen });
       this.#hasLostFiles = false;
       this.#letReplicasFinish();
       warnOfOtherNames(live, this.#logger);

@@ -27,6 +27,8 @@ export interface LastSeen {
   readonly wal: SeenFile;
   /** The WAL's, in hex. */
   readonly header: string;
+  /** Of the `-shm`. */
+  readonly indexInode: number;
   /** Whether all of the WAL was in the main file by then. */
   readonly isAtRest: boolean;
 }
@@ -35,7 +37,8 @@ export interface LastSeen {
 export function lookAtBoth(live: LiveFiles, { isAtRest }: { isAtRest: boolean }): LastSeen | undefined {
   const header = live.walHeader();
   if (header === undefined) return undefined;
-  return { main: live.mainStat(), wal: live.walStat(), header: toHex(header), isAtRest };
+  const [main, wal, indexInode] = [live.mainStat(), live.walStat(), live.indexInode];
+  return { main, wal, header: toHex(header), indexInode, isAtRest };
 }
 
 /** Whether nobody has written to a file in between, under whatever inode it is now. */
@@ -45,8 +48,8 @@ export function isUnwritten(before: SeenFile, now: SeenFile): boolean {
 }
 
 /** Write it down; without that no more is known than by the time before. */
-export function writeLastSeen(meta: MetaDirectory, { main, wal, header, isAtRest }: LastSeen): void {
-  const text = JSON.stringify({ main: fieldsOf(main), wal: fieldsOf(wal), header, isAtRest });
+export function writeLastSeen(meta: MetaDirectory, { main, wal, ...rest }: LastSeen): void {
+  const text = JSON.stringify({ main: fieldsOf(main), wal: fieldsOf(wal), ...rest });
   try {
     meta.writeText(NAME, `${text}\n`);
   } catch {
@@ -71,12 +74,13 @@ function fieldsOf({ inode, size, modifiedAt }: SeenFile): Record<string, number>
 
 function parse(value: unknown): LastSeen | undefined {
   if (typeof value !== "object" || value === null) return undefined;
-  const { header, isAtRest, ...files } = value as Record<string, unknown>;
+  const { header, indexInode, isAtRest, ...files } = value as Record<string, unknown>;
   const [main, wal] = [parseFile(files["main"]), parseFile(files["wal"])];
   if (main === undefined || wal === undefined) return undefined;
-  return typeof header === "string" && typeof isAtRest === "boolean"
-    ? { main, wal, header, isAtRest }
-    : undefined;
+  if (typeof header !== "string" || typeof indexInode !== "number" || typeof isAtRest !== "boolean") {
+    return undefined;
+  }
+  return { main, wal, header, indexInode, isAtRest };
 }
 
 function parseFile(value: unknown): SeenFile | undefined {

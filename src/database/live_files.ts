@@ -238,6 +238,11 @@ export class LiveFiles implements Disposable {
     return this.#wal!.statSync();
   }
 
+  /** Of the `-shm` that we hold. */
+  get indexInode(): number {
+    return this.#indexStat!.inode;
+  }
+
   /** Size and time of the main file. */
   mainStat(): FileStat {
     return this.#main.statSync();

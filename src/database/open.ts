@@ -2,6 +2,7 @@
  * From a path to a database that we follow: what can be opened now, what is worth waiting for, what never will work.
  */
 import { Follower, type FollowerOptions, LostWalError } from "./follower.ts";
+import type { LastSeen } from "./last_seen.ts";
 import { type DatabaseKind, type LeftWal, LiveFiles, LOST_FILE_ADVICE } from "./live_files.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
 import { describeError } from "../errors.ts";
@@ -110,18 +111,25 @@ function refuseNetworkFileSystem(path: string, files: Files): void {
  * Refuse a database whose `-wal` or `-shm` has lost its name while a program has it open: SQLite would make new ones for
  * us, and the two would overwrite what the other has written.
  *
- * @param options.isDoubtful whether that was seen to happen; else it is looked for where the two are not both there
+ * @param options.isDoubtful whether that was seen to happen; else it is looked for where the two are not both there, or
+ *   are not those that were seen last
  * @throws {WaitError}
  */
-export function refuseLostFiles(live: LiveFiles, { isDoubtful }: { isDoubtful: boolean }): void {
+export function refuseLostFiles(
+  live: LiveFiles,
+  { isDoubtful, seen }: { isDoubtful: boolean; seen: LastSeen | undefined },
+): void {
   const paths = [live.walPath, `${live.path}-shm`];
-  const [hasWal, hasIndex] = paths.map((path) => live.files.statSync(path) !== undefined);
-  if (!isDoubtful && (!live.isWal() || hasWal && hasIndex)) return;
+  const [wal, index] = paths.map((path) => live.files.statSync(path));
+  const areBothThere = wal !== undefined && index !== undefined;
+  const areOthers = seen !== undefined && (wal?.inode !== seen.wal.inode || index?.inode !== seen.indexInode);
+  if (!isDoubtful && (!live.isWal() || areBothThere && !areOthers)) return;
   const { device } = live.mainStat();
   // Those of another container are not seen.
-  const isHeld = () => isHeldDeleted(paths.map(realPath), { device });
+  const changedMs = isDoubtful ? undefined : live.files.statSync(live.folderPath)?.changedMs;
+  const isHeld = () => isHeldDeleted(paths.map(realPath), { device, changedMs });
   // Not where a WAL may be gone on with: it must not be taken into the database.
-  if (hasWal && (hasIndex || !isDoubtful)) {
+  if (wal !== undefined && (index !== undefined || !isDoubtful)) {
     if (isHeld()) throw new WaitError(LOST_FILE_ADVICE);
     return;
   }

@@ -2,7 +2,7 @@
 import { fateOf } from "./fate.ts";
 import type { Rest } from "./follower.ts";
 import type { Generations } from "./generations.ts";
-import { lookAtBoth, readLastSeen, writeLastSeen } from "./last_seen.ts";
+import { type LastSeen, lookAtBoth, readLastSeen, writeLastSeen } from "./last_seen.ts";
 import { LeftWalMemory, readLeftWal } from "./left_wal.ts";
 import type { LeftWal, LiveFiles } from "./live_files.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
@@ -37,17 +37,21 @@ export class Replacement {
    * @throws {WaitError} while the WAL of the other one lies beside it
    */
   judge(live: LiveFiles): void {
-    this.#judgeLastSeen(live);
+    if (this.#leftWal.left === undefined) this.#judgeLastSeen(live);
     const { left } = this.#leftWal;
     refuseLeftWal(live, left);
     // Its application may have gone on with the file of that WAL: what the generation ends with is not its own.
     if (left !== undefined && live.isAnotherThan(left)) this.#endBecause("replaced");
   }
 
+  /** What was written down when the database was followed last, by whatever process. */
+  get lastSeen(): LastSeen | undefined {
+    return readLastSeen(this.#parts.meta);
+  }
+
   #judgeLastSeen(live: LiveFiles): void {
-    if (this.#leftWal.left !== undefined) return;
-    const seen = readLastSeen(this.#parts.meta);
-    const fate = seen === undefined ? "same" : fateOf(live, seen);
+    const { lastSeen } = this;
+    const fate = lastSeen === undefined ? "same" : fateOf(live, lastSeen);
     if (typeof fate === "object") this.#remember(fate);
     else if (fate !== "same") this.#endBecause(fate);
   }

@@ -12,44 +12,73 @@ const MAX_LINKS = 40;
  * @param paths absolute, without symbolic links
  */
 export function processesHolding(paths: readonly string[]): number[] {
-  return holdersOf(new Set(paths.flatMap((path) => [path, deleted(path)])));
+  const wanted = new Set(paths.flatMap((path) => [path, deleted(path)]));
+  const holders = new Set<number>();
+  for (const { process, name } of openFiles()) if (wanted.has(name)) holders.add(process);
+  return [...holders];
 }
 
-/** Until when `isHeldDeleted` believes that they are held: a look at all processes of a large machine takes long. */
-const heldUntilMs = new Map<string, number>();
+/** What a look at all processes found: the devices of the files that have lost the name. */
+interface Look {
+  readonly devices: ReadonlyMap<string, ReadonlySet<number>>;
+  /** When it began, milliseconds since 1970. */
+  readonly at: number;
+  /** Until when it is believed, as `performance.now()` counts: on a large machine a look takes long. */
+  readonly untilMs: number;
+}
 
-/** So many times as long as a look took it isn't repeated. */
+let lastLook: Look | undefined;
+
+/** So many times as long as a look took it is believed. */
 const LOOK_FACTOR = 50;
+
+/** A folder may have changed so much later than its time says: that is of the kernel's last tick, or a whole second. */
+const LATER_MS = 1020;
 
 /**
  * Whether any process, as far as this system lets us see, has a file of this device open that had one of these names and
  * has none any more: it was deleted, or another one took its place.
+ *
+ * @param options.changedMs when the folder of these files last changed, milliseconds since 1970: a look that began later
+ *   will do, which many databases at one start then share. Default: only for that they are held
  */
-export function isHeldDeleted(paths: readonly string[], { device }: { device: number }): boolean {
-  const wanted = new Set(paths.map(deleted));
-  const key = [...wanted].join("\n");
-  const startMs = performance.now();
-  if (startMs < (heldUntilMs.get(key) ?? 0)) return true;
+export function isHeldDeleted(
+  paths: readonly string[],
+  { device, changedMs = Infinity }: { device: number; changedMs?: number | undefined },
+): boolean {
   // In another container another file may have had that name.
-  const isHeld = holdersOf(wanted, (path) => deviceOf(path) === device).length > 0;
+  const isIn = ({ devices }: Look) => paths.some((path) => devices.get(deleted(path))?.has(device) ?? false);
+  const recent = lastLook !== undefined && performance.now() < lastLook.untilMs ? lastLook : undefined;
+  if (recent !== undefined && (recent.at > changedMs + LATER_MS || isIn(recent))) return isIn(recent);
+  lastLook = lookAtAll();
+  return isIn(lastLook);
+}
+
+function lookAtAll(): Look {
+  const [at, startMs] = [Date.now(), performance.now()];
+  const devices = new Map<string, Set<number>>();
+  for (const { fd, name } of openFiles()) {
+    if (!name.startsWith("/") || !name.endsWith(deleted(""))) continue;
+    const device = deviceOf(fd);
+    if (device !== undefined) devices.set(name, (devices.get(name) ?? new Set()).add(device));
+  }
   const endMs = performance.now();
-  if (isHeld) heldUntilMs.set(key, endMs + LOOK_FACTOR * (endMs - startMs));
-  else heldUntilMs.delete(key);
-  return isHeld;
+  return { devices, at, untilMs: endMs + LOOK_FACTOR * (endMs - startMs) };
 }
 
 function deleted(path: string): string {
   return `${path} (deleted)`;
 }
 
-function holdersOf(wanted: ReadonlySet<string>, isIt: (path: string) => boolean = () => true): number[] {
-  const holders: number[] = [];
-  for (const name of readFolder("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    const paths = readFolder(`/proc/${name}/fd`).map((fd) => `/proc/${name}/fd/${fd}`);
-    if (paths.some((path) => wanted.has(readLink(path)) && isIt(path))) holders.push(Number(name));
+/** Each descriptor of each process, as a path, with the name that its file has or had. */
+function* openFiles(): Generator<{ readonly process: number; readonly fd: string; readonly name: string }> {
+  for (const process of readFolder("/proc")) {
+    if (!/^\d+$/.test(process)) continue;
+    for (const number of readFolder(`/proc/${process}/fd`)) {
+      const fd = `/proc/${process}/fd/${number}`;
+      yield { process: Number(process), fd, name: readLink(fd) };
+    }
   }
-  return holders;
 }
 
 function deviceOf(path: string): number | undefined {

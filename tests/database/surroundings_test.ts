@@ -333,6 +333,25 @@ test("LiveDatabase waits for a restart also where it finds the loss at its start
   }
 });
 
+test("LiveDatabase keeps off at its start while a program goes on with files that another one has made anew", async () => {
+  for (const suffixes of [["-shm"], ["-wal"], ["-wal", "-shm"]]) {
+    await using stage = new Stage();
+    const neighbour = await onlyNeighbour(stage);
+    await (await stage.follow()).close();
+    if (suffixes.includes("-wal")) await neighbour.sql("PRAGMA wal_checkpoint(TRUNCATE)");
+    for (const suffix of suffixes) rmSync(stage.path + suffix);
+    await using next = new Neighbour(stage.path);
+    await next.sql("INSERT INTO t (x) VALUES (2)");
+    for (const suffix of ["-wal", "-shm"]) assert.ok(existsSync(stage.path + suffix));
+    const database = stage.database();
+    await database.start();
+    await sleep(300);
+    assert.match(JSON.stringify(database.state), /restart the application/);
+    await neighbour.closeConnection();
+    await until(() => database.state.kind === "live", { what: "it is taken up" });
+  }
+});
+
 test("LiveDatabase takes a restarted application up that has its files anew", async () => {
   await using stage = new Stage();
   const neighbour = await onlyNeighbour(stage);

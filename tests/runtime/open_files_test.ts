@@ -26,6 +26,11 @@ test("isHeldDeleted() sees who has a file open that lost its name, and no other 
   writeFileSync(paths[0]!, "y");
   assert.equal(isHeldDeleted([paths[0]!, paths[2]!], { device }), true);
   closeSync(descriptor);
+  // Also right after a look that found nothing.
+  const later = loseFile(paths[2]!);
+  assert.equal(isHeldDeleted([paths[2]!], { device }), true);
+  assert.equal(isHeldDeleted([paths[2]!], { device, changedMs: 0 }), true);
+  closeSync(later.descriptor);
   writeFileSync(paths[1]!, "x");
   const open = openSync(paths[1]!, "r");
   assert.equal(isHeldDeleted([paths[1]!], { device }), false, "it has its name");
