@@ -2,6 +2,7 @@
  * One live database: watched, copied into its shadow WAL, checkpointed, and offered to replicas as segments and
  * snapshots. Nothing else opens the database's files.
  */
+import { GoneError, openExpected } from "./absence.ts";
 import { Attention } from "./attention.ts";
 import { behindBarrier, checkpointPolitely, Writers } from "./checkpoint.ts";
 import { CheckpointSchedule } from "./checkpoint_schedule.ts";
@@ -14,14 +15,7 @@ import { IdentityError } from "./live_files.ts";
 import { Lookout } from "./lookout.ts";
 import { DatabaseMeter } from "./measure.ts";
 import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
-import {
-  checkMetaPath,
-  openFollower,
-  openLiveFiles,
-  refuseLostFiles,
-  WaitError,
-  warnOfOtherNames,
-} from "./open.ts";
+import { checkMetaPath, openFollower, refuseLostFiles, WaitError, warnOfOtherNames } from "./open.ts";
 import { closeOpened, closeSpare, copyAllPinned, type Opened } from "./opened.ts";
 import { Replacement } from "./replacement.ts";
 import type { Segment } from "./segment.ts";
@@ -174,7 +168,7 @@ export class LiveDatabase implements AsyncDisposable {
       this.#troubles.clear();
       return undefined;
     } catch (error) {
-      if (!this.#isAwaitingFirst(error)) {
+      if (!(error instanceof WaitError && error.isNew)) {
         const nowMs = this.#clock.monotonicMs();
         this.#meter.syncFailed(nowMs - (startMs ?? nowMs));
       }
@@ -191,7 +185,8 @@ export class LiveDatabase implements AsyncDisposable {
   async settle(): Promise<unknown> {
     this.#lookout.expire();
     const error = await this.#turn();
-    return error instanceof WaitError && error.isNew ? this.#source.uncopied : error;
+    const isAbsent = error instanceof GoneError || error instanceof WaitError && error.isNew;
+    return isAbsent ? this.#source.uncopied : error;
   }
 
   /**
@@ -210,7 +205,8 @@ export class LiveDatabase implements AsyncDisposable {
   async #open(): Promise<void> {
     const { meta } = this;
     checkMetaPath(this.path, meta.path);
-    const live = openLiveFiles(this.path, this.#files);
+    const hasBeenFollowed = this.#troubles.hasBeenGood;
+    const live = openExpected(this.path, { files: this.#files, meta, hasBeenFollowed });
     try {
       this.#replacement.judge(live);
       refuseLostFiles(live, { isDoubtful: this.#hasLostFiles, seen: this.#replacement.lastSeen });
@@ -302,9 +298,7 @@ export class LiveDatabase implements AsyncDisposable {
     if (error instanceof LostWalError) {
       return await this.#lose(error.message, { advice: error.message, isOfSideFile: true });
     }
-    if (error instanceof WaitError) {
-      return this.#holder.wait(error.message, { isNew: this.#isAwaitingFirst(error) });
-    }
+    if (error instanceof WaitError) return this.#holder.wait(error.message, error);
     const isFirst = this.state.kind === "waiting" && this.#loop === undefined;
     if (error instanceof ForeignWriterError || (this.#opened === undefined && isFirst)) {
       this.#closeFiles();
@@ -314,11 +308,6 @@ export class LiveDatabase implements AsyncDisposable {
     }
     this.#troubles.note(error);
     if (this.#opened === undefined && this.state.kind === "live") this.#holder.wait(describeError(error));
-  }
-
-  /** Whether the application has not made its database yet, so that nothing is wrong. */
-  #isAwaitingFirst(error: unknown): boolean {
-    return error instanceof WaitError && error.isNew && !this.#troubles.hasBeenGood;
   }
 
   async #lose(

@@ -1,7 +1,8 @@
 /** A look at a database that takes nothing over: it can be followed by another process meanwhile. */
+import { openExpected } from "./absence.ts";
 import { findLeftWal } from "./replacement.ts";
 import { defaultMetaPath, MetaDirectory } from "./meta_directory.ts";
-import { checkMetaPath, openLiveFiles, readSchema, refuseLeftWal, WaitError } from "./open.ts";
+import { checkMetaPath, readSchema, refuseLeftWal, WaitError } from "./open.ts";
 import { type Files, systemFiles } from "../runtime/files.ts";
 import { isWritable, nearestFolder } from "../runtime/folders.ts";
 import { join, parentFolder } from "../runtime/paths.ts";
@@ -43,14 +44,15 @@ export function inspectDatabase(
 }
 
 function lookAt(path: string, { metaPath, files }: { metaPath: string; files: Files }): Inspection {
+  const meta = new MetaDirectory(metaPath, files);
   let size: number;
   let pageSize: number;
   let isWal: boolean;
   {
     // Closed before SQLite opens it: a later close would drop the locks of that.
-    using live = openLiveFiles(path, files);
+    using live = openExpected(path, { files, meta, hasBeenFollowed: false });
     // What SQLite reads would be what is to be kept from the database.
-    refuseLeftWal(live, findLeftWal(live, new MetaDirectory(metaPath, files)));
+    refuseLeftWal(live, findLeftWal(live, meta));
     size = live.mainStat().size;
     pageSize = live.pageSize();
     isWal = live.isWal();

@@ -72,6 +72,15 @@ export class MetaDirectory {
     return join(this.path, "generation");
   }
 
+  /** Whether a generation was written down here at some time, readable or not. */
+  get hasBeenUsed(): boolean {
+    try {
+      return this.#files.statSync(this.generationPath) !== undefined;
+    } catch {
+      return true; // Something is there, and keeps us out.
+    }
+  }
+
   /** The current generation; `undefined` when there is none or the file does not hold one. */
   readGeneration(): string | undefined {
     const stat = this.#files.statSync(this.generationPath);

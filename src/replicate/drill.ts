@@ -75,7 +75,7 @@ export class Drill {
   get failingForMs(): number | undefined {
     const since = this.#failingSince;
     const { state } = this.#parts.database;
-    // Where there is no database any more, nothing is to be proven.
+    // What an earlier database has left behind says nothing of one that is still to be made.
     if (state.kind === "waiting" && state.isNew) return undefined;
     return since === undefined ? undefined : Math.max(0, this.#parts.clock.now() - since);
   }

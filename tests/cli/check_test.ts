@@ -163,6 +163,16 @@ test("walbrook check says what is with a database", async () => {
   assert.match(await databaseRow(), /^0 warning the database is locked/);
 });
 
+test("walbrook check tells a database that is gone from one that is still to be made", async () => {
+  using ground = new Ground();
+  ground.configureReplica();
+  mkdirSync(ground.path(".app.db-litestream"));
+  writeFileSync(ground.path(".app.db-litestream", "generation"), "0123456789abcdef\n");
+  const { exitCode, rows: [, row] } = await ground.rows();
+  assert.equal(exitCode, 0);
+  assert.match(row!.found, /^the database does not exist any more, and was replicated before/);
+});
+
 test("walbrook check says what is with a replica in a folder", async () => {
   using ground = new Ground();
   ground.open().close();

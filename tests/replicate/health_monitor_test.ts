@@ -184,6 +184,26 @@ test("HealthMonitor: a database that its application has not made yet is healthy
   assert.deepEqual(ward.saidAfter(0), [FOLLOWED]);
 });
 
+test("HealthMonitor: a database that is gone when walbrook is started again is no new one", async () => {
+  await using ward = new Ward();
+  const { bench } = ward;
+  bench.insert();
+  await ward.run();
+  await bench.current();
+  await bench.stop();
+  bench.application!.close();
+  for (const suffix of ["", "-wal", "-shm"]) rmSync(`${bench.path}${suffix}`, { force: true });
+  await ward.run();
+  assert.equal(ward.database.condition, "waiting");
+  assert.equal(ward.monitor.report().isHealthy, true, "an application may be about to make it");
+  assert.deepEqual(ward.saidAfter(6 * MINUTE_MS), [LOST]);
+  assert.equal(ward.monitor.report().isHealthy, false);
+  bench.openApplication();
+  await until(() => bench.database.state.kind === "live", "the new database to be taken up");
+  await bench.current();
+  assert.deepEqual(ward.saidAfter(0), [FOLLOWED]);
+});
+
 test("HealthMonitor sees a database that can't be copied, and that its replica is behind for it", async () => {
   await using ward = new Ward();
   const { bench, clock } = ward;
