@@ -4,25 +4,16 @@
  * Only what was published as committed gets here. A file appears with its header and first commit at once.
  */
 import type { MetaDirectory } from "./meta_directory.ts";
+import { readChecksumBefore, readEnd, type VerifiedFile, verifyFile, wholeSize } from "./shadow_file.ts";
 import type { Files, OpenFile } from "../runtime/files.ts";
 import { parentFolder } from "../runtime/paths.ts";
-import {
-  alignToFrame,
-  frameSize,
-  type IndexEnd,
-  type IndexOffset,
-  MAX_INDEX,
-  WAL_HEADER_SIZE,
-} from "../position.ts";
-import { equalBytes, viewOf } from "../bytes.ts";
+import { frameSize, type IndexEnd, type IndexOffset, MAX_INDEX, WAL_HEADER_SIZE } from "../position.ts";
+import { equalBytes } from "../bytes.ts";
 import { describeError } from "../errors.ts";
-import { chainOf, frameChecksumAt, type FrameScan, scanFrames, type WalChain } from "../wal/frames.ts";
+import { chainOf, type FrameScan, type WalChain } from "../wal/frames.ts";
 import type { Checksum } from "../wal/checksum.ts";
 import { equalPair, parseWalHeader, type Salts } from "../wal/header.ts";
 import type { WalIndex } from "../wal/wal_index.ts";
-
-/** Bytes that are verified at once when a shadow file is opened. */
-const SCAN_BYTES = 1 << 20;
 
 /** Some file systems give times in steps of two seconds. */
 const FOREIGN_MS = 2500;
@@ -37,14 +28,11 @@ export class UnusableShadowError extends Error {
 }
 
 /** The newest shadow file. */
-interface Tail {
+interface Tail extends VerifiedFile {
   readonly file: OpenFile;
   readonly header: Uint8Array;
-  /** What the next frame has to continue. */
   chain: WalChain;
-  /** Bytes in the file. */
   size: number;
-  /** Bytes up to the end of the last commit; what replicas may have. */
   committedSize: number;
   /** Whether the file has its final name. */
   isNamed: boolean;
@@ -100,7 +88,7 @@ export class ShadowWal implements Disposable {
     try {
       const header = new Uint8Array(WAL_HEADER_SIZE);
       if (file.readSync(header, 0) < WAL_HEADER_SIZE) throw new UnusableShadowError("short shadow wal");
-      this.#tail = verifyTail(file, header);
+      this.#tail = { file, header, ...verifyFile(file, header), isNamed: true, isTorn: false };
       this.#noteTouched();
     } catch (error) {
       file.close();
@@ -326,15 +314,7 @@ export class ShadowWal implements Disposable {
     if (index === this.#index && this.#tail !== undefined) {
       return this.#tail.isNamed ? this.#tail.committedSize : undefined;
     }
-    const stat = this.#files.statSync(this.path(index));
-    return stat === undefined ? undefined : alignToFrame(stat.size, { pageSize: this.#pageSizeOf(index) });
-  }
-
-  #pageSizeOf(index: number): number {
-    using file = this.#files.openSync(this.path(index), { access: "read" });
-    const header = new Uint8Array(WAL_HEADER_SIZE);
-    file.readSync(header, 0);
-    return viewOf(header).getUint32(8);
+    return wholeSize(this.path(index), this.#files);
   }
 
   /**
@@ -350,23 +330,14 @@ export class ShadowWal implements Disposable {
   endOf(index: number): IndexEnd | undefined {
     const length = index < 0 ? undefined : this.sizeOf(index);
     if (length === undefined || length <= WAL_HEADER_SIZE) return undefined;
-    using file = this.#files.openSync(this.path(index), { access: "read" });
-    const bytes = new Uint8Array(WAL_HEADER_SIZE);
-    file.readSync(bytes, 0);
-    const header = parseWalHeader(bytes);
-    file.readSync(bytes, length - frameSize(header.pageSize));
-    return { index, length, checksum: frameChecksumAt(viewOf(bytes), 0), salts: header.salts };
+    return readEnd(this.path(index), { files: this.#files, index, length });
   }
 
   /** Checksum of the frame that ends at `offset` of `index`; `undefined` when the shadow WAL hasn't got it. */
   checksumBefore({ index, offset }: IndexOffset): Checksum | undefined {
     const size = this.sizeOf(index);
     if (size === undefined || offset > size || offset <= WAL_HEADER_SIZE) return undefined;
-    using file = this.#files.openSync(this.path(index), { access: "read" });
-    const bytes = new Uint8Array(WAL_HEADER_SIZE);
-    file.readSync(bytes, 0);
-    file.readSync(bytes, offset - frameSize(viewOf(bytes).getUint32(8)));
-    return frameChecksumAt(viewOf(bytes), 0);
+    return readChecksumBefore(this.path(index), { files: this.#files, offset });
   }
 
   /** Whether `read`'s bytes at the place of our last whole frame are that frame. */
@@ -378,11 +349,6 @@ export class ShadowWal implements Disposable {
     const theirs = new Uint8Array(size);
     tail.file.readSync(ours, tail.size - size);
     return read(theirs, tail.size - size) === size && equalBytes(ours, theirs);
-  }
-
-  /** Bring what was copied to the disk. */
-  sync(): void {
-    this.#tail?.file.syncSync();
   }
 
   close(): void {
@@ -399,22 +365,4 @@ export class ShadowWal implements Disposable {
 export interface ShadowOptions {
   readonly meta: MetaDirectory;
   readonly files: Files;
-}
-
-function verifyTail(file: OpenFile, header: Uint8Array): Tail {
-  let chain = chainOf(parseWalHeader(header));
-  const frame = frameSize(chain.pageSize);
-  const chunk = new Uint8Array(Math.max(1, Math.floor(SCAN_BYTES / frame)) * frame);
-  let size = WAL_HEADER_SIZE;
-  let committedSize = WAL_HEADER_SIZE;
-  for (;;) {
-    const count = file.readSync(chunk, size);
-    const scan = scanFrames(chunk.subarray(0, count), chain);
-    if (scan.committedCount > 0) committedSize = size + scan.committedCount * frame;
-    size += scan.frameCount * frame;
-    chain = { ...chain, checksum: scan.checksum };
-    if (scan.frameCount * frame < chunk.length) break;
-  }
-  if (file.statSync().size !== size) file.truncateSync(size);
-  return { file, header, chain, size, committedSize, isNamed: true, isTorn: false };
 }
