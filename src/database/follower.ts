@@ -6,6 +6,7 @@
  * @see docs/DESIGN.md, "The lossless checkpoint"
  */
 import { CommitTimes } from "./commit_times.ts";
+import { ContinuityLostError } from "./continuity.ts";
 import { nextWalStep, reasonForNewGeneration, shouldMove, shouldStay, type WalStep } from "./decide.ts";
 import { FairTurns } from "./fair_turns.ts";
 import { IdentityError, type LiveFiles } from "./live_files.ts";
@@ -20,6 +21,8 @@ import { frameSize, MAX_INDEX, newGeneration, WAL_HEADER_SIZE } from "../positio
 import { scanFrames } from "../wal/frames.ts";
 import { equalPair } from "../wal/header.ts";
 import { hasSameCommits, type WalIndex } from "../wal/wal_index.ts";
+
+export { ContinuityLostError };
 
 /** Bytes of the WAL that are copied at once. */
 const CHUNK_BYTES = 1 << 20;
@@ -40,11 +43,6 @@ export class LostWalError extends Error {
         "restart that program",
     );
   }
-}
-
-/** Frames may be gone that we never saw: the generation has to end. */
-export class ContinuityLostError extends Error {
-  override readonly name = "ContinuityLostError";
 }
 
 /** Somebody else writes into the meta directory. */
@@ -277,6 +275,7 @@ export class Follower implements Disposable {
 
   /** Look once, and carry out what is next: copy up to a chunk, begin an index, move the reader. */
   step(): StepResult {
+    this.shadow.requireSynced();
     const index = this.live.look();
     if (index === undefined) {
       this.readers.repair();

@@ -3,6 +3,7 @@
  *
  * Only what was published as committed gets here. A file appears with its header and first commit at once.
  */
+import { ContinuityLostError } from "./continuity.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
 import { readChecksumBefore, readEnd, type VerifiedFile, verifyFile, wholeSize } from "./shadow_file.ts";
 import type { Files, OpenFile } from "../runtime/files.ts";
@@ -51,6 +52,8 @@ export class ShadowWal implements Disposable {
   #endedSalts: Salts | undefined;
   /** Bytes of all files but the newest; `undefined` until somebody asks. */
   #olderSize: number | undefined;
+  /** What a sync failed with. */
+  #syncError: string | undefined;
   /** When we last changed the newest file and the folder: a later time means somebody else. */
   #touchedMs = { file: 0, folder: 0 };
 
@@ -213,6 +216,7 @@ export class ShadowWal implements Disposable {
    * Begin the next index (or index 0). Its file gets its name with the first commit.
    *
    * @param header the real WAL's 32 bytes, valid
+   * @throws {ContinuityLostError} when what was copied of the old index can't be brought to the disk
    */
   beginIndex(header: Uint8Array): void {
     const index = this.#tail === undefined ? this.#index : this.#index + 1;
@@ -220,7 +224,7 @@ export class ShadowWal implements Disposable {
     if (this.#tail !== undefined) this.#cutTornEnd(this.#tail);
     const isOurs = this.condition() === "ours";
     // What was copied of the old index must survive a power cut from here on: the real WAL is being overwritten.
-    this.#tail?.file.syncSync();
+    this.#syncTail();
     const file = this.#files.openSync(`${this.path(index)}.tmp`, {
       access: "create",
       mode: this.#meta.fileMode,
@@ -247,6 +251,29 @@ export class ShadowWal implements Disposable {
       isTorn: false,
     };
     this.#noteTouched();
+  }
+
+  #syncTail(): void {
+    try {
+      this.#tail?.file.syncSync();
+    } catch (error) {
+      this.noteSyncError(error);
+    }
+    this.requireSynced();
+  }
+
+  /**
+   * What was copied couldn't be brought to the disk. The system may have dropped it, tells so once, and succeeds at the
+   * next try: nobody can rely on these files any more.
+   */
+  noteSyncError(error: unknown): void {
+    this.#syncError ??= describeError(error);
+  }
+
+  /** @throws {ContinuityLostError} once a sync has failed */
+  requireSynced(): void {
+    if (this.#syncError === undefined) return;
+    throw new ContinuityLostError(`the shadow wal can't be brought to the disk: ${this.#syncError}`);
   }
 
   /** Append verified frames to the newest file; `scan` is what `scanFrames` said of exactly these bytes. */

@@ -1,8 +1,10 @@
 /** Bringing a WAL and its copy to the disk before somebody has to wait for that. */
 import type { Follower } from "./follower.ts";
+import type { LiveFiles } from "./live_files.ts";
+import type { ShadowWal } from "./shadow_wal.ts";
 import { Semaphore, sleep } from "../async.ts";
 import { frameSize } from "../position.ts";
-import type { Files } from "../runtime/files.ts";
+import type { Files, OpenFile } from "../runtime/files.ts";
 
 /** What a WAL may grow by while we wait for the disk. */
 const MOST_GROWTH_BYTES = 32 << 20;
@@ -42,24 +44,40 @@ function syncTurnsOf(device: number): Semaphore {
  */
 export async function syncAhead({ live, shadow }: Follower, isOver: () => boolean): Promise<void> {
   let isDone = false;
-  const paths = [live.walPath, shadow.path(shadow.index)];
   const turns = syncTurnsOf(live.mainStat().device);
   const syncBoth = async () => {
     using _ = await turns.acquire();
     // There may be no time left for it by now.
-    if (!isOver()) await Promise.all(paths.map((path) => syncPath(live.files, path)));
+    if (!isOver()) await Promise.all([syncWal(live), syncNewest(shadow, live.files)]);
     isDone = true;
   };
   const done = syncBoth();
   while (!isDone && !isOver()) await Promise.race([done, sleep(LOOK_MS)]);
 }
 
-/** By a descriptor of its own: what the disk fails with is told to each descriptor, also to the one that relies on it. */
-async function syncPath(files: Files, path: string): Promise<void> {
+/** By a descriptor of its own: what the disk fails with is told to each, also to the one that SQLite relies on. */
+async function syncWal({ walPath, files }: LiveFiles): Promise<void> {
   try {
-    using file = await files.open(path, { access: "read" });
+    using file = await files.open(walPath, { access: "read" });
     await file.sync();
   } catch {
-    // Not every system syncs for a reader, and a new copy has another name at first.
+    // Not every system syncs for a reader.
+  }
+}
+
+/** A failure is noted, also where nobody waits for it any more: the next sync may succeed without what was lost. */
+async function syncNewest(shadow: ShadowWal, files: Files): Promise<void> {
+  let file: OpenFile;
+  try {
+    file = await files.open(shadow.path(shadow.index), { access: "read-write" });
+  } catch {
+    return; // A new copy has another name at first.
+  }
+  try {
+    await file.sync();
+  } catch (error) {
+    shadow.noteSyncError(error);
+  } finally {
+    file.close();
   }
 }

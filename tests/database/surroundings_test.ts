@@ -599,7 +599,7 @@ async function outlast(
   assert.equal(database.position!.generation, snapshot.generation);
 }
 
-for (const kind of ["write", "rename", "open", "sync"] as const) {
+for (const kind of ["write", "rename", "open"] as const) {
   test(`LiveDatabase with a disk whose ${kind} fails tells it once, mends itself and loses nothing`, async () => {
     await outlast([{ kind, code: "ENOSPC", path: /\/generations\//, times: Infinity }], {
       async meanwhile(stage, database) {
