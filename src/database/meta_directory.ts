@@ -4,6 +4,7 @@
  *     .app.db-litestream/
  *         generation                              16 hex digits and a line feed
  *         generations/<generation>/wal/<index>.wal     shadow WAL: header and whole frames, byte for byte
+ *         generations/<generation>/walbrook-ended.json ours: how its last indexes ended, see ended_indexes.ts
  *         walbrook.lock                           ours: held while we replicate, see instance_lock.ts
  *         walbrook-uploads/<replica>.json         ours: what was uploaded last, see replicate/upload_memory.ts
  *         walbrook-drills/<replica>.json          ours: what drills have shown, see replicate/drill_memory.ts

@@ -4,10 +4,14 @@ import { alignToFrame, frameSize, type IndexEnd, WAL_HEADER_SIZE } from "../posi
 import type { Files, OpenFile } from "../runtime/files.ts";
 import type { Checksum } from "../wal/checksum.ts";
 import { chainOf, frameChecksumAt, scanFrames, type WalChain } from "../wal/frames.ts";
-import { parseWalHeader } from "../wal/header.ts";
+import { equalPair, parseWalHeader } from "../wal/header.ts";
 
 /** Bytes that are verified at once when a shadow file is opened. */
 const SCAN_BYTES = 1 << 20;
+
+/** What a file's time can lag behind: two ticks of a slow kernel, or two seconds where it counts in seconds. */
+const TICK_LAG_MS = 20;
+const SECONDS_LAG_MS = 2000;
 
 /** What a shadow file holds, by its frames. */
 export interface VerifiedFile {
@@ -48,6 +52,15 @@ export function wholeSize(path: string, files: Files): number | undefined {
   return alignToFrame(stat.size, { pageSize: viewOf(header).getUint32(8) });
 }
 
+/**
+ * Until when all that the file at `path` holds was copied, milliseconds since 1970; `undefined` when it isn't there.
+ * Rather later than earlier: a file's time is that of the kernel's last tick, or of a whole second.
+ */
+export function lastCopyAt(path: string, files: Files): number | undefined {
+  const at = files.statSync(path)?.modifiedAt.getTime();
+  return at === undefined ? undefined : at + (at % 1000 === 0 ? SECONDS_LAG_MS : TICK_LAG_MS);
+}
+
 /** How the `index` ends whose file is at `path`, with a frame that ends at `length`. */
 export function readEnd(
   path: string,
@@ -71,4 +84,15 @@ export function readChecksumBefore(
   file.readSync(bytes, 0);
   file.readSync(bytes, offset - frameSize(viewOf(bytes).getUint32(8)));
   return frameChecksumAt(viewOf(bytes), 0);
+}
+
+/** Whether the file at `path` holds what ended an index. One that is not there any more, or can't be read, may have. */
+export function mayHold({ length, checksum }: IndexEnd, path: string, files: Files): boolean {
+  try {
+    const size = wholeSize(path, files);
+    if (size === undefined) return true;
+    return size >= length && equalPair(readChecksumBefore(path, { files, offset: length }), checksum);
+  } catch {
+    return true; // Whoever needs it is told.
+  }
 }

@@ -4,8 +4,17 @@
  * Only what was published as committed gets here. A file appears with its header and first commit at once.
  */
 import { ContinuityLostError } from "./continuity.ts";
+import { EndedIndexes } from "./ended_indexes.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
-import { readChecksumBefore, readEnd, type VerifiedFile, verifyFile, wholeSize } from "./shadow_file.ts";
+import {
+  lastCopyAt,
+  mayHold,
+  readChecksumBefore,
+  readEnd,
+  type VerifiedFile,
+  verifyFile,
+  wholeSize,
+} from "./shadow_file.ts";
 import type { Files, OpenFile } from "../runtime/files.ts";
 import { parentFolder } from "../runtime/paths.ts";
 import { frameSize, type IndexEnd, type IndexOffset, MAX_INDEX, WAL_HEADER_SIZE } from "../position.ts";
@@ -18,10 +27,6 @@ import type { WalIndex } from "../wal/wal_index.ts";
 
 /** Some file systems give times in steps of two seconds. */
 const FOREIGN_MS = 2500;
-
-/** What a file's time can lag behind: two ticks of a slow kernel, or two seconds where it counts in seconds. */
-const TICK_LAG_MS = 20;
-const SECONDS_LAG_MS = 2000;
 
 /** Why a shadow WAL that was left behind can't be gone on with. */
 export class UnusableShadowError extends Error {
@@ -46,6 +51,7 @@ export class ShadowWal implements Disposable {
   readonly generation: string;
   readonly #meta: MetaDirectory;
   readonly #files: Files;
+  readonly #ended: EndedIndexes;
   #index: number;
   #tail: Tail | undefined;
   /** Of the WAL that was followed before the newest index began; `undefined` where that was not begun since we opened. */
@@ -61,6 +67,7 @@ export class ShadowWal implements Disposable {
     this.generation = generation;
     this.#meta = meta;
     this.#files = files;
+    this.#ended = new EndedIndexes(meta, generation);
     this.#index = index;
   }
 
@@ -82,6 +89,11 @@ export class ShadowWal implements Disposable {
     if (index === undefined) throw new UnusableShadowError("no shadow wal");
     if (index >= MAX_INDEX) throw new UnusableShadowError("max index exceeded");
     const shadow = new ShadowWal(generation, { ...options, index });
+    const problem = shadow.#ended.problemBelow(
+      index,
+      (end) => mayHold(end, shadow.path(end.index), options.files),
+    );
+    if (problem !== undefined) throw new UnusableShadowError(problem);
     shadow.#openTail();
     return shadow;
   }
@@ -237,8 +249,7 @@ export class ShadowWal implements Disposable {
       if (isOurs) this.#noteTouched();
       throw error;
     }
-    this.#tail?.file.close();
-    this.#endedSalts = this.#tail?.chain.salts;
+    if (this.#tail !== undefined) this.#endTail(this.#tail);
     this.#olderSize = undefined;
     this.#index = index;
     this.#tail = {
@@ -251,6 +262,12 @@ export class ShadowWal implements Disposable {
       isTorn: false,
     };
     this.#noteTouched();
+  }
+
+  #endTail({ file, chain: { salts, checksum }, size }: Tail): void {
+    file.close();
+    this.#endedSalts = salts;
+    if (size > WAL_HEADER_SIZE) this.#ended.remember({ index: this.#index, length: size, checksum, salts });
   }
 
   #syncTail(): void {
@@ -344,13 +361,9 @@ export class ShadowWal implements Disposable {
     return wholeSize(this.path(index), this.#files);
   }
 
-  /**
-   * Until when all that the file of an index holds was copied, milliseconds since 1970; `undefined` when it isn't
-   * there. Rather later than earlier: a file's time is that of the kernel's last tick, or of a whole second.
-   */
+  /** Until when all that the file of an index holds was copied, see `lastCopyAt`. */
   copiedBy(index: number): number | undefined {
-    const at = this.#files.statSync(this.path(index))?.modifiedAt.getTime();
-    return at === undefined ? undefined : at + (at % 1000 === 0 ? SECONDS_LAG_MS : TICK_LAG_MS);
+    return lastCopyAt(this.path(index), this.#files);
   }
 
   /** How an index ended that has a successor; `undefined` when its file isn't there any more. */
