@@ -61,6 +61,19 @@ export class EndedIndexes {
     const lost = this.ends.find((end) => end.index < newest && !holds(end));
     return lost && `the shadow wal of index ${formatIndex(lost.index)} has lost its end`;
   }
+
+  /**
+   * An end as its file has it now.
+   *
+   * @throws {Error} when more was remembered
+   */
+  checked(end: IndexEnd): IndexEnd {
+    const known = this.ends.find(({ index }) => index === end.index);
+    if (known === undefined || known.length <= end.length) return end;
+    throw new Error(
+      `index ${formatIndex(end.index)} ends at ${end.length}, and was ${known.length} bytes long`,
+    );
+  }
 }
 
 function isEnd(value: unknown): value is IndexEnd {

@@ -366,11 +366,15 @@ export class ShadowWal implements Disposable {
     return lastCopyAt(this.path(index), this.#files);
   }
 
-  /** How an index ended that has a successor; `undefined` when its file isn't there any more. */
+  /**
+   * How an index ended that has a successor; `undefined` when its file isn't there any more.
+   *
+   * @throws {Error} when the file is damaged, or has lost its end
+   */
   endOf(index: number): IndexEnd | undefined {
     const length = index < 0 ? undefined : this.sizeOf(index);
     if (length === undefined || length <= WAL_HEADER_SIZE) return undefined;
-    return readEnd(this.path(index), { files: this.#files, index, length });
+    return this.#ended.checked(readEnd(this.path(index), { files: this.#files, index, length }));
   }
 
   /** Checksum of the frame that ends at `offset` of `index`; `undefined` when the shadow WAL hasn't got it. */

@@ -80,6 +80,29 @@ test("segmentAt() tells a damaged index before from one that can't be read", asy
   );
 });
 
+test("segmentAt() begins no index after one that has lost its last commit", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  using bare = bareFollower(stage);
+  const { follower } = bare;
+  await follower.startGeneration();
+  stage.insert();
+  await follower.catchUp();
+  const whole = follower.shadow.committedSize;
+  await restart(stage, follower);
+  await follower.catchUp();
+  const { pageSize } = follower.shadow.chain!;
+  assert.equal(segmentAt(follower, { index: 1, offset: 0 }, ALL)!.previousEnd!.length, whole);
+  truncateSync(follower.shadow.path(0), whole - 24 - pageSize);
+  const message = new RegExp(
+    `index before is damaged: index 00000000 ends at \\d+, and was ${whole} bytes long`,
+  );
+  assert.throws(
+    () => segmentAt(follower, { index: 1, offset: 0 }, ALL),
+    (error: Error) => error instanceof ContinuityLostError && message.test(error.message),
+  );
+});
+
 test("Segment.read() fails when the shadow file becomes shorter or can't be read", async () => {
   await using stage = new Stage();
   stage.insert();
