@@ -6,19 +6,27 @@ import { FRAME_HEADER_SIZE, WAL_HEADER_SIZE } from "../position.ts";
 import { type Files, type OpenFile } from "../runtime/files.ts";
 import { yieldToEvents } from "../runtime/clock.ts";
 import { viewOf } from "../bytes.ts";
+import { lockPageOf } from "../wal/lock_page.ts";
 
 /** Bytes that are read at once. */
 const READ_BYTES = 1 << 20;
 
-/** The pages of one state of a database: 8 bytes of memory for each. */
+/**
+ * The pages of one state of a database: 8 bytes of memory for each. The lock page counts as zeros, whatever a file holds
+ * there: SQLite never writes it, so that it may differ between a database and its sound copy.
+ */
 export class PageChecksums {
   readonly pageSize: number;
   #pageCount = 0;
   #high = new Uint32Array(64);
   #low = new Uint32Array(64);
+  readonly #lockPage: number;
+  readonly #zeros: Crc64;
 
   constructor(pageSize: number) {
     this.pageSize = pageSize;
+    this.#lockPage = lockPageOf(pageSize);
+    this.#zeros = crc64(new Uint8Array(pageSize));
   }
 
   get pageCount(): number {
@@ -46,10 +54,11 @@ export class PageChecksums {
 
   /** The checksum of page `pageNumber`. */
   at(pageNumber: number): Crc64 {
+    if (pageNumber === this.#lockPage) return this.#zeros;
     return [this.#high[pageNumber - 1] ?? 0, this.#low[pageNumber - 1] ?? 0];
   }
 
-  /** The checksum of the whole file. */
+  /** The checksum of the whole file; that of its bytes where the lock page holds none but zeros. */
   total(): Crc64 {
     const joiner = new Crc64Joiner(this.pageSize);
     let joined: Crc64 = EMPTY_CRC64;

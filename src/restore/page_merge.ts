@@ -9,6 +9,7 @@
 import { assert } from "../errors.ts";
 import type { OpenFile } from "../runtime/files.ts";
 import { yieldToEvents } from "../runtime/clock.ts";
+import { lockPageOf } from "../wal/lock_page.ts";
 import { PageSet } from "./page_set.ts";
 
 /** Bytes of page images that are held before they are written. */
@@ -16,14 +17,6 @@ const ARENA_SIZE = 24 * 1024 * 1024;
 
 /** Neighbouring pages are written together, up to so many bytes. */
 const WRITE_SIZE = 1024 * 1024;
-
-/** Where SQLite keeps its lock bytes; the page that holds this byte is never written. */
-const LOCK_BYTE_AT = 0x40000000;
-
-/** The page that no database of this page size ever writes. */
-export function lockPageOf(pageSize: number): number {
-  return Math.floor(LOCK_BYTE_AT / pageSize) + 1;
-}
 
 /** The arena for one database file. */
 export class PageMerge {

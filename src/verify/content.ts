@@ -11,6 +11,7 @@ import type { Files, OpenFile } from "../runtime/files.ts";
 import { join } from "../runtime/paths.ts";
 import { checkIntegrity, classifySqliteError } from "../runtime/sqlite.ts";
 import type { SnapshotInfo } from "../storage/replica_client.ts";
+import { lockPageOf } from "../wal/lock_page.ts";
 import type { CountedSnapshot, TellDamage } from "./page_cover.ts";
 
 /** What is told while the content is checked. */
@@ -259,11 +260,13 @@ class SnapshotComparer {
     if (isKept && bytes.some((byte) => byte !== 0)) this.pieces.set(piece, xxHash32(bytes));
   }
 
-  /** The pages with a difference; `knownSize` bytes are what the file counts for. */
+  /** The pages with a difference that means something; `knownSize` bytes are what the file counts for. */
   differentPages(pageSize: number, knownSize: number): PageSet {
     const pages = new PageSet();
     const perPage = pageSize / PIECE_SIZE;
+    const lockPage = lockPageOf(pageSize);
     for (let page = 1; page <= Math.max(this.#size, knownSize) / pageSize; page++) {
+      if (page === lockPage) continue;
       const start = (page - 1) * perPage;
       let isDifferent = page * pageSize > Math.min(this.#size, knownSize);
       for (let piece = start; piece < start + perPage && !isDifferent; piece++) {

@@ -1,7 +1,7 @@
 /** Whether snapshots and WAL together bring every page: sizes are kept, and of pages only those that a commit adds. */
 import type { SnapshotNote } from "../codec/note.ts";
 import { formatIndex, type IndexOffset } from "../position.ts";
-import { lockPageOf } from "../restore/page_merge.ts";
+import { lockPageOf } from "../wal/lock_page.ts";
 import { PageSet } from "../restore/page_set.ts";
 import { segmentKey } from "../storage/keys.ts";
 import type { SnapshotInfo } from "../storage/replica_client.ts";
