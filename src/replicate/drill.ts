@@ -181,7 +181,7 @@ export class Drill {
   async #integrityOf(path: string, signal: AbortSignal): Promise<string | undefined> {
     try {
       const result = await checkIntegrity(path, { signal });
-      return result === "ok" ? undefined : `the restored database fails SQLite's integrity check: ${result}`;
+      return result === "ok" ? undefined : `it fails SQLite's integrity check: ${result}`;
     } catch (error) {
       if (classifySqliteError(error) !== "unknown extension") throw error;
       // Every page is that of the live database; only the application can look into it any further.

@@ -36,8 +36,9 @@ export class Repairer {
 
   /** Do what can be done about what `proof` has found; to be told of those that found nothing wrong, too. */
   async repair({ outcome, key, position, error }: Proof, signal: AbortSignal): Promise<Repair> {
-    // What comes after that is a fault of its own, also where it looks like one from before.
-    if (outcome === "ok") this.#mended.clear();
+    // What comes after that is a fault of its own, also where it looks like one from before. Nothing that is done to the
+    // replica mends the database.
+    if (outcome === "ok" || outcome === "bad database") this.#mended.clear();
     if (outcome !== "damaged" && outcome !== "mismatch" || position === undefined) return "none";
     const { loop, logger } = this.#parts;
     if (await this.#hasLostSnapshots(position, signal)) {

@@ -35,7 +35,7 @@ export interface ValidatorOptions {
    */
   readonly turns?: Semaphore | undefined;
   readonly files?: Files | undefined;
-  /** One more look at the restored file: returns what is wrong with it. Default: none. */
+  /** One more look at the restored file, which equals the database: returns what is wrong with both. Default: none. */
   readonly look?: ((path: string, signal: AbortSignal) => Promise<string | undefined>) | undefined;
   /** Called with what was found wrong. Default: nothing is done about it. */
   readonly repair?: ((proof: Proof, signal: AbortSignal) => Promise<unknown>) | undefined;
@@ -47,8 +47,11 @@ const WAIT_MS = 10_000;
 /** Left free in the temporary folder, for others. */
 const SPARE_BYTES = 16 << 20;
 
-/** What a validation came to: `damaged` when the replica can't be restored for faults of its own. */
-export type ValidationOutcome = "ok" | "mismatch" | "damaged" | "skipped";
+/**
+ * What a validation came to: `damaged` when the replica can't be restored for faults of its own, `bad database` when it
+ * restores to just what the database is, and that is damaged.
+ */
+export type ValidationOutcome = "ok" | "mismatch" | "damaged" | "bad database" | "skipped";
 
 /** What was found out about a replica at one position. */
 export interface Proof {
@@ -161,8 +164,10 @@ export class Validator {
     if (difference.count > 0) {
       return { ...sums, outcome: "mismatch", error: "invalid replica, checksum mismatch", difference };
     }
-    const error = await this.#options.look?.(restoredPath, signal);
-    return { ...sums, outcome: error === undefined ? "ok" : "damaged", error };
+    const fault = await this.#options.look?.(restoredPath, signal);
+    if (fault === undefined) return { ...sums, outcome: "ok" };
+    // Page by page it is what the database was at this position: the replica has no part in it.
+    return { ...sums, outcome: "bad database", error: describeBadDatabase(fault) };
   }
 
   /** The checksums of the database as it is at one position. */
@@ -269,6 +274,11 @@ export class Validator {
     await files.makeFolder(path, { mode: 0o700 });
     return { path, [Symbol.asyncDispose]: () => files.removeTree(path) };
   }
+}
+
+function describeBadDatabase(fault: string): string {
+  return `the database itself is damaged, and the replica holds it as it is: ${fault}; restore an older moment with ` +
+    `-timestamp, or mend the database with sqlite3's .recover`;
 }
 
 /** Whether it says something about the replica itself, and not about the way to it. */

@@ -6,6 +6,7 @@ import { Semaphore } from "../../src/async.ts";
 import { encodeObjectBytes } from "../../src/codec/object.ts";
 import { defaultMetaPath, MetaDirectory } from "../../src/database/meta_directory.ts";
 import type { Drill } from "../../src/replicate/drill.ts";
+import type { Proof } from "../../src/replicate/validator.ts";
 import { type Files, systemFiles } from "../../src/runtime/files.ts";
 import { addOwnCollation } from "../builders/own_collation.ts";
 import { StoppedClock } from "../doubles/moved_clock.ts";
@@ -111,7 +112,31 @@ test("Drill has SQLite look at the file, which is as bad as the database is", as
     CREATE TABLE positive (x CHECK (x > 0)); PRAGMA ignore_check_constraints = on;
     INSERT INTO positive VALUES (-1)`);
   await bench.current();
-  await assert.rejects(bench.drill().drill(NEVER), /the restored database fails SQLite's integrity check: /);
+  await assert.rejects(bench.drill().drill(NEVER), /it fails SQLite's integrity check: /);
+});
+
+test("Drill says in one error that the database itself is damaged, and what can be done about it", async () => {
+  await using bench = await DrilledBench.begin();
+  await bench.damageDatabase();
+  const repairs: string[] = [];
+  const repair = ({ outcome }: Proof) => Promise.resolve(repairs.push(outcome));
+  const drill = bench.drill({ ...OFTEN, repair });
+  await running(drill, () => drill.lastError !== "", "a drill to fail");
+  assert.deepEqual(new Set(repairs), new Set(["bad database"]));
+  assert.equal(drill.lastProvenAt, undefined);
+  assert.equal(bench.gauge, undefined);
+  const errors = bench.logs.records.filter(({ level }) => level === "error");
+  assert.deepEqual(new Set(errors.map(({ message }) => message)), new Set(["drill failed"]));
+  assert.equal(errors[0]!.fields["db"], bench.path);
+  assert.match(
+    String(errors[0]!.fields["error"]),
+    new RegExp(
+      `^${bench.generation}/[0-9a-f]{8}:[0-9]+: the database itself is damaged, and the replica holds it as it is: ` +
+        "it fails SQLite's integrity check: [^;]+; restore an older moment with -timestamp, or mend the database " +
+        "with sqlite3's .recover$",
+      "s",
+    ),
+  );
 });
 
 test("Drills that share turns restore one after the other, and what each proves is of its own turn", async () => {

@@ -1,5 +1,5 @@
 /** A bench whose replica is drilled. */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Mutex } from "../../src/async.ts";
 import { encodeObjectBytes } from "../../src/codec/object.ts";
@@ -36,6 +36,20 @@ export class DrilledBench extends Bench {
   get gauge(): number | undefined {
     const labels = { db: this.path, name: this.replica.client.name };
     return this.metrics.value("walbrook_last_proven_restorable_seconds", labels);
+  }
+
+  /** Make a page of the database unreadable while nobody has it open, and go on with it. */
+  async damageDatabase(): Promise<void> {
+    await this.stop();
+    this.application!.close();
+    const bytes = readFileSync(this.path);
+    // The kind of its fourth page, one with rows.
+    bytes[3 * 4096] = 0;
+    writeFileSync(this.path, bytes);
+    this.openApplication();
+    await this.run();
+    this.insert();
+    await this.current();
   }
 
   /** Change bytes of an object in a way that its own checksums don't show. */

@@ -12,14 +12,17 @@ const NEVER = new AbortController().signal;
 
 /** A bench with a few indexes, whose drills are held when told. */
 class RepairedBench extends Bench {
+  readonly duties = {
+    drill: { intervalMs: 0, temporaryPath: join(this.folder, "temporary") },
+    retention: { retentionMs: 0 },
+  };
+
   static async begin(): Promise<RepairedBench> {
     const bench = new RepairedBench({ limits: { minPages: 1e9, maxPages: 0, intervalMs: 0 } });
-    const temporaryPath = join(bench.folder, "temporary");
-    mkdirSync(temporaryPath);
+    mkdirSync(bench.duties.drill.temporaryPath);
     for (let row = 0; row < 40; row++) bench.insert("x".repeat(1000));
     bench.application!.exec("PRAGMA wal_checkpoint(TRUNCATE)");
-    const duties = { drill: { intervalMs: 0, temporaryPath }, retention: { retentionMs: 0 } };
-    await bench.run({ duties });
+    await bench.run({ duties: bench.duties });
     for (let index = 1; index <= 4; index++) {
       for (let row = 0; row < 2; row++) {
         bench.insert("y".repeat(1000));
@@ -37,6 +40,22 @@ class RepairedBench extends Bench {
   /** The fault that a drill is expected to find. */
   async failingDrill(message: RegExp): Promise<void> {
     await assert.rejects(this.drill(), message);
+  }
+
+  /** Change a byte of it, which its own checksums don't show. */
+  async spoilNewestSnapshot(): Promise<void> {
+    const snapshot = (await this.replica.direct.snapshots(this.generation)).at(-1)!;
+    const { raw, note } = await this.replica.object(snapshot.key);
+    raw[4096 * 4 + 2000] = 1;
+    await this.replica.files.put(snapshot.key, encodeObjectBytes(raw, { note }));
+  }
+
+  /** Have the database fail SQLite's check, and the replica with it. */
+  async breakOwnRule(): Promise<void> {
+    this.application!.exec(`
+      CREATE TABLE positive (x CHECK (x > 0)); PRAGMA ignore_check_constraints = on;
+      INSERT INTO positive VALUES (-1)`);
+    await this.current();
   }
 
   /** Errors that begin with this. */
@@ -104,24 +123,49 @@ test("Repairer stores a snapshot, loudly, where the bytes are gone, and keeps ol
 
 test("Repairer takes one snapshot for a fault that it does not mend", async () => {
   await using bench = await RepairedBench.begin();
-  // What fails the check is in the database itself.
-  bench.application!.exec(`
-    CREATE TABLE positive (x CHECK (x > 0)); PRAGMA ignore_check_constraints = on;
-    INSERT INTO positive VALUES (-1)`);
-  await bench.current();
-  for (let round = 0; round < 3; round++) await bench.failingDrill(/integrity check/);
+  for (let round = 0; round < 3; round++) {
+    await bench.spoilNewestSnapshot();
+    await bench.failingDrill(/checksum mismatch/);
+  }
   assert.equal((await bench.replica.direct.snapshots(bench.generation)).length, 2);
+  assert.equal(bench.loud("the replica is damaged"), 1);
+});
+
+test("Repairer stores nothing where the database itself is bad, also after another start", async () => {
+  await using bench = await RepairedBench.begin();
+  await bench.breakOwnRule();
+  const before = await bench.replica.direct.snapshots(bench.generation);
+  for (let start = 0; start < 2; start++) {
+    for (let round = 0; round < 2; round++) await bench.failingDrill(/the database itself is damaged/);
+    await bench.stop();
+    await bench.run({ duties: bench.duties });
+    bench.insert();
+    await bench.current();
+  }
+  assert.deepEqual(await bench.replica.direct.snapshots(bench.generation), before);
+  assert.equal(bench.loud(""), 0);
+});
+
+test("Repairer has a snapshot stored where the replica is not what a bad database is", async () => {
+  await using bench = await RepairedBench.begin();
+  await bench.breakOwnRule();
+  for (const count of [2, 3]) {
+    await bench.spoilNewestSnapshot();
+    await bench.failingDrill(/checksum mismatch/);
+    assert.equal((await bench.replica.direct.snapshots(bench.generation)).length, count);
+    await bench.failingDrill(/the database itself is damaged/);
+    const { index } = bench.database.position!;
+    await bench.restartWal((now) => now > index);
+  }
+  assert.equal(bench.loud("the replica is damaged"), 2);
+  assert.equal((await bench.replica.direct.snapshots(bench.generation)).length, 3);
 });
 
 test("Repairer mends a fault that is like an earlier one, which was mended", async () => {
   await using bench = await RepairedBench.begin();
   const { generation } = bench;
   for (const count of [2, 3]) {
-    const snapshot = (await bench.replica.direct.snapshots(generation)).at(-1)!;
-    const { raw, note } = await bench.replica.object(snapshot.key);
-    // Its own checksums don't show it.
-    raw[4096 * 4 + 2000]! ^= 1;
-    await bench.replica.files.put(snapshot.key, encodeObjectBytes(raw, { note }));
+    await bench.spoilNewestSnapshot();
     await bench.failingDrill(/checksum mismatch/);
     assert.equal((await bench.replica.direct.snapshots(generation)).length, count);
     await bench.drill();
