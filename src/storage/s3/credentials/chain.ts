@@ -13,7 +13,7 @@ const RENEW_AGAIN_MS = 30_000;
 
 /**
  * Asks its sources in order and stays with the first that has keys; renews temporary ones before they end, once
- * for all who ask at the same time.
+ * for all who ask.
  */
 export class CredentialsChain implements CredentialsProvider {
   readonly #sources: readonly CredentialsSource[];
@@ -37,15 +37,16 @@ export class CredentialsChain implements CredentialsProvider {
     signal?.throwIfAborted();
     const current = this.#current;
     if (current !== undefined && this.#clock.now() < this.#renewAt) return current;
+    // A renewal is waited for by one; while it lasts the others go on with the old keys, to their end.
+    if (current !== undefined && this.#loading !== undefined && this.#holds(current)) return current;
     // Shared by all who wait, so it doesn't end with the signal of the one who began it.
     this.#loading ??= this.#load().finally(() => this.#loading = undefined);
     try {
       return await (signal === undefined ? this.#loading : orAbort(this.#loading, signal));
     } catch (error) {
       signal?.throwIfAborted();
-      const endsAt = current?.expiresAt?.getTime() ?? 0;
-      if (current === undefined || this.#current !== current || endsAt <= this.#clock.now()) throw error;
-      this.#renewAt = Math.min(endsAt, this.#clock.now() + RENEW_AGAIN_MS);
+      if (current === undefined || this.#current !== current || !this.#holds(current)) throw error;
+      this.#renewAt = Math.min(endOf(current), this.#clock.now() + RENEW_AGAIN_MS);
       this.#logger.warn("cannot renew the S3 credentials, the old ones still hold", {
         until: current.expiresAt,
         error: describeError(error),
@@ -64,9 +65,7 @@ export class CredentialsChain implements CredentialsProvider {
       if (credentials === undefined) continue;
       this.#source = source;
       this.#current = credentials;
-      this.#renewAt = credentials.expiresAt === undefined
-        ? Infinity
-        : this.#renewalTime(credentials.expiresAt.getTime());
+      this.#renewAt = this.#renewalTime(endOf(credentials));
       this.#logger.debug("S3 credentials found", { source: source.name, until: credentials.expiresAt });
       return credentials;
     }
@@ -83,4 +82,11 @@ export class CredentialsChain implements CredentialsProvider {
     const now = this.#clock.now();
     return Math.max(endsAt - RENEW_BEFORE_MS, now + (endsAt - now) / 2);
   }
+  #holds(credentials: Credentials): boolean {
+    return this.#clock.now() < endOf(credentials);
+  }
+}
+
+function endOf({ expiresAt }: Credentials): number {
+  return expiresAt?.getTime() ?? Infinity;
 }

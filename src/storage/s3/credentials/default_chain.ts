@@ -1,7 +1,6 @@
-import type { Logger } from "../../../logger.ts";
-import type { Clock } from "../../../runtime/clock.ts";
+import { type Logger, silentLogger } from "../../../logger.ts";
 import { type Files, systemFiles } from "../../../runtime/files.ts";
-import { type HttpClient, openHttpClient } from "../../../runtime/http.ts";
+import { openHttpClient } from "../../../runtime/http.ts";
 import { CredentialsChain } from "./chain.ts";
 import { containerCredentials } from "./container.ts";
 import type { CredentialsProvider } from "./credentials.ts";
@@ -19,27 +18,50 @@ export interface DefaultCredentialsOptions {
   /** The replica's `profile`: from the AWS files, before the environment. */
   readonly profile?: string | undefined;
   readonly files?: Files | undefined;
-  readonly http?: HttpClient | undefined;
-  readonly clock?: Clock | undefined;
   readonly logger?: Logger | undefined;
 }
 
 /**
  * Configured keys, environment, shared files, web identity, container, EC2: the first that has keys. A profile
  * that the configuration names comes before the environment.
+ *
+ * Those without configured keys are one and the same for as long as variables, files and profile are: a thousand
+ * replicas ask a service once.
  */
-export function defaultCredentials(
-  { env, configured = [], profile, files = systemFiles, http = openHttpClient(), clock, logger }:
-    DefaultCredentialsOptions,
-): CredentialsProvider {
-  const context = { env, files, http };
+export function defaultCredentials(options: DefaultCredentialsOptions): CredentialsProvider {
+  const { env, configured = [], logger = silentLogger } = options;
+  // Half of a pair is an error or gets its other half: nothing after it counts.
+  if (configured.some(({ accessKeyId, secretAccessKey }) => accessKeyId || secretAccessKey)) {
+    return new CredentialsChain(configured.map((keys) => configuredKeys(keys, { env })), { logger });
+  }
+  return sharedChain(options);
+}
+
+/** Of the whole process, by profile, for the variables and the files that they are looked up in. */
+const sharedChains = new WeakMap<Environment, WeakMap<Files, Map<string, CredentialsChain>>>();
+
+function sharedChain(
+  { env, profile = "", files = systemFiles, logger = silentLogger }: DefaultCredentialsOptions,
+): CredentialsChain {
+  const byFiles = sharedChains.get(env) ?? new WeakMap<Files, Map<string, CredentialsChain>>();
+  sharedChains.set(env, byFiles);
+  const byProfile = byFiles.get(files) ?? new Map<string, CredentialsChain>();
+  byFiles.set(files, byProfile);
+  const chain = byProfile.get(profile) ?? openChain({ env, profile, files, logger });
+  byProfile.set(profile, chain);
+  return chain;
+}
+
+function openChain(
+  { env, profile, files, logger }: { env: Environment; profile: string; files: Files; logger: Logger },
+): CredentialsChain {
+  const context = { env, files, http: openHttpClient() };
   return new CredentialsChain([
-    ...configured.map((keys) => configuredKeys(keys, { env })),
-    ...(profile ? [profileCredentials(context, { profile })] : []),
+    ...(profile === "" ? [] : [profileCredentials(context, { profile })]),
     environmentKeys(env),
     profileCredentials(context),
     webIdentityCredentials(context),
     containerCredentials(context),
     instanceCredentials(context),
-  ], { ...(clock === undefined ? {} : { clock }), ...(logger === undefined ? {} : { logger }) });
+  ], { logger });
 }

@@ -544,6 +544,33 @@ test("CredentialsChain.get() renews keys that last for minutes only at half of t
   assert.equal(state.loads, 2);
 });
 
+test("CredentialsChain.get() waits for a renewal once, and gives the others the old keys meanwhile", async () => {
+  let now = 1_000_000;
+  const clock: Clock = { ...systemClock, now: () => now };
+  const keys = (name: string, endsAt: number) => ({
+    accessKeyId: name,
+    secretAccessKey: "s-conf",
+    expiresAt: new Date(endsAt),
+  });
+  const old = keys("k-old", now + 3_600_000);
+  const renewed = Promise.withResolvers<Credentials>();
+  let loads = 0;
+  const load = () => ++loads === 1 ? Promise.resolve(old) : renewed.promise;
+  const chain = new CredentialsChain([{ name: "slow", load }], { clock });
+  await chain.get();
+  now += 56 * 60_000;
+  const first = chain.get();
+  assert.deepEqual(await Promise.all([chain.get(), chain.get()]), [old, old]);
+  now += 5 * 60_000;
+  const late = chain.get();
+  renewed.resolve(keys("k-new", now + 3_600_000));
+  assert.deepEqual((await Promise.all([first, late])).map(({ accessKeyId }) => accessKeyId), [
+    "k-new",
+    "k-new",
+  ]);
+  assert.equal(loads, 2);
+});
+
 test("CredentialsChain.get() uses the old keys to their end when new ones can't be had, and says so", async () => {
   const { chain, state, advance } = renewable({ lifeMs: 3_600_000 });
   await chain.get();
