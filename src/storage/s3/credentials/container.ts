@@ -2,7 +2,7 @@ import { StoreError } from "../../../errors.ts";
 import type { CredentialsSource } from "./credentials.ts";
 import {
   askService,
-  isBusyStatus,
+  isBusyAnswer,
   parseServiceKeys,
   readSmallFile,
   type SourceContext,
@@ -32,7 +32,7 @@ export function containerCredentials({ env, files, http }: SourceContext): Crede
       });
       if (answer.status !== 200) {
         throw new StoreError(`${SERVICE} at ${url} answers with status ${answer.status}`, {
-          isTransient: isBusyStatus(answer.status),
+          isTransient: isBusyAnswer(answer),
         });
       }
       return parseServiceKeys(answer.text, { service: SERVICE });

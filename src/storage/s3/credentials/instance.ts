@@ -2,7 +2,7 @@ import { StoreError } from "../../../errors.ts";
 import type { CredentialsSource } from "./credentials.ts";
 import {
   askService,
-  isBusyStatus,
+  isBusyAnswer,
   parseServiceKeys,
   type ServiceAnswer,
   type SourceContext,
@@ -30,7 +30,9 @@ export function instanceCredentials({ env, http }: SourceContext): CredentialsSo
         if (isHere) throw unreachable("a token", error);
         return undefined;
       });
-      if (session === undefined || (session.status !== 200 && !isHere)) return undefined;
+      if (session === undefined) return undefined;
+      // What is too busy to give a token is there: only something else than EC2's service refuses one.
+      if (session.status !== 200 && !isHere && !isBusyAnswer(session)) return undefined;
       if (session.status !== 200) throw refused("gives no token", session);
       const headers = { "x-aws-ec2-metadata-token": session.text };
       const url = `${base}/latest/meta-data/iam/security-credentials/`;
@@ -58,6 +60,6 @@ function unreachable(what: string, cause: unknown): StoreError {
   return new StoreError(message, { isTransient: true, sameAs: message, cause });
 }
 
-function refused(what: string, { status }: ServiceAnswer): StoreError {
-  return new StoreError(`${SERVICE} ${what}: status ${status}`, { isTransient: isBusyStatus(status) });
+function refused(what: string, answer: ServiceAnswer): StoreError {
+  return new StoreError(`${SERVICE} ${what}: status ${answer.status}`, { isTransient: isBusyAnswer(answer) });
 }

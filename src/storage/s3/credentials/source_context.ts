@@ -22,36 +22,59 @@ export interface ServiceAnswer {
 /** How long a service is waited for and how often it is asked. */
 export interface ServicePatience {
   readonly timeoutMs: number;
+  /** In all, where nothing answers. One that answers that it is busy is there, and asked more often. */
   readonly tries: number;
+  /** Whether another answer may come in a moment. Default `isBusyAnswer`. */
+  readonly isBusy?: (answer: ServiceAnswer) => boolean;
 }
+
+/** With the waits between them some three seconds on average, six at most. */
+const BUSY_TRIES = 5;
 
 /** More than any answer of these services has. */
 const LONGEST_ANSWER = 256 * 1024;
 
-/** Whether an answer with this status is one that may be another in a moment. */
-export function isBusyStatus(status: number): boolean {
+/** Whether this answer is one that may be another in a moment. */
+export function isBusyAnswer({ status }: ServiceAnswer): boolean {
   return status === 429 || status >= 500;
 }
 
-/** Ask a service of the machine or of AWS; network failures, 429 and 5xx are tried again after a moment. */
+/**
+ * Ask a service of the machine or of AWS; network failures and answers that it is busy are tried again after a moment.
+ *
+ * @returns the last answer, a busy one where there was no other: a service that then fell silent is there all the same
+ */
 export async function askService(
   http: HttpClient,
   request: HttpRequest,
-  { timeoutMs, tries }: ServicePatience,
+  { timeoutMs, tries, isBusy = isBusyAnswer }: ServicePatience,
 ): Promise<ServiceAnswer> {
+  let busy: ServiceAnswer | undefined;
   for (let attempt = 1;; attempt++) {
-    const timeout = new AbortController();
-    const timer = setTimeout(() => timeout.abort(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
     try {
-      const response = await http.send({ ...request, signal: timeout.signal });
-      const text = await readBody(response.body, { limit: LONGEST_ANSWER });
-      if (!isBusyStatus(response.status) || attempt >= tries) return { status: response.status, text };
+      const answer = await askOnce(http, request, { timeoutMs });
+      if (!isBusy(answer)) return answer;
+      busy = answer;
     } catch (error) {
-      if (attempt >= tries) throw error;
-    } finally {
-      clearTimeout(timer);
+      if (busy === undefined && attempt >= tries) throw error;
     }
+    if (busy !== undefined && attempt >= BUSY_TRIES) return busy;
     await sleep(Math.random() * 200 * 2 ** attempt);
+  }
+}
+
+async function askOnce(
+  http: HttpClient,
+  request: HttpRequest,
+  { timeoutMs }: { timeoutMs: number },
+): Promise<ServiceAnswer> {
+  const timeout = new AbortController();
+  const timer = setTimeout(() => timeout.abort(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
+  try {
+    const response = await http.send({ ...request, signal: timeout.signal });
+    return { status: response.status, text: await readBody(response.body, { limit: LONGEST_ANSWER }) };
+  } finally {
+    clearTimeout(timer);
   }
 }
 

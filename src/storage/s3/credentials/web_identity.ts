@@ -1,7 +1,13 @@
 import { describeError, StoreError } from "../../../errors.ts";
 import { childText, parseXml, type XmlElement } from "../xml.ts";
 import type { Credentials, CredentialsSource } from "./credentials.ts";
-import { askService, isBusyStatus, readSmallFile, type SourceContext } from "./source_context.ts";
+import {
+  askService,
+  isBusyAnswer,
+  readSmallFile,
+  type ServiceAnswer,
+  type SourceContext,
+} from "./source_context.ts";
 
 /** A role to take on with a token that Kubernetes or another issuer keeps fresh in a file. */
 export interface WebIdentity {
@@ -52,7 +58,7 @@ export async function assumeRoleWithWebIdentity(
     url,
     headers: { "content-type": "application/x-www-form-urlencoded", accept: "application/xml" },
     body: new TextEncoder().encode(form.toString()),
-  }, { timeoutMs: 10_000, tries: 3 }).catch((error) => {
+  }, { timeoutMs: 10_000, tries: 3, isBusy }).catch((error) => {
     throw new StoreError(cannot, { isTransient: true, sameAs: cannot, cause: error });
   });
   let root: XmlElement;
@@ -67,12 +73,20 @@ export async function assumeRoleWithWebIdentity(
     const failure = find(root, "Error") ?? root;
     const code = childText(failure, "Code") ?? answer.status;
     throw new StoreError(`${cannot}: ${code}: ${childText(failure, "Message") ?? ""}`, {
-      isTransient: isBusyStatus(answer.status),
+      isTransient: isBusy(answer),
       // Of a token that has ended the message tells the time.
       sameAs: `${cannot}: ${code}`,
     });
   }
   return keysOf(find(root, "Credentials"), cannot);
+}
+
+/** The service's words for "too many at once", and for an issuer that it couldn't ask; both come with status 400. */
+const BUSY_CODE =
+  /<Code>(Throttling|ThrottlingException|RequestLimitExceeded|TooManyRequests|IDPCommunicationError)<\/Code>/;
+
+function isBusy(answer: ServiceAnswer): boolean {
+  return isBusyAnswer(answer) || answer.status === 400 && BUSY_CODE.test(answer.text);
 }
 
 function keysOf(keys: XmlElement | undefined, cannot: string): Credentials {

@@ -1,8 +1,9 @@
-/** Many replicas with the same places of keys. */
+/** Many replicas with the same places of keys, and services that many processes ask. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { StoreError } from "../../../../src/errors.ts";
 import { defaultCredentials } from "../../../../src/storage/s3/credentials/default_chain.ts";
 import type { Environment } from "../../../../src/storage/s3/credentials/keys.ts";
 import { temporaryFolder } from "../../../doubles/temporary_folder.ts";
@@ -21,12 +22,16 @@ const ROLE_KEYS = `<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentity
   <AccessKeyId>k-shared</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>
   <Expiration>${ENDS_AT}</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`;
 
+const THROTTLED =
+  "<ErrorResponse><Error><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>";
+
 /** A service of one of the three protocols: its answers, and the variables that lead to it. */
 interface Protocol {
   readonly name: string;
   /** For all keys once. */
   readonly requestCount: number;
   answer(request: ServiceRequest): ServiceAnswer;
+  readonly busy: ServiceAnswer;
   env(url: string, tokenPath: string): Environment;
 }
 
@@ -39,6 +44,7 @@ const PROTOCOLS: Protocol[] = [
     answer: ({ path }) => ({
       body: path.endsWith("/token") ? "session" : path.endsWith("/my-role") ? KEYS : "my-role",
     }),
+    busy: { status: 503, body: "" },
     env: (url) => ({
       ...NOWHERE,
       AWS_EC2_METADATA_DISABLED: "",
@@ -49,12 +55,15 @@ const PROTOCOLS: Protocol[] = [
     name: "the container's service",
     requestCount: 1,
     answer: () => ({ body: KEYS }),
+    busy: { status: 429, body: "" },
     env: (url) => ({ ...NOWHERE, AWS_CONTAINER_CREDENTIALS_FULL_URI: url }),
   },
   {
     name: "the security token service",
     requestCount: 1,
     answer: () => ({ body: ROLE_KEYS }),
+    // Its own way to say it, with the status of a mistake.
+    busy: { status: 400, body: THROTTLED },
     env: (url, tokenPath) => ({
       ...NOWHERE,
       AWS_ROLE_ARN: "arn:aws:iam::1:role/backup",
@@ -80,7 +89,7 @@ async function withService(
 }
 
 for (const protocol of PROTOCOLS) {
-  const { name, requestCount, answer } = protocol;
+  const { name, requestCount, answer, busy } = protocol;
 
   test(`defaultCredentials() of a thousand replicas ask ${name} once`, async () => {
     await withService(protocol, {
@@ -97,7 +106,39 @@ for (const protocol of PROTOCOLS) {
       },
     });
   });
+
+  test(`defaultCredentials() waits for ${name} while it is busy`, async () => {
+    await withService(protocol, {
+      answer: (request, count) => count <= 3 ? busy : answer(request),
+      async use(env, requests) {
+        assert.equal((await defaultCredentials({ env }).get()).accessKeyId, "k-shared");
+        assert.equal(requests.length, 3 + requestCount);
+      },
+    });
+  });
+
+  test(`defaultCredentials() takes ${name} that stays busy for a failure that may pass`, async () => {
+    await withService(protocol, {
+      answer: () => busy,
+      async use(env, requests) {
+        await assert.rejects(defaultCredentials({ env }).get(), isPassing);
+        assert.equal(requests.length, 5);
+      },
+    });
+  });
 }
+
+function isPassing(error: unknown): boolean {
+  return error instanceof StoreError && error.isTransient && !error.message.includes("no S3 credentials");
+}
+
+test("defaultCredentials() takes a metadata service that is busy and then silent for one that is there", async () => {
+  const [metadata] = PROTOCOLS;
+  await withService(metadata!, {
+    answer: (_, count) => count === 1 ? metadata!.busy : undefined,
+    use: async (env) => await assert.rejects(defaultCredentials({ env }).get(), isPassing),
+  });
+});
 
 test("defaultCredentials() that one replica no longer waits for come to the others", async () => {
   const [metadata] = PROTOCOLS;
