@@ -2,7 +2,8 @@
  * HTTP requests, the one way to them. Bodies are byte arrays: Deno sends a stream chunked even with a
  * Content-Length, which servers refuse.
  */
-import { isCertificateRefusal } from "./http_failure.ts";
+import { type HostNames, sharedHostNames } from "./host_names.ts";
+import { classifyHttpError, type HttpFailureKind, isCertificateRefusal } from "./http_failure.ts";
 import { isCertificates, sharedSystemTrust } from "./system_trust.ts";
 
 /** One request; a body is sent with its length. */
@@ -51,6 +52,8 @@ export interface HttpClientOptions {
   readonly skipVerify?: boolean | undefined;
   /** The system's certificates in PEM, asked for when a server is not trusted without. Default: `sharedSystemTrust`. */
   readonly systemTrust?: (() => Promise<string | undefined>) | undefined;
+  /** Default: `sharedHostNames`. */
+  readonly hostNames?: HostNames | undefined;
 }
 
 /**
@@ -63,7 +66,8 @@ export interface HttpClientOptions {
  * @throws {Error} when `caCert` holds no certificate
  */
 export function openHttpClient(
-  { caCert, skipVerify = false, systemTrust = sharedSystemTrust }: HttpClientOptions = {},
+  { caCert, skipVerify = false, systemTrust = sharedSystemTrust, hostNames = sharedHostNames() }:
+    HttpClientOptions = {},
 ): HttpClient {
   // The runtimes pass over what they can't read, and then trust nobody.
   if (caCert !== undefined && !isCertificates(caCert)) throw new Error("not a certificate in PEM");
@@ -77,30 +81,31 @@ export function openHttpClient(
     const certificates = await systemTrust();
     return certificates === undefined || isClosed ? undefined : openTrust([...configured, certificates]);
   };
+  const send: HttpClient["send"] = async (request) => {
+    if (skipVerify && request.url.startsWith("https:")) {
+      // Here, since `node:https` takes 4 to 10 ms of a start to load.
+      const { sendUnverified } = await import("./https_unverified.ts");
+      return await sendUnverified(request);
+    }
+    const tried = trust;
+    try {
+      return await sendTrusting(tried, request);
+    } catch (refusal) {
+      // Nothing of the request was sent yet. Where the wide trust was in use already there is no wider one.
+      if (tried !== narrow || !isCertificateRefusal(refusal)) throw refusal;
+      // Whatever is wrong with the system's certificates, the refusal is what counts.
+      const wide = await (widening ??= widen().catch(() => undefined));
+      request.signal?.throwIfAborted();
+      if (wide === undefined || isClosed) throw refusal;
+      const response = await sendTrusting(wide, request).catch((error) => {
+        throw isCertificateRefusal(error) ? refusal : error;
+      });
+      trust = wide;
+      return response;
+    }
+  };
   return {
-    async send(request) {
-      if (skipVerify && request.url.startsWith("https:")) {
-        // Here, since `node:https` takes 4 to 10 ms of a start to load.
-        const { sendUnverified } = await import("./https_unverified.ts");
-        return await sendUnverified(request);
-      }
-      const tried = trust;
-      try {
-        return await sendTrusting(tried, request);
-      } catch (refusal) {
-        // Nothing of the request was sent yet. Where the wide trust was in use already there is no wider one.
-        if (tried !== narrow || !isCertificateRefusal(refusal)) throw refusal;
-        // Whatever is wrong with the system's certificates, the refusal is what counts.
-        const wide = await (widening ??= widen().catch(() => undefined));
-        request.signal?.throwIfAborted();
-        if (wide === undefined || isClosed) throw refusal;
-        const response = await sendTrusting(wide, request).catch((error) => {
-          throw isCertificateRefusal(error) ? refusal : error;
-        });
-        trust = wide;
-        return response;
-      }
-    },
+    send: hostNames === undefined ? send : sendToFound(send, hostNames),
     [Symbol.dispose]() {
       if (isClosed) return;
       isClosed = true;
@@ -109,6 +114,32 @@ export function openHttpClient(
     },
   };
 }
+
+/**
+ * `send`, once the name of the host is found. Where the last answer came from there a connection was kept, most likely, which
+ * needs no name: the name server's silence is then no reason to wait.
+ */
+function sendToFound(send: HttpClient["send"], hostNames: HostNames): HttpClient["send"] {
+  const answering = new Set<string>();
+  return async (request) => {
+    const { hostname } = new URL(request.url);
+    if (!answering.has(hostname)) await hostNames.find(hostname, request);
+    try {
+      const response = await send(request);
+      answering.add(hostname);
+      hostNames.noteFound(hostname);
+      return response;
+    } catch (error) {
+      if (request.signal?.aborted || NAME_FAILURES.has(classifyHttpError(error))) {
+        answering.delete(hostname);
+        hostNames.forget(hostname);
+      }
+      throw error;
+    }
+  };
+}
+
+const NAME_FAILURES: ReadonlySet<HttpFailureKind> = new Set(["no-such-host", "no-name-service"]);
 
 async function sendTrusting(trust: Trust, request: HttpRequest): Promise<HttpResponse> {
   const { url, method, headers, body, signal, isSentOnce = false } = request;
