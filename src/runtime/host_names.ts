@@ -4,6 +4,7 @@
  */
 import { orAbort, Semaphore } from "../async.ts";
 import { environmentVariable } from "./process.ts";
+import { systemCode } from "./system_code.ts";
 
 /** Lookups of all hosts together; of one host there is one. */
 const AT_ONCE = 8;
@@ -71,18 +72,29 @@ function isAddress(hostname: string): boolean {
 let shared: HostNames | undefined;
 
 /**
- * Of the whole process. `undefined` on Bun, whose lookups have threads of their own, and behind a proxy, which looks names
- * up that we may not know.
+ * Of the whole process. `undefined` on Bun, whose lookups have threads of their own, and where there is or may be a proxy,
+ * which looks names up that we may not know.
  */
 export function sharedHostNames(): HostNames | undefined {
   if (!("Deno" in globalThis) || isProxied()) return undefined;
-  return shared ??= new HostNames(async (hostname) => {
-    const { lookup } = await import("node:dns/promises");
-    return await lookup(hostname);
-  });
+  return shared ??= new HostNames(lookUpName);
+}
+
+async function lookUpName(hostname: string): Promise<void> {
+  const { lookup } = await import("node:dns/promises");
+  try {
+    await lookup(hostname);
+  } catch (error) {
+    // Whoever runs Deno lets requests go to a port there, and names not be looked up.
+    if (systemCode(error) !== "EPERM") throw error;
+  }
 }
 
 function isProxied(): boolean {
-  return ["http_proxy", "https_proxy", "all_proxy"]
-    .some((name) => environmentVariable(name) || environmentVariable(name.toUpperCase()));
+  try {
+    return ["http_proxy", "https_proxy", "all_proxy"]
+      .some((name) => environmentVariable(name) || environmentVariable(name.toUpperCase()));
+  } catch {
+    return true; // Deno may not tell us.
+  }
 }
