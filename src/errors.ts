@@ -100,6 +100,12 @@ export function isAway(error: unknown): boolean {
   return storeErrorIn(error)?.isAway === true;
 }
 
+/** Whether nobody answered for a server: what else is asked of it now would fail as well. */
+export function isServerAway(error: unknown): boolean {
+  const found = storeErrorIn(error);
+  return found?.isAway === true && found.isTransient;
+}
+
 function storeErrorIn(error: unknown): StoreError | undefined {
   for (let at = error; at instanceof Error; at = at.cause) if (at instanceof StoreError) return at;
   return undefined;

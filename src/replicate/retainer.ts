@@ -11,7 +11,7 @@ import {
   planRetention,
   type RetentionPlan,
 } from "./retention.ts";
-import { describeError, isDenied } from "../errors.ts";
+import { describeError, isDenied, isServerAway } from "../errors.ts";
 import { formatPosition, type Position } from "../position.ts";
 import { boundsOf, chooseBounds } from "../restore/choose.ts";
 import type { Inventory, MomentOf } from "../restore/inventory.ts";
@@ -120,9 +120,7 @@ export class Retainer {
       return loop.lookAgain();
     }
     this.#warnOfOthers(look);
-    for (const deletion of look.plan.deletions) {
-      if (!await this.#carryOutIfAllowed(deletion, look, signal)) isComplete = false;
-    }
+    if (!await this.#carryOutAll(look, signal)) isComplete = false;
     this.#nextAt = look.plan.nextAt;
     if (isComplete) this.#seen = this.#describe(position);
   }
@@ -228,6 +226,29 @@ export class Retainer {
   }
 
   /**
+   * What fails in one generation keeps nobody from the others, which don't depend on it; within it nothing goes on, since
+   * what comes later there relies on what was to be gone.
+   *
+   * @returns whether all is done
+   * @throws the first failure, when the others were tried
+   */
+  async #carryOutAll(look: Look, signal: AbortSignal): Promise<boolean> {
+    let isDone = true;
+    const failures: unknown[] = [];
+    for (const deletion of look.plan.deletions) {
+      try {
+        if (!await this.#carryOutIfAllowed(deletion, look, signal)) isDone = false;
+      } catch (error) {
+        signal.throwIfAborted();
+        if (isServerAway(error)) throw error;
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
+    return isDone;
+  }
+
+  /**
    * Credentials that may add and not delete are meant so: said once, and old objects are left to the bucket's rules.
    *
    * @returns whether nothing is to be tried again before something changes
@@ -285,10 +306,16 @@ export class Retainer {
 
   async #deleteSegments(keys: readonly string[], signal: AbortSignal): Promise<void> {
     const { store } = this.#parts.client;
+    const failures: unknown[] = [];
     for (let at = 0; at < keys.length; at += DELETE_COUNT) {
       signal.throwIfAborted();
       const some = keys.slice(at, at + DELETE_COUNT);
-      await explained("delete wal segments before index", store.delete(some, { signal }));
+      await store.delete(some, { signal }).catch((error) => void failures.push(error));
+      if (isServerAway(failures.at(-1))) break;
+    }
+    signal.throwIfAborted();
+    if (failures.length > 0) {
+      throw new Error("delete wal segments before index", { cause: failures[0] });
     }
   }
 
