@@ -69,15 +69,18 @@ export class StoreError extends Error {
   readonly isDenied: boolean;
   /** Nothing was there to answer, or this machine itself refuses: to ask again soon costs nobody anything. */
   readonly isAway: boolean;
+  /** It is this one object that the store can't give, as one that is archived: that says nothing of others. */
+  readonly isOfObject: boolean;
   /** Stands for the message and its causes where those differ at each try of the same, as by the id of a request. */
   readonly sameAs: string | undefined;
 
   constructor(
     message: string,
-    { isTransient = false, isDenied = false, isAway = false, sameAs, cause }: {
+    { isTransient = false, isDenied = false, isAway = false, isOfObject = false, sameAs, cause }: {
       isTransient?: boolean;
       isDenied?: boolean;
       isAway?: boolean;
+      isOfObject?: boolean;
       sameAs?: string;
       cause?: unknown;
     } = {},
@@ -86,6 +89,7 @@ export class StoreError extends Error {
     this.isTransient = isTransient;
     this.isDenied = isDenied;
     this.isAway = isAway;
+    this.isOfObject = isOfObject;
     this.sameAs = sameAs;
   }
 }
@@ -104,6 +108,16 @@ export function isAway(error: unknown): boolean {
 export function isServerAway(error: unknown): boolean {
   const found = storeErrorIn(error);
   return found?.isAway === true && found.isTransient;
+}
+
+/** Whether `error`, or what caused it, is that a store can't give the one object. */
+export function isOfObject(error: unknown): boolean {
+  return storeErrorIn(error)?.isOfObject === true;
+}
+
+/** Whether `error`, or what caused it, is a store's. */
+export function isOfStore(error: unknown): boolean {
+  return storeErrorIn(error) !== undefined;
 }
 
 function storeErrorIn(error: unknown): StoreError | undefined {

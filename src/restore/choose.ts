@@ -2,12 +2,18 @@
 import { Semaphore } from "../async.ts";
 import { NoBackupsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { comparePositions } from "../position.ts";
-import type { GenerationEnds, ReplicaClient, SegmentInfo } from "../storage/replica_client.ts";
+import type { GenerationEnds, ReplicaClient } from "../storage/replica_client.ts";
 import { snapshotKey } from "../storage/keys.ts";
-import type { ObjectInfo, StoreOptions } from "../storage/object_store.ts";
-import { type Inventory, type MomentOf, sortInventory } from "./inventory.ts";
-import { momentsOf } from "./moments.ts";
+import type { ObjectInfo } from "../storage/object_store.ts";
+import {
+  candidatesOf,
+  type Choice,
+  compareEnds,
+  farthestOf,
+  isReadable,
+  isSameGeneration,
+} from "./candidates.ts";
+import type { Inventory, MomentOf } from "./inventory.ts";
 import { lastNoted, noteBehind } from "./note_search.ts";
 import { noSnapshots, type RestoreTarget } from "./plan.ts";
 
@@ -16,13 +22,6 @@ const LOOK_COUNT = 8;
 
 /** Commits of longer are not stored late, all at once, but by a copy; and what a copy brings next comes within this. */
 const COPY_MS = 3_600_000;
-
-/** A generation that can be restored. */
-export interface Choice {
-  readonly client: ReplicaClient;
-  readonly inventory: Inventory;
-  readonly momentOf: MomentOf;
-}
 
 /** From when to when a generation has something to restore. */
 export interface Bounds {
@@ -103,6 +102,27 @@ export function inStoredOrder<T extends Bounds>(all: readonly T[]): T[] {
     const endAt = new Date(Math.max(bounds.endAt.getTime(), notedMs + 1, beforeMs));
     before = { ...bounds, endAt };
     return before;
+  });
+}
+
+/**
+ * The same generations, all of one store: one whose end can't be read ends before each other with notes that the store
+ * has got something for since. It has the store's time, which is later than its notes would be, and may be by another
+ * clock.
+ */
+export function beforeWhatCameLater<T extends Bounds>(
+  all: readonly T[],
+  isUnreadable: (bounds: T) => boolean,
+): T[] {
+  return all.map((bounds) => {
+    if (bounds.isNoted !== false || !isUnreadable(bounds)) return bounds;
+    const limits = all.filter(({ isNoted, storedEndAt }) =>
+      isNoted === true && storedEndAt! > bounds.storedEndAt!
+    ).map(({ startAt, endAt, storedStartAt }) => storedStartAt! > bounds.storedEndAt! ? startAt : endAt);
+    const limitMs = Math.min(...limits.map((at) => at.getTime() - 1));
+    const endAt = new Date(Math.min(bounds.endAt.getTime(), limitMs));
+    const startAt = new Date(Math.min(bounds.startAt.getTime(), limitMs));
+    return { ...bounds, startAt, endAt };
   });
 }
 
@@ -188,7 +208,7 @@ export async function chooseGeneration(
 ): Promise<Choice> {
   // Side by side: one that is slow to fail holds up none but itself.
   const listed = await Promise.allSettled(
-    clients.map((client) => candidatesOf(client, generation, { signal })),
+    clients.map((client) => candidatesOf(client, { generation, logger, signal })),
   );
   signal?.throwIfAborted();
   const candidates = listed.flatMap((result) => result.status === "fulfilled" ? result.value : []);
@@ -255,23 +275,6 @@ async function explainMoment(restorable: readonly Choice[], at: Date): Promise<s
     `restored is ${new Date(earliest).toISOString()}, the latest ${new Date(latest).toISOString()}`;
 }
 
-/** Generations with snapshots or WAL; a folder with neither is nothing. */
-async function candidatesOf(
-  client: ReplicaClient,
-  wanted: string | undefined,
-  options: StoreOptions,
-): Promise<Choice[]> {
-  const momentOf = momentsOf(client, options);
-  const found: Choice[] = [];
-  for (
-    const objects of await explained("cannot fetch generations", client.allObjects({ wanted, ...options }))
-  ) {
-    if (objects.snapshots.length + objects.segments.length === 0) continue;
-    found.push({ client, inventory: sortInventory(objects), momentOf });
-  }
-  return found;
-}
-
 async function chooseAmong(
   candidates: readonly Choice[],
   options: { target: RestoreTarget; logger: Logger },
@@ -283,36 +286,6 @@ async function chooseAmong(
   return chosen && await farthestOf(candidates.filter((other) => isSameGeneration(other, chosen)), chosen);
 }
 
-function isSameGeneration(left: Choice, right: Choice): boolean {
-  return left.inventory.generation === right.inventory.generation;
-}
-
-/** Of replicas of one generation the one that has most of it, which ends of generations don't tell where a clock was ahead. */
-async function farthestOf(replicas: readonly Choice[], chosen: Choice): Promise<Choice> {
-  let best = chosen;
-  for (const other of replicas) if (await compareEnds(other, best) > 0) best = other;
-  return best;
-}
-
-/**
- * Which of two replicas has more of the same generation, as a sort does. Of one index the last objects' times tell:
- * where a segment starts says nothing of how far it reaches, and notes rise along a generation by any clock.
- */
-async function compareEnds(left: Choice, right: Choice): Promise<number> {
-  const [one, other] = [lastOf(left), lastOf(right)];
-  const isSame = one.offset === other.offset && one.size === other.size;
-  if (one.index !== other.index || isSame) return one.index - other.index;
-  const [leftEnd, rightEnd] = await Promise.all([left.momentOf(one), right.momentOf(other)]);
-  return leftEnd.at.getTime() - rightEnd.at.getTime() || one.offset - other.offset;
-}
-
-/** The object at the end of what is stored of a generation; a snapshot stands at the start of its index. */
-function lastOf({ inventory: { snapshots, segments } }: Choice): SegmentInfo {
-  const snapshot = { ...snapshots.at(-1)!, offset: 0 };
-  const segment = segments.at(-1) ?? snapshot;
-  return comparePositions(segment, snapshot) < 0 ? snapshot : segment;
-}
-
 async function chooseByTimes(
   candidates: readonly Choice[],
   { target, logger }: { target: RestoreTarget; logger: Logger },
@@ -322,7 +295,10 @@ async function chooseByTimes(
     using _ = await places.acquire();
     return { choice, ...await boundsOf(choice.inventory, choice.momentOf) };
   }));
-  const byReplica = [...Map.groupBy(bounded, ({ choice }) => choice.client).values()];
+  const byReplica = [
+    ...Map.groupBy(await withoutReplaced(bounded, target), ({ choice }) => choice.client).values(),
+  ]
+    .map((all) => beforeWhatCameLater(all, ({ choice }) => !isReadable(choice)));
   const newest = chooseBounds(byReplica.flatMap(inStoredOrder), target)?.choice;
   const told = byReplica.flatMap((all) => inStoredOrder(withoutCopied(all, target)));
   const chosen = chooseBounds(told, target)?.choice;
@@ -336,10 +312,29 @@ async function chooseByTimes(
   return chosen;
 }
 
-async function explained<T>(what: string, promise: Promise<T>): Promise<T> {
-  try {
-    return await promise;
-  } catch (cause) {
-    throw new Error(what, { cause });
+interface BoundedChoice extends Bounds {
+  readonly choice: Choice;
+}
+
+/**
+ * The same without each of which an object can't be read, where another replica, of which all can be, has as much of the
+ * same generation, or all up to the moment that is asked for.
+ */
+async function withoutReplaced(
+  all: readonly BoundedChoice[],
+  target: RestoreTarget,
+): Promise<BoundedChoice[]> {
+  const until = target.kind === "moment" ? target.at.getTime() : Infinity;
+  const isReplacedBy = async (bounds: BoundedChoice, { choice, startAt, endAt }: BoundedChoice) => {
+    const isOther = !isReadable(choice) || !isSameGeneration(choice, bounds.choice);
+    if (isOther || startAt.getTime() > until) return false;
+    return endAt.getTime() >= until || await compareEnds(choice, bounds.choice) >= 0;
+  };
+  const left: BoundedChoice[] = [];
+  for (const bounds of all) {
+    const isReplaced = !isReadable(bounds.choice) &&
+      (await Promise.all(all.map((other) => isReplacedBy(bounds, other)))).includes(true);
+    if (!isReplaced) left.push(bounds);
   }
+  return left;
 }

@@ -18,6 +18,8 @@ export interface ObjectMoment {
   readonly isNoted: boolean;
   /** For a snapshot, the offset within its index from which on it is right; 0 without a note. */
   readonly offset: number;
+  /** The object can't be read, so that nobody knows whether it has a note. */
+  readonly isUnreadable?: boolean | undefined;
 }
 
 /** Finds the time of an object; asking twice costs nothing. */
@@ -42,4 +44,9 @@ export function sortInventory({ generation, snapshots, segments }: Inventory): I
       comparePositions(left, right) || (left.key < right.key ? -1 : 1)
     ),
   };
+}
+
+/** The first and the last of its snapshots and of its segments. */
+export function endsOf({ snapshots, segments }: Inventory): (SnapshotInfo | SegmentInfo)[] {
+  return [snapshots[0], snapshots.at(-1), segments[0], segments.at(-1)].filter((end) => end !== undefined);
 }

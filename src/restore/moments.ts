@@ -4,8 +4,9 @@ import { readNote } from "../codec/object.ts";
 import { DamagedObjectError, NotFoundError } from "../errors.ts";
 import type { Note } from "../codec/note.ts";
 import type { ObjectInfo, StoreOptions } from "../storage/object_store.ts";
-import type { ReplicaClient } from "../storage/replica_client.ts";
+import type { ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import type { MomentOf, ObjectMoment } from "./inventory.ts";
+import { type Forgiveness, isOwnFailure, isVanished } from "./unreadable.ts";
 
 /** Bytes from the start of an object that hold its note, whatever its version. */
 const NOTE_RANGE = 4096;
@@ -69,16 +70,32 @@ export function vanished(key: string, cause: unknown): DamagedObjectError {
 
 /** An object that retention takes meanwhile, elsewhere, tells nothing; whoever needs it fails by itself. */
 export function noneIfGone(error: unknown): undefined {
-  if (error instanceof DamagedObjectError && error.cause instanceof NotFoundError) return undefined;
+  if (isVanished(error)) return undefined;
   throw error;
 }
 
 /** Looks up times in a replica, each object at most once. */
-export function momentsOf(client: ReplicaClient, options: StoreOptions = {}): MomentOf {
+export function momentsOf(
+  client: ReplicaClient,
+  { forgiveness, ...options }: StoreOptions & {
+    /** How an object that can't be read gets the time of the listing. Default: its error is thrown. */
+    readonly forgiveness?: Forgiveness | undefined;
+  } = {},
+): MomentOf {
   const known = new Map<string, Promise<ObjectMoment>>();
-  const look = async (object: ObjectInfo): Promise<ObjectMoment> => {
-    const note = await fetchNote(client, object, options);
-    if (note === undefined) return { at: object.createdAt, isNoted: false, offset: 0 };
+  const look = async (object: SnapshotInfo | SegmentInfo): Promise<ObjectMoment> => {
+    const listed = { at: object.createdAt, isNoted: false, offset: 0 };
+    let note: Note | undefined;
+    try {
+      note = await fetchNote(client, object, options);
+    } catch (error) {
+      if (forgiveness === undefined) throw error;
+      const { others } = forgiveness;
+      if (!await isOwnFailure(error, { client, object, others, ...options })) throw error;
+      forgiveness.tell(object, error);
+      return { ...listed, isUnreadable: true };
+    }
+    if (note === undefined) return listed;
     const offset = note.kind === "snapshot" ? note.offset : 0;
     return { at: note.newestCommitAt, isNoted: true, offset };
   };

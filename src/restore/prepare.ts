@@ -1,7 +1,8 @@
 /** What a restore would do: which replica and generation, which objects, and the moments that are within reach. */
 import type { Logger } from "../logger.ts";
 import type { ReplicaClient } from "../storage/replica_client.ts";
-import { boundsOf, type Choice, chooseGeneration } from "./choose.ts";
+import type { Choice } from "./candidates.ts";
+import { boundsOf, chooseGeneration } from "./choose.ts";
 import { planRestore, type RestorePlan, type RestoreTarget } from "./plan.ts";
 
 /** What to look for, and where. */

@@ -8,13 +8,14 @@ import { resolve } from "../runtime/paths.ts";
 import { checkIntegrity, type IntegrityCheck } from "../runtime/sqlite.ts";
 import type { ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import { explainWrite, type OutputOwner, refuseExisting, RestoreOutput } from "./finish.ts";
-import { fetchNote, lookAtNote } from "./moments.ts";
+import { type FetchedNote, lookAtNote } from "./moments.ts";
 import { PageMerge } from "./page_merge.ts";
 import type { RestorePlan, RestoreTarget } from "./plan.ts";
 import { momentsAround, plannedBytes, prepareRestore, type RestoreMoments } from "./prepare.ts";
 import { type FetchedObject, Prefetcher } from "./prefetch.ts";
 import { replaySegment } from "./replay_segment.ts";
 import { type RestoredSnapshot, writeSnapshot } from "./snapshot.ts";
+import { isOwnFailure } from "./unreadable.ts";
 import { WalReplay } from "./wal_replay.ts";
 
 /** So many bytes of a snapshot are written between two syncs that go on beside it. */
@@ -235,19 +236,39 @@ class RestoreRun {
 
   /** What is stored behind the last restored segment: it says where that has to end. */
   async #follows(): Promise<Parameters<WalReplay["finish"]>[0]> {
-    const { client, plan, signal } = this.#options;
+    const { plan } = this.#options;
     const last = plan.segments.at(-1);
     const { next, nextSnapshot } = plan;
     const { note, isDoubtful } = next === undefined
       ? { note: undefined, isDoubtful: false }
-      : await lookAtNote(client, next, { signal });
+      : await this.#lookBehind(next);
     this.#isNextDoubtful = isDoubtful || (next !== undefined && note === undefined && this.#isNoted);
     if (last === undefined) return undefined;
     // Of the next index only its first segment says how the one before ended.
     const isTelling = next !== undefined &&
       (next.index === last.index || (next.index === last.index + 1 && next.offset === 0));
     if (isTelling) return { object: next, note };
-    return nextSnapshot && { object: nextSnapshot, note: await fetchNote(client, nextSnapshot, { signal }) };
+    return nextSnapshot && { object: nextSnapshot, note: (await this.#lookBehind(nextSnapshot)).note };
+  }
+
+  /** The note of what is not restored: one that can't be read proves nothing, which is said. */
+  async #lookBehind(object: SnapshotInfo | SegmentInfo): Promise<FetchedNote> {
+    const { client, plan, signal, logger } = this.#options;
+    try {
+      return await lookAtNote(client, object, { signal });
+    } catch (error) {
+      const others = () => Promise.resolve([plan.snapshot, ...plan.segments]);
+      if (!await isOwnFailure(error, { client, object, others, signal })) throw error;
+      logger.warn(
+        "what follows can't be read, so that nothing shows that what is restored ends where it should",
+        {
+          generation: plan.generation,
+          key: object.key,
+          error,
+        },
+      );
+      return { note: undefined, isDoubtful: true };
+    }
   }
 
   async #replayOne(fetched: FetchedObject, segment: SegmentInfo): Promise<void> {

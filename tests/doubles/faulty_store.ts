@@ -31,6 +31,8 @@ export interface StoreRule {
   readonly message?: string;
   /** Nothing was there to answer. Default false. */
   readonly isAway?: boolean;
+  /** The store can't give this one object. Default false. */
+  readonly isOfObject?: boolean;
 }
 
 /** One request. */
@@ -155,7 +157,8 @@ export class FaultyStore implements ObjectStore {
   }
 }
 
-function failure({ message = "made to fail", isAway = false }: StoreRule): Error {
+function failure({ message = "made to fail", isAway = false, isOfObject = false }: StoreRule): Error {
+  if (isOfObject) return new StoreError(message, { isOfObject });
   return isAway ? new StoreError(message, { isTransient: true, isAway }) : new Error(message);
 }
 

@@ -68,6 +68,7 @@ export function refusalError(
     // Reasons hold times, and servers put them and ids into their own words; the code says what it is.
     sameAs: `${subject.cannot}: ${refused.status} ${refused.code}`,
     isDenied: DENIED_CODES.has(refused.code),
+    isOfObject: refused.code === "InvalidObjectState",
   });
 }
 

@@ -317,7 +317,9 @@ const MESSAGES: [string, RegExp][] = [
 for (const [code, text] of MESSAGES) {
   test(`refusalError() explains ${code} in one line`, () => {
     const refused = { status: 403, code, message: "Two\nlines." };
-    assert.match(refusalError(SUBJECT, refused, { isTransient: false, tries: 1 }).message, text);
+    const error = refusalError(SUBJECT, refused, { isTransient: false, tries: 1 });
+    assert.match(error.message, text);
+    assert.equal(error.isOfObject, code === "InvalidObjectState");
   });
 }
 
