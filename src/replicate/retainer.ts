@@ -3,22 +3,16 @@ import type { Semaphore } from "../async.ts";
 import type { DutyParts } from "./duty.ts";
 import { hasChangedSince } from "./latest_snapshot.ts";
 import { tellLostSnapshots } from "./repair.ts";
-import {
-  type AgedGeneration,
-  type AgedSnapshot,
-  type Deletion,
-  orderDeletion,
-  planRetention,
-  type RetentionPlan,
-} from "./retention.ts";
+import { type Deletion, orderDeletion } from "./retention.ts";
+import { explained, later, type Listed, type Look, lookAtReplica } from "./retention_look.ts";
 import { describeError, isDenied, isServerAway } from "../errors.ts";
 import { formatPosition, type Position } from "../position.ts";
-import { boundsOf, chooseBounds } from "../restore/choose.ts";
-import type { Inventory, MomentOf } from "../restore/inventory.ts";
-import { momentsOf } from "../restore/moments.ts";
+import { chooseBounds } from "../restore/choose.ts";
+import type { Inventory } from "../restore/inventory.ts";
 import { planRestore } from "../restore/plan.ts";
+import type { Forgiveness } from "../restore/unreadable.ts";
 import { pause } from "../runtime/pause.ts";
-import type { SnapshotInfo } from "../storage/replica_client.ts";
+import type { SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 
 /** How long a replica reaches back. */
 export interface RetainerOptions {
@@ -31,26 +25,8 @@ export interface RetainerOptions {
 /** Litestream's. */
 export const RETAINER_DEFAULTS: RetainerOptions = { retentionMs: 24 * 3_600_000, checkIntervalMs: 3_600_000 };
 
-/** A note that is so far ahead tells nothing of how old its snapshot is, but that some clock was wrong. */
-const AHEAD_MS = 3_600_000;
-
 /** Keys that are deleted by one call, between two looks at the signal. */
 const DELETE_COUNT = 1000;
-
-/** A generation as listed; segments only where somebody needed them. */
-interface Listed {
-  readonly generation: string;
-  readonly snapshots: readonly SnapshotInfo[];
-  readonly inventory: Inventory | undefined;
-  readonly aged: AgedGeneration;
-}
-
-/** What a look at the replica gave. */
-interface Look {
-  readonly listed: readonly Listed[];
-  readonly plan: RetentionPlan;
-  readonly momentOf: MomentOf;
-}
 
 /** The retention of one replica. */
 export class Retainer {
@@ -63,6 +39,7 @@ export class Retainer {
   /** Generations whose WAL below this index is known to be gone. */
   readonly #cleaned = new Map<string, number>();
   readonly #warned = new Set<string>();
+  readonly #warnedUnreadable = new Set<string>();
   /** What the store has got before this can have got its time in a copy of the replica. */
   readonly #begunAt: Date;
   #isDenialTold = false;
@@ -104,14 +81,14 @@ export class Retainer {
     const place = places.use(await this.#listings?.acquire({ signal }));
     const position = this.#judged;
     if (position === undefined) return;
-    let look = await this.#look(position.generation, signal);
+    let look = await this.#look(position, signal);
     let isComplete = true;
     if (this.#isStill(position) && look.plan.isSnapshotDue && await this.#isChanged(look, position)) {
       // For as long as that takes others may have it.
       place?.[Symbol.dispose]();
       isComplete = await loop.snapshot({ signal }) !== undefined;
       places.use(await this.#listings?.acquire({ signal }));
-      if (isComplete) look = await this.#look(position.generation, signal);
+      if (isComplete) look = await this.#look(position, signal);
     }
     // Of one that has begun since, the listing may show WAL whose snapshot is yet to come.
     if (!this.#isStill(position)) return;
@@ -120,7 +97,7 @@ export class Retainer {
       return loop.lookAgain();
     }
     this.#warnOfOthers(look);
-    if (!await this.#carryOutAll(look, signal)) isComplete = false;
+    if (!await this.#carryOutAll(look, signal) || !look.isReadable) isComplete = false;
     this.#nextAt = look.plan.nextAt;
     if (isComplete) this.#seen = this.#describe(position);
   }
@@ -139,63 +116,10 @@ export class Retainer {
     return `${formatPosition(position)} ${formatPosition(this.#parts.loop.latestSnapshot?.position)}`;
   }
 
-  async #look(current: string, signal: AbortSignal): Promise<Look> {
-    const { client, clock } = this.#parts;
-    const momentOf = momentsOf(client, { signal });
-    const now = new Date(clock.now());
-    const cutOffAt = new Date(now.getTime() - this.#options.retentionMs);
-    const names = await explained("generations", client.generations({ signal }));
-    const listed: Listed[] = [];
-    for (const generation of names) {
-      const snapshots = await explained("snapshots", client.snapshots(generation, { signal }));
-      // Alone, a generation needs no bounds, and its segments nobody's listing.
-      const segments = names.length > 1
-        ? await explained("generations", client.segments(generation, { signal }))
-        : [];
-      const inventory = names.length > 1 ? { generation, snapshots, segments } : undefined;
-      const bounds = inventory === undefined || snapshots.length === 0
-        ? []
-        : [await boundsOf(inventory, momentOf), await boundsOf(inventory, listedMoment)];
-      const aged = {
-        generation,
-        snapshots: await this.#age(snapshots, { cutOffAt, momentOf }),
-        bounds,
-        newestWalAt: segments.map(({ createdAt }) => createdAt).reduce(later, new Date(0)),
-      };
-      listed.push({ generation, snapshots, inventory, aged });
-    }
-    const plan = planRetention({
-      generations: listed.map(({ aged }) => aged),
-      current,
-      now,
-      retentionMs: this.#options.retentionMs,
-    });
-    return { listed, plan, momentOf };
-  }
-
-  /** Notes are read only of snapshots whose age by the listing would let older ones go. */
-  async #age(
-    snapshots: readonly SnapshotInfo[],
-    { cutOffAt, momentOf }: { cutOffAt: Date; momentOf: MomentOf },
-  ): Promise<AgedSnapshot[]> {
-    const aged: AgedSnapshot[] = [];
-    let isFound = false;
-    for (const [nth, snapshot] of [...snapshots.entries()].reverse()) {
-      const { index, createdAt } = snapshot;
-      const own = this.#parts.loop.latestSnapshot;
-      const isOwn = own?.position.generation === snapshot.generation && own.position.index === index;
-      let at = isOwn ? this.#later(createdAt, own.at) : createdAt;
-      const isLast = nth === 0 && snapshots.length > 1;
-      if (!isFound && !isLast && at <= cutOffAt) at = this.#later(at, (await momentOf(snapshot)).at);
-      isFound ||= at <= cutOffAt;
-      aged.unshift({ index, at });
-    }
-    return aged;
-  }
-
-  /** The later of the store's time and ours, unless ours is of a clock that was far ahead. */
-  #later(stored: Date, noted: Date): Date {
-    return noted.getTime() > this.#parts.clock.now() + AHEAD_MS ? stored : later(stored, noted);
+  #look({ generation }: Position, signal: AbortSignal): Promise<Look> {
+    const { retentionMs } = this.#options;
+    const tell: Forgiveness["tell"] = (object, error) => this.#warnOfUnreadable(object, error);
+    return lookAtReplica(this.#parts, { current: generation, retentionMs, tell, signal });
   }
 
   /** An idle database gets no snapshots: its newest one stays, and with it everything that is promised. */
@@ -209,6 +133,13 @@ export class Retainer {
     }
     const { at, offset } = await momentOf(newest);
     return hasChangedSince({ position: { generation, index: newest.index, offset }, at }, position);
+  }
+
+  #warnOfUnreadable({ generation, key }: SnapshotInfo | SegmentInfo, error: unknown): void {
+    if (this.#warnedUnreadable.has(generation)) return;
+    this.#warnedUnreadable.add(generation);
+    const message = "retention keeps more: an object can't be read, and with it how old it is";
+    this.#parts.logger.warn(message, { generation, key, error: describeError(error) });
   }
 
   #warnOfOthers({ listed, plan: { foreign } }: Look): void {
@@ -326,7 +257,8 @@ export class Retainer {
     own: Inventory,
   ): Promise<unknown> {
     const target = { kind: "moment", at: cutOffAt } as const;
-    const all = listed.filter((other) => beforeIndex !== undefined || other.generation !== generation)
+    const isLeft = ({ aged, ...other }: Listed) => !aged.isUnreadable && other.generation !== generation;
+    const all = listed.filter(isLeft)
       .flatMap((other) => other.aged.bounds.slice(0, 1).map((bounds) => ({ ...bounds, other })));
     const left = beforeIndex === undefined
       ? chooseBounds(all, target)?.other.inventory
@@ -347,19 +279,4 @@ function orderRemaining(
 ): Omit<Inventory, "generation"> {
   const stays = ({ index }: { index: number }) => index >= beforeIndex;
   return { snapshots: snapshots.filter(stays), segments: segments.filter(stays) };
-}
-
-const listedMoment: MomentOf = ({ createdAt }) =>
-  Promise.resolve({ at: createdAt, isNoted: false, offset: 0 });
-
-function later(left: Date, right: Date): Date {
-  return left > right ? left : right;
-}
-
-async function explained<T>(what: string, promise: Promise<T>): Promise<T> {
-  try {
-    return await promise;
-  } catch (cause) {
-    throw new Error(what, { cause });
-  }
 }

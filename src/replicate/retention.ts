@@ -18,6 +18,8 @@ export interface AgedSnapshot {
    * differ where the store's clock is behind ours or where a copy lost the times; the later one keeps longer.
    */
   readonly at: Date;
+  /** Its note can't be read, so that it may be younger than `at`: nothing goes for its sake. Default false. */
+  readonly isUnreadable?: boolean | undefined;
 }
 
 /** One generation as listed. */
@@ -32,6 +34,8 @@ export interface AgedGeneration {
   readonly bounds: readonly Bounds[];
   /** When the store got its newest WAL, of a generation without bounds. Default: never. */
   readonly newestWalAt?: Date | undefined;
+  /** An object that tells its bounds can't be read: it stays, and so does what would be needed without it. Default false. */
+  readonly isUnreadable?: boolean | undefined;
 }
 
 /** What is decided on. */
@@ -75,14 +79,16 @@ export function planRetention(state: RetentionState): RetentionPlan {
   const cutOffAt = new Date(state.now.getTime() - retentionMs);
   const current = generations.find(({ generation }) => generation === state.current);
   const foreign = generations.filter((other) => isForeign(other, current, cutOffAt));
-  const needed = neededGenerations(generations, cutOffAt);
+  const readable = generations.filter((other) => !other.isUnreadable);
+  const needed = neededGenerations(generations, cutOffAt).union(neededGenerations(readable, cutOffAt));
   const deletions: Deletion[] = [];
   // Until the current generation can be restored, nothing can be judged to be behind it.
   const isJudged = current !== undefined && current.snapshots.length > 0;
   for (const other of isJudged ? generations : []) {
     if (foreign.includes(other)) continue;
     const { generation } = other;
-    const stays = other === current || needed.has(generation) || isNewer(other, current!);
+    const stays = other === current || needed.has(generation) || isNewer(other, current!) ||
+      other.isUnreadable;
     if (!stays) deletions.push({ generation, beforeIndex: undefined });
     else if (other.snapshots.length > 0) {
       deletions.push({ generation, beforeIndex: keptFrom(other.snapshots, cutOffAt) });
@@ -100,7 +106,8 @@ export function planRetention(state: RetentionState): RetentionPlan {
 
 /** The index of the newest snapshot that is not younger than the cut-off, else of the first one. */
 function keptFrom(snapshots: readonly AgedSnapshot[], cutOffAt: Date): number {
-  return (snapshots.findLast(({ at }) => at <= cutOffAt) ?? snapshots[0]!).index;
+  const isOld = ({ at, isUnreadable = false }: AgedSnapshot) => !isUnreadable && at <= cutOffAt;
+  return (snapshots.findLast(isOld) ?? snapshots[0]!).index;
 }
 
 /** The generations that a restore would choose for some moment from the cut-off on. */
@@ -157,10 +164,10 @@ function isBeginning(
   return began !== undefined && newestWalAt > began && newestWalAt > cutOffAt;
 }
 
-/** Whether it has a snapshot that is newer than all of the current one's. */
+/** Whether it has a snapshot that is newer than all of the current one's, or may be. */
 function isNewer(other: AgedGeneration, current: AgedGeneration): boolean {
   const newest = Math.max(...current.snapshots.map(({ at }) => at.getTime()));
-  return other.snapshots.some(({ at }) => at.getTime() > newest);
+  return other.snapshots.some(({ at, isUnreadable = false }) => isUnreadable || at.getTime() > newest);
 }
 
 function nextChange(

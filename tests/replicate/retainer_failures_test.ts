@@ -84,3 +84,58 @@ test("Retainer goes on with the WAL behind what can't be deleted, unless the ser
     await bench.assertRestores();
   }
 });
+
+const isUnreadable = (message: string) => message.startsWith("retention keeps more: an object can't be read");
+
+test("Retainer keeps a generation that can't be read, goes on with others, and warns once", async () => {
+  const { bench, old: [unread, gone], due } = await benchOfMany(2);
+  await using _ = bench;
+  bench.store.rules.push({ method: "get", key: new RegExp(unread!), isOfObject: true, times: Infinity });
+  for (let nth = 0; nth < 2; nth++) {
+    await bench.retainer.check(NEVER);
+    const left = await bench.replica.direct.generations();
+    assert.deepEqual(left, [unread, bench.generation].sort(), `${gone} stayed`);
+    const snapshots = await bench.replica.direct.snapshots(bench.generation);
+    assert.deepEqual(snapshots.filter(({ key }) => due.includes(key)), []);
+  }
+  const warned = bench.logs.records.filter(({ message }) => isUnreadable(message));
+  assert.deepEqual(warned.map(({ level, fields }) => [level, fields["generation"]]), [["warn", unread]]);
+  bench.store.mend();
+  await bench.retainer.check(NEVER);
+  assert.deepEqual(await bench.replica.direct.generations(), [bench.generation]);
+});
+
+test("Retainer deletes nothing for the sake of a snapshot whose age can't be read", async () => {
+  for (const olderCount of [0, 1]) {
+    const { bench } = await benchOfMany(olderCount);
+    await using _ = bench;
+    const [, second, third, fourth] = await bench.snapshotIndexes();
+    const key = (await bench.replica.direct.snapshots(bench.generation))[2]!.key;
+    bench.store.rules.push({ method: "get", key: new RegExp(key), isOfObject: true, times: Infinity });
+    await bench.retainer.check(NEVER);
+    assert.deepEqual(await bench.snapshotIndexes(), [second, third, fourth]);
+    assert.deepEqual(await bench.replica.direct.generations(), [bench.generation]);
+    assert.deepEqual(await bench.rowsAgo(24), ["at 50", "at 30"]);
+    bench.store.mend();
+    await bench.retainer.check(NEVER);
+    assert.deepEqual(await bench.snapshotIndexes(), [third, fourth]);
+    await bench.assertRestores();
+  }
+});
+
+test("Retainer fails where nothing can be read, and keeps all where only snapshots can't", async () => {
+  const { bench } = await benchOfMany(0);
+  await using _ = bench;
+  const { files } = bench.replica;
+  const indexes = await bench.snapshotIndexes();
+  const get = files.get.bind(files);
+  let broken = /snapshots|wal/;
+  files.get = (key, options) =>
+    broken.test(key) ? Promise.reject(new StoreError("its disk fails")) : get(key, options);
+  await assert.rejects(bench.retainer.check(NEVER), /its disk fails/);
+  assert.deepEqual(await bench.snapshotIndexes(), indexes);
+  broken = /snapshots/;
+  await bench.retainer.check(NEVER);
+  assert.deepEqual(await bench.snapshotIndexes(), indexes);
+  assert.equal(bench.logs.records.filter(({ message }) => isUnreadable(message)).length, 1);
+});

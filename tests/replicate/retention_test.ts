@@ -310,3 +310,51 @@ test("planRetention() keeps what a restore takes where a copy of the replica has
   );
   assert.ok(plan.deletions.every(({ beforeIndex }) => beforeIndex !== undefined));
 });
+
+test("planRetention() deletes nothing that could be needed beside what can't be read", () => {
+  const at = (hour: number) => new Date(hour * 3_600_000);
+  const aged = (generation: string, start: number, end: number, isUnreadable = false): AgedGeneration => ({
+    generation,
+    snapshots: [{ index: 0, at: at(start) }],
+    bounds: [{ startAt: at(start), endAt: at(end) }],
+    isUnreadable,
+  });
+  const gone = (...generations: AgedGeneration[]) =>
+    planRetention({ generations, current: "current", now: at(100), retentionMs: 24 * 3_600_000 }).deletions
+      .filter(({ beforeIndex }) => beforeIndex === undefined).map(({ generation }) => generation);
+  const first = aged("first", 10, 20);
+  const second = aged("second", 30, 40);
+  const current = aged("current", 90, 99);
+  assert.deepEqual(gone(first, second, current), ["first"]);
+  // Of what can't be read nobody knows whether it reaches the cut-off.
+  assert.deepEqual(gone(first, aged("second", 30, 40, true), current), []);
+  assert.deepEqual(gone(aged("first", 10, 20, true), second, current), []);
+  assert.deepEqual(gone(first, second, aged("third", 50, 60, true), current), ["first"]);
+  assert.deepEqual(gone(first, second, aged("current", 90, 99, true)), ["first"]);
+  const [snapshot] = first.snapshots;
+  assert.deepEqual(
+    gone({ ...first, snapshots: [{ ...snapshot!, isUnreadable: true }] }, second, current),
+    [],
+  );
+});
+
+test("planRetention() keeps what lies before a snapshot whose age can't be read", () => {
+  const at = (hour: number) => new Date(hour * 3_600_000);
+  const plan = (unreadable: number) =>
+    planRetention({
+      generations: [{
+        generation: "current",
+        snapshots: [10, 20, 30, 90].map((hour, index) => ({
+          index,
+          at: at(hour),
+          isUnreadable: index >= unreadable,
+        })),
+        bounds: [],
+      }],
+      current: "current",
+      now: at(100),
+      retentionMs: 24 * 3_600_000,
+    });
+  const kept = (unreadable: number) => plan(unreadable).deletions[0]!.beforeIndex;
+  assert.deepEqual([4, 3, 2, 1, 0].map(kept), [2, 2, 1, 0, 0]);
+});
