@@ -4,13 +4,16 @@ import { comparePositions } from "../position.ts";
 import type { StoreOptions } from "../storage/object_store.ts";
 import type { ReplicaClient, SegmentInfo } from "../storage/replica_client.ts";
 import { endsOf, type Inventory, type MomentOf, sortInventory } from "./inventory.ts";
-import { momentsOf } from "./moments.ts";
+import { isVanished, momentsOf } from "./moments.ts";
+import type { Forgiveness } from "./unreadable.ts";
 
 /** A generation that can be restored. */
 export interface Choice {
   readonly client: ReplicaClient;
   readonly inventory: Inventory;
   readonly momentOf: MomentOf;
+  /** The same for the choice alone, which an object that is gone since it was listed doesn't fail: who needs it does. */
+  readonly roughMomentOf: MomentOf;
   /** The generations of its replica of which an object couldn't be read when it was looked at. */
   readonly unreadable: ReadonlySet<string>;
 }
@@ -25,26 +28,27 @@ export async function candidatesOf(
 ): Promise<Choice[]> {
   const unreadable = new Set<string>();
   const found: Choice[] = [];
-  const momentOf = momentsOf(client, {
-    ...options,
-    forgiveness: {
-      others: () => Promise.resolve(found.flatMap(({ inventory }) => endsOf(inventory))),
-      tell({ key, generation }, error) {
-        if (unreadable.has(generation)) return;
-        unreadable.add(generation);
-        const message =
-          "an object can't be read, and the time of the listing counts for it: to get another " +
-          "generation than the one that is restored, name it with -generation";
-        logger.warn(message, { replica: client.name, generation, key, error });
-      },
-    },
-  });
+  const tell: Forgiveness["tell"] = ({ key, generation }, error) => {
+    if (unreadable.has(generation)) return;
+    unreadable.add(generation);
+    const message = "an object can't be read, and the time of the listing counts for it: to get another " +
+      "generation than the one that is restored, name it with -generation";
+    logger.warn(message, { replica: client.name, generation, key, error });
+  };
+  const others = () => Promise.resolve(found.flatMap(({ inventory }) => endsOf(inventory)));
+  const momentOf = momentsOf(client, { ...options, forgiveness: { others, tell } });
+  const roughMomentOf: MomentOf = (object) =>
+    momentOf(object).catch((error) => {
+      if (!isVanished(error)) throw error;
+      tell(object, error);
+      return { at: object.createdAt, isNoted: false, offset: 0, isUnreadable: true };
+    });
   const listed = await client.allObjects({ wanted, ...options }).catch((cause) => {
     throw new Error("cannot fetch generations", { cause });
   });
   for (const objects of listed) {
     if (objects.snapshots.length + objects.segments.length === 0) continue;
-    found.push({ client, inventory: sortInventory(objects), momentOf, unreadable });
+    found.push({ client, inventory: sortInventory(objects), momentOf, roughMomentOf, unreadable });
   }
   return found;
 }
@@ -74,7 +78,7 @@ export async function compareEnds(left: Choice, right: Choice): Promise<number> 
   const [one, other] = [lastOf(left), lastOf(right)];
   const isSame = one.offset === other.offset && one.size === other.size;
   if (one.index !== other.index || isSame) return one.index - other.index;
-  const [leftEnd, rightEnd] = await Promise.all([left.momentOf(one), right.momentOf(other)]);
+  const [leftEnd, rightEnd] = await Promise.all([left.roughMomentOf(one), right.roughMomentOf(other)]);
   // A store gets an object later than a note says: its time compares with that of a store alone.
   const isListed = leftEnd.isUnreadable || rightEnd.isUnreadable;
   const [leftAt, rightAt] = isListed ? [one.createdAt, other.createdAt] : [leftEnd.at, rightEnd.at];

@@ -267,7 +267,7 @@ function explainNothing(clients: readonly ReplicaClient[], generation: string | 
 /** A moment that nothing reaches is told with those that can be restored. */
 async function explainMoment(restorable: readonly Choice[], at: Date): Promise<string> {
   const bounds = await Promise.all(
-    restorable.map(({ inventory, momentOf }) => boundsOf(inventory, momentOf)),
+    restorable.map(({ inventory, roughMomentOf }) => boundsOf(inventory, roughMomentOf)),
   );
   const earliest = Math.min(...bounds.map(({ startAt }) => startAt.getTime()));
   const latest = Math.max(...bounds.map(({ endAt }) => endAt.getTime()));
@@ -293,7 +293,7 @@ async function chooseByTimes(
   const places = new Semaphore(LOOK_COUNT);
   const bounded = await Promise.all(candidates.map(async (choice) => {
     using _ = await places.acquire();
-    return { choice, ...await boundsOf(choice.inventory, choice.momentOf) };
+    return { choice, ...await boundsOf(choice.inventory, choice.roughMomentOf) };
   }));
   const byReplica = [
     ...Map.groupBy(await withoutReplaced(bounded, target), ({ choice }) => choice.client).values(),

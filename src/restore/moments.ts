@@ -6,7 +6,7 @@ import type { Note } from "../codec/note.ts";
 import type { ObjectInfo, StoreOptions } from "../storage/object_store.ts";
 import type { ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 import type { MomentOf, ObjectMoment } from "./inventory.ts";
-import { type Forgiveness, isOwnFailure, isVanished } from "./unreadable.ts";
+import { type Forgiveness, isOwnFailure } from "./unreadable.ts";
 
 /** Bytes from the start of an object that hold its note, whatever its version. */
 const NOTE_RANGE = 4096;
@@ -66,6 +66,11 @@ export function vanished(key: string, cause: unknown): DamagedObjectError {
     "gone since it was listed, as by retention on another machine: try again",
     { cause },
   );
+}
+
+/** Whether `error` is that of an object which was listed and is not there any more. */
+export function isVanished(error: unknown): boolean {
+  return error instanceof DamagedObjectError && error.cause instanceof NotFoundError;
 }
 
 /** An object that retention takes meanwhile, elsewhere, tells nothing; whoever needs it fails by itself. */

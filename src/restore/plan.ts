@@ -3,7 +3,7 @@
  *
  * @see docs/DESIGN.md, "Restore"
  */
-import { BrokenHistoryError } from "../errors.ts";
+import { BrokenHistoryError, DamagedObjectError } from "../errors.ts";
 import {
   comparePositions,
   formatIndex,
@@ -127,6 +127,7 @@ async function chooseByMoment(inventory: Inventory, at: Date, momentOf: MomentOf
     const position = { generation, index: snapshot.index, offset };
     if (reaches({ segments, end }, position)) return { snapshot, end };
     requireIndex({ segments, end }, { snapshot, position });
+    await requireReadable(segments[end]!, { snapshot, momentOf });
   }
   const [first] = snapshots;
   const { offset } = await momentOf(first!);
@@ -152,6 +153,21 @@ function requireIndex(
   throw new BrokenHistoryError(
     `missing WAL: ${snapshot.key} is right only from ${formatPosition(position)} on`,
     segmentKey({ ...position, offset: 0 }),
+  );
+}
+
+/**
+ * The segment that such a snapshot needs, left out by the time of the listing alone: the snapshot's note says that some of
+ * it is of the moment that is asked for.
+ */
+async function requireReadable(
+  segment: SegmentInfo,
+  { snapshot, momentOf }: { snapshot: SnapshotInfo; momentOf: MomentOf },
+): Promise<void> {
+  if ((await momentOf(segment)).isUnreadable !== true) return;
+  throw new DamagedObjectError(
+    segment.key,
+    `it can't be read, and holds what was committed before ${snapshot.key}, which is not later than the moment asked for`,
   );
 }
 

@@ -1,6 +1,6 @@
 /** Objects that are listed and can't be read, while others of their replica can. */
 import { readAll } from "../bytes.ts";
-import { DamagedObjectError, isOfObject, isOfStore, NotFoundError } from "../errors.ts";
+import { isOfObject, isOfStore } from "../errors.ts";
 import type { ObjectInfo, StoreOptions } from "../storage/object_store.ts";
 import type { ReplicaClient, SegmentInfo, SnapshotInfo } from "../storage/replica_client.ts";
 
@@ -20,7 +20,8 @@ export interface Forgiveness {
 
 /**
  * Whether a look at `object` failed for a reason that is its own: the store says so, or it gives another object right
- * after. Not so when the store is away, refuses everything or fails as a whole.
+ * after. Not so when the store is away, refuses everything or fails as a whole, nor of an object that is gone: another
+ * try may do without it.
  *
  * @throws the signal's reason when it fires
  */
@@ -34,7 +35,7 @@ export async function isOwnFailure(
 ): Promise<boolean> {
   signal?.throwIfAborted();
   if (isOfObject(error)) return true;
-  if (!isOfStore(error) && !isVanished(error)) return false;
+  if (!isOfStore(error)) return false;
   try {
     const witnesses = (await others()).filter(({ key, size }) => key !== object.key && size > 0)
       .toSorted((left, right) => right.createdAt.getTime() - left.createdAt.getTime());
@@ -44,11 +45,6 @@ export async function isOwnFailure(
     signal?.throwIfAborted();
     return false;
   }
-}
-
-/** Whether it was listed and is not there any more. */
-export function isVanished(error: unknown): boolean {
-  return error instanceof DamagedObjectError && error.cause instanceof NotFoundError;
 }
 
 /** Resolves when a byte of one of them was read; rejects when none can be. */

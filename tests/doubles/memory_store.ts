@@ -1,6 +1,6 @@
 /** A store in memory whose listings and objects a test edits at will; it lists in the order of its map. */
 import { streamOf } from "../../src/bytes.ts";
-import { NotFoundError } from "../../src/errors.ts";
+import { NotFoundError, StoreError } from "../../src/errors.ts";
 import type { ByteRange, ObjectInfo, ObjectStore, StoreOptions } from "../../src/storage/object_store.ts";
 
 /** One object. */
@@ -11,6 +11,8 @@ export interface MemoryObject {
   readonly isGone?: boolean;
   /** There, but in no listing: a stale one. Default false. */
   readonly isHidden?: boolean;
+  /** In listings, but the store can't give it. Default false. */
+  readonly isUnreadable?: boolean;
 }
 
 /** Objects by their keys. */
@@ -35,6 +37,7 @@ export class MemoryStore implements ObjectStore {
   get(key: string, { range }: StoreOptions & { range?: ByteRange } = {}) {
     const object = this.objects.get(key);
     if (object === undefined || object.isGone) return Promise.reject(new NotFoundError(`${key}: not there`));
+    if (object.isUnreadable) return Promise.reject(new StoreError(`cannot read ${key}: made to fail`));
     return Promise.resolve(streamOf(object.bytes.slice(range?.start, range?.end)));
   }
 

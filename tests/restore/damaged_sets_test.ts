@@ -1,6 +1,7 @@
 /**
  * Restores from random damaged sets of objects against an oracle that knows the whole history: objects that are
- * dropped, cut, flipped, stored twice, that overlap, that a stale listing hides or still shows, in any order.
+ * dropped, cut, flipped, stored twice, that overlap, that a stale listing hides or still shows, that the store can't
+ * give, in any order.
  *
  * What comes out is the state that was asked for, or a refusal that names an object or says that there is nothing.
  * A shorter state only where nothing can show that there was more: all that was written later is in no listing.
@@ -52,6 +53,7 @@ const KINDS = [
   "stale",
   "stale segments",
   "twice",
+  "unreadable",
 ] as const;
 
 /** An object of the healthy history. */
@@ -114,7 +116,9 @@ class History {
       else if (kind === "drop") objects.delete(key);
       else if (kind === "gone") objects.set(key, { ...object, isGone: true });
       else if (kind === "hide") objects.set(key, { ...object, isHidden: true });
-      else if (kind === "twice") objects.set(this.#otherKey(nth, amount), object);
+      else if (kind === "unreadable") {
+        objects.set(key, { ...object, bytes: object.bytes.slice(), isUnreadable: true });
+      } else if (kind === "twice") objects.set(this.#otherKey(nth, amount), object);
       else if (kind === "cut") {
         const bytes = object.bytes.slice(0, amount % object.bytes.length);
         objects.set(key, { ...object, bytes });

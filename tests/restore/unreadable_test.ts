@@ -73,6 +73,29 @@ test("restore() takes the newest generation where an object of another can't be 
   }
 });
 
+test("restore() is chosen without an object that is gone since it was listed, and fails where it needs it", async () => {
+  using folder = temporaryFolder();
+  const built = await buildReplica({ folder: folder.path });
+  await putOlder(built);
+  const { key: last, at } = built.objects.at(-1)!;
+  const without = (gone: string) => {
+    const store = new FaultyStore(built.client.store);
+    store.get = (key, options) => {
+      return key === gone ? Promise.reject(new NotFoundError("gone")) : built.client.store.get(key, options);
+    };
+    return [new ReplicaClient(store)];
+  };
+  const { state, warned } = await restored({ clients: without(OLDER_KEY) });
+  assert.equal(state, built.finalState);
+  assert.deepEqual(warned, [OLDER_KEY]);
+  for (const target of [undefined, { kind: "moment", at } as const]) {
+    await assert.rejects(
+      restored({ clients: without(last), target }),
+      (error) => describeError(error).includes(last),
+    );
+  }
+});
+
 test("restore() takes no older generation where the end of the newest can't be read", async () => {
   using folder = temporaryFolder();
   const built = await buildReplica({ folder: folder.path });
@@ -138,7 +161,7 @@ test("isOwnFailure() believes a store that names the object, else another object
   const cases = [
     { error: new StoreError("it is archived", { isOfObject: true }), others: [], expected: true },
     { error: new Error("outer", { cause: failure }), others: [other!], expected: true },
-    { error: gone, others: [other!], expected: true },
+    { error: gone, others: [other!], expected: false },
     { error: failure, others: [], expected: false },
     { error: failure, others: [object!], expected: false },
     { error: failure, others: [{ ...other!, size: 0 }], expected: false },
@@ -196,6 +219,19 @@ test("restore() to a moment does without an object that it doesn't need", async 
     const { state } = await restored({ clients: [failing(built.root, "EIO", key)], ...options });
     assert.equal(state, target.state, key);
   }
+});
+
+test("restore() to a moment is refused where a snapshot shows that it needs what can't be read", async () => {
+  using folder = temporaryFolder();
+  const built = await buildReplica({ folder: folder.path, snapshotIndexes: [2], snapshotAfter: 1 });
+  const { key, at } = built.objects.find(({ index, offset }) => index === 2 && offset === 0)!;
+  const options = { target: { kind: "moment", at } } as const;
+  assert.ok((await restored({ clients: [built.client], ...options })).state);
+  // Listed as of later than the moment.
+  await assert.rejects(
+    restored({ clients: [failing(built.root, "EIO", key)], ...options }),
+    (error) => describeError(error).includes(`${key}: it can't be read, and holds`),
+  );
 });
 
 test("restore() says that it ends before an object that can't be read", async () => {
