@@ -126,8 +126,8 @@ function storeErrorIn(error: unknown): StoreError | undefined {
 }
 
 /**
- * `error.message`, then the messages of its causes, outermost first, joined as `outer: inner`; one that ends the message
- * before it is not repeated.
+ * `error.message`, then the messages of its causes, outermost first, joined as `outer: inner` in one line; one that is
+ * said already is not repeated.
  */
 export function describeError(error: unknown): string {
   return joinMessages(error, () => undefined);
@@ -144,11 +144,18 @@ function joinMessages(error: unknown, standIn: (at: unknown) => string | undefin
   let current: unknown = error;
   for (let depth = 0; current !== undefined && current !== null && depth < 10; depth++) {
     const whole = standIn(current);
-    const message = whole ?? (current instanceof Error ? current.message : String(current));
-    if (message !== "" && parts.at(-1)?.endsWith(message) !== true) parts.push(message);
+    const message = (whole ?? (current instanceof Error ? current.message : String(current)))
+      .replace(/\s*\n\s*/g, " ");
+    if (message !== "" && !parts.some((part) => says(part, message))) parts.push(message);
     current = whole === undefined && current instanceof Error ? current.cause : undefined;
   }
-  return parts.join(": ").replace(/\s*\n\s*/g, " ");
+  return parts.join(": ");
+}
+
+/** Whether `text` ends in `message`, or holds it from one colon to another: not as letters of some other word. */
+function says(text: string, message: string): boolean {
+  return text.endsWith(message) || `: ${text}: `.includes(`: ${message}: `) ||
+    text.includes(`: ${message} (`);
 }
 
 /** Stop for a mistake of our own; never for something the world can do. */
