@@ -18,6 +18,10 @@ const SIZE_LIMIT = 4096;
 /** Runtimes round a file's time up or down. */
 const ROUNDING_MS = 1;
 
+/** A file's time is that of the kernel's last tick, or of a file system's that has whole seconds, or two of them. */
+const TICK_MS = 50;
+const SECONDS_TICK_MS = 2050;
+
 /** One file. */
 export type SeenFile = Pick<FileStat, "inode" | "size" | "modifiedAt">;
 
@@ -25,7 +29,7 @@ export type SeenFile = Pick<FileStat, "inode" | "size" | "modifiedAt">;
 export interface LastSeen {
   readonly main: SeenFile;
   readonly wal: SeenFile;
-  /** The WAL's, in hex. */
+  /** The WAL's, in hex; empty where it may have been written to again within the file system's own tick. */
   readonly header: string;
   /** Of the `-shm`. */
   readonly indexInode: number;
@@ -38,7 +42,13 @@ export function lookAtBoth(live: LiveFiles, { isAtRest }: { isAtRest: boolean })
   const header = live.walHeader();
   if (header === undefined) return undefined;
   const [main, wal, indexInode] = [live.mainStat(), live.walStat(), live.indexInode];
-  return { main, wal, header: toHex(header), indexInode, isAtRest };
+  return { main, wal, header: isSettled(wal) ? toHex(header) : "", indexInode, isAtRest };
+}
+
+/** Whether whatever is written to a file from now on gives it another time. */
+function isSettled({ modifiedAt }: SeenFile): boolean {
+  const ms = modifiedAt.getTime();
+  return Date.now() - ms > (ms % 1000 === 0 ? SECONDS_TICK_MS : TICK_MS);
 }
 
 /** Whether nobody has written to a file in between, under whatever inode it is now. */

@@ -70,9 +70,12 @@ export class Replacement {
   /** To be called after each turn. */
   noteRest(opened: Opened): void {
     const { rest } = opened.follower;
-    if (rest === undefined || rest === this.#rest || !isStillAt(rest, opened)) return;
+    if (rest === undefined || rest === this.#rest) return;
+    const seen = lookAtBoth(opened.live, { isAtRest: true });
+    // Else at the next turn.
+    if (seen === undefined || seen.header === "" || !isStillAt(rest, opened)) return;
     this.#rest = rest;
-    this.#write(opened.live, { isAtRest: true });
+    writeLastSeen(this.#parts.meta, seen);
   }
 
   /** To be called before the database is let go. */
