@@ -400,9 +400,13 @@ export class LiveDatabase implements AsyncDisposable {
     using _ = await this.#mutex.acquire();
     if (this.#opened === undefined || this.state.kind !== "live") throw new Error("no generation available");
     const opened = this.#opened;
-    if (this.#snapshots.isEmpty) await checkpointPolitely(opened);
     try {
+      if (this.#snapshots.isEmpty) await checkpointPolitely(opened);
       return this.#snapshots.add(await openSnapshot(opened.follower));
+    } catch (error) {
+      // At rest nothing else would find it out before the next commit.
+      if (error instanceof ContinuityLostError) await this.#handle(error);
+      throw error;
     } finally {
       // It copies what is committed, also where it fails later.
       this.changed.notify();

@@ -1,6 +1,7 @@
 /** What became of a database's main file while nobody followed it, told by what was last seen. */
-import { isUnwritten, type LastSeen } from "./last_seen.ts";
-import { type LeftWal, type LiveFiles, stampOf } from "./live_files.ts";
+import type { LastSeen } from "./last_seen.ts";
+import type { LeftWal, LiveFiles } from "./live_files.ts";
+import { isUnwritten } from "./seen_file.ts";
 import { equalBytes, toHex, viewOf } from "../bytes.ts";
 import { frameSize, WAL_HEADER_SIZE } from "../position.ts";
 import type { OpenFile } from "../runtime/files.ts";
@@ -27,8 +28,10 @@ export function fateOf(live: LiveFiles, seen: LastSeen): Fate {
   using wal = live.files.openSync(live.walPath, { access: "read" });
   const isLeft = isUnwritten(seen.wal, walStat) && hasHeader(wal, seen.header);
   // What was in the main file still has to be. Where it is, a checkpoint may have written it once more.
-  const left = { main: stampOf(seen.main), wal: stampOf(walStat), header: seen.header };
-  if (isLeft && seen.isAtRest) return holdsAll(live, wal) ? "overwritten" : left;
+  const left = { main: seen.main, wal: walStat, header: seen.header };
+  if (isLeft && seen.isAtRest) {
+    return main.size === seen.main.size && holdsAll(live, wal) ? "overwritten" : left;
+  }
   // A checkpoint has changed it, or a copy has: of the two, a copy alone would be seen by a drill.
   if (main.inode === seen.main.inode) return "same";
   return isLeft ? left : "replaced";
@@ -41,17 +44,28 @@ function hasHeader(wal: OpenFile, header: string): boolean {
 
 /** Whether the main file holds the newest committed page of each number that the WAL has. */
 function holdsAll(live: LiveFiles, wal: OpenFile): boolean {
-  const header = new Uint8Array(WAL_HEADER_SIZE);
-  wal.readSync(header, 0);
-  const { pageSize } = parseWalHeader(header);
+  const chain = chainIn(wal);
+  // SQLite takes nothing from such a WAL.
+  if (chain === undefined) return true;
+  const { pageSize } = chain;
   const [ours, theirs] = [new Uint8Array(pageSize), new Uint8Array(pageSize)];
-  for (const [pageNumber, at] of newestPages(wal, chainOf(parseWalHeader(header)))) {
+  for (const [pageNumber, at] of newestPages(wal, chain)) {
     wal.readSync(ours, at);
     if (live.readMain(theirs, (pageNumber - 1) * pageSize) < pageSize || !equalBytes(ours, theirs)) {
       return false;
     }
   }
   return true;
+}
+
+function chainIn(wal: OpenFile): WalChain | undefined {
+  const header = new Uint8Array(WAL_HEADER_SIZE);
+  wal.readSync(header, 0);
+  try {
+    return chainOf(parseWalHeader(header));
+  } catch {
+    return undefined;
+  }
 }
 
 /** Where in the WAL the newest committed content of each page starts, of those that the database has by its end. */

@@ -200,9 +200,9 @@ export class Follower implements Disposable {
 
   /** Start a new generation; its index 0 begins with all that the WAL holds now. There is none after a failure. */
   async startGeneration(): Promise<string> {
-    // It is of the database file as it is now.
-    this.#rest = undefined;
     for (let attempt = 1;; attempt++) {
+      // It is of the database file as it is now.
+      this.#rest = undefined;
       const generation = newGeneration();
       try {
         await this.#beginGeneration(generation);
@@ -211,6 +211,7 @@ export class Follower implements Disposable {
         this.#dropGeneration(generation);
         // Our first reader may stand on mark 0, where a restart can take frames that we have not copied yet.
         if (!(error instanceof ContinuityLostError) || attempt === GENERATION_ATTEMPTS) throw error;
+        this.#rest = undefined;
         if (this.live.look() !== undefined) this.#move();
       }
     }

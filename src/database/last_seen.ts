@@ -7,23 +7,13 @@
  */
 import type { LiveFiles } from "./live_files.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
+import { fromFields, isSettled, type SeenFile, toFields } from "./seen_file.ts";
 import { toHex } from "../bytes.ts";
-import type { FileStat } from "../runtime/files.ts";
 
 const NAME = "walbrook-last-seen.json";
 
 /** A larger file is none of ours. */
 const SIZE_LIMIT = 4096;
-
-/** Runtimes round a file's time up or down. */
-const ROUNDING_MS = 1;
-
-/** A file's time is that of the kernel's last tick, or of a file system's that has whole seconds, or two of them. */
-const TICK_MS = 50;
-const SECONDS_TICK_MS = 2050;
-
-/** One file. */
-export type SeenFile = Pick<FileStat, "inode" | "size" | "modifiedAt">;
 
 /** The main file and the WAL that belongs to it. */
 export interface LastSeen {
@@ -45,23 +35,15 @@ export function lookAtBoth(live: LiveFiles, { isAtRest }: { isAtRest: boolean })
   return { main, wal, header: isSettled(wal) ? toHex(header) : "", indexInode, isAtRest };
 }
 
-/** Whether whatever is written to a file from now on gives it another time. */
-function isSettled({ modifiedAt }: SeenFile): boolean {
-  const ms = modifiedAt.getTime();
-  return Date.now() - ms > (ms % 1000 === 0 ? SECONDS_TICK_MS : TICK_MS);
-}
-
-/** Whether nobody has written to a file in between, under whatever inode it is now. */
-export function isUnwritten(before: SeenFile, now: SeenFile): boolean {
-  const apartMs = Math.abs(before.modifiedAt.getTime() - now.modifiedAt.getTime());
-  return before.size === now.size && apartMs <= ROUNDING_MS;
-}
-
-/** Write it down; without that no more is known than by the time before. */
-export function writeLastSeen(meta: MetaDirectory, { main, wal, ...rest }: LastSeen): void {
-  const text = JSON.stringify({ main: fieldsOf(main), wal: fieldsOf(wal), ...rest });
+/**
+ * Write it down, or that nothing is known: what was there may be of another database. Where that fails no more is known
+ * than by the time before.
+ */
+export function writeLastSeen(meta: MetaDirectory, seen: LastSeen | undefined): void {
   try {
-    meta.writeText(NAME, `${text}\n`);
+    if (seen === undefined) return meta.remove(NAME);
+    const { main, wal, ...rest } = seen;
+    meta.writeText(NAME, `${JSON.stringify({ main: toFields(main), wal: toFields(wal), ...rest })}\n`);
   } catch {
     // On a full disk, say. What else goes wrong there is told by what has to be written.
   }
@@ -77,27 +59,13 @@ export function readLastSeen(meta: MetaDirectory): LastSeen | undefined {
   }
 }
 
-/** Sizes are bytes, times milliseconds since 1970. */
-function fieldsOf({ inode, size, modifiedAt }: SeenFile): Record<string, number> {
-  return { inode, size, modifiedMs: modifiedAt.getTime() };
-}
-
 function parse(value: unknown): LastSeen | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const { header, indexInode, isAtRest, ...files } = value as Record<string, unknown>;
-  const [main, wal] = [parseFile(files["main"]), parseFile(files["wal"])];
+  const [main, wal] = [fromFields(files["main"]), fromFields(files["wal"])];
   if (main === undefined || wal === undefined) return undefined;
   if (typeof header !== "string" || typeof indexInode !== "number" || typeof isAtRest !== "boolean") {
     return undefined;
   }
   return { main, wal, header, indexInode, isAtRest };
-}
-
-function parseFile(value: unknown): SeenFile | undefined {
-  if (typeof value !== "object" || value === null) return undefined;
-  const { inode, size, modifiedMs } = value as Record<string, unknown>;
-  if (typeof inode !== "number" || typeof size !== "number" || typeof modifiedMs !== "number") {
-    return undefined;
-  }
-  return { inode, size, modifiedAt: new Date(modifiedMs) };
 }

@@ -6,6 +6,7 @@
  */
 import type { LeftWal } from "./live_files.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
+import { fromFields, toFields } from "./seen_file.ts";
 
 const NAME = "walbrook-left-wal.json";
 
@@ -33,7 +34,9 @@ export class LeftWalMemory {
   remember(left: LeftWal): void {
     this.#isRead = true;
     this.#left = left;
-    this.#meta.writeText(NAME, `${JSON.stringify(left)}\n`, { isSynced: true });
+    const { main, wal, header } = left;
+    const text = JSON.stringify({ main: toFields(main), wal: toFields(wal), header });
+    this.#meta.writeText(NAME, `${text}\n`, { isSynced: true });
   }
 
   /** It has been put right. */
@@ -60,7 +63,8 @@ export function readLeftWal(meta: MetaDirectory): LeftWal | undefined {
 
 function parse(value: unknown): LeftWal | undefined {
   if (typeof value !== "object" || value === null) return undefined;
-  const { main, wal, header } = value as Record<string, unknown>;
-  if (typeof main !== "string" || typeof wal !== "string" || typeof header !== "string") return undefined;
+  const { header, ...files } = value as Record<string, unknown>;
+  const [main, wal] = [fromFields(files["main"]), fromFields(files["wal"])];
+  if (main === undefined || wal === undefined || typeof header !== "string") return undefined;
   return { main, wal, header };
 }

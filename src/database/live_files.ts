@@ -6,6 +6,7 @@
  * Deno duplicates the descriptor and closes the copy. The `-wal` carries no locks.
  */
 import { type Files, type FileStat, type OpenFile } from "../runtime/files.ts";
+import { isUnwritten, type SeenFile } from "./seen_file.ts";
 import { parentFolder } from "../runtime/paths.ts";
 import { equalBytes, toHex } from "../bytes.ts";
 import { WAL_HEADER_SIZE } from "../position.ts";
@@ -57,8 +58,8 @@ export class IdentityError extends Error {
 /** A WAL that may lie beside another database than its own. */
 export interface LeftWal {
   /** Which main file it was of, and which WAL it is: not by their inodes alone, which are used again. */
-  readonly main: string;
-  readonly wal: string;
+  readonly main: SeenFile;
+  readonly wal: SeenFile;
   /** The WAL's, in hex. */
   readonly header: string;
 }
@@ -209,7 +210,7 @@ export class LiveFiles implements Disposable {
     try {
       const now = this.#wal && this.walHeader();
       if (now === undefined || !equalBytes(now, header)) return undefined;
-      return { main: stampOf(this.mainStat()), wal: stampOf(this.walStat()), header: toHex(header) };
+      return { main: this.mainStat(), wal: this.walStat(), header: toHex(header) };
     } catch {
       return undefined; // Why is told by who reads the rest of it.
     }
@@ -222,15 +223,16 @@ export class LiveFiles implements Disposable {
   hasBesides(left: LeftWal): boolean {
     const { wal, header } = left;
     const stat = this.files.statSync(this.walPath);
-    if (stat === undefined || stampOf(stat) !== wal || !this.isAnotherThan(left)) return false;
+    if (stat === undefined || stat.inode !== wal.inode || !isUnwritten(wal, stat)) return false;
+    if (!this.isAnotherThan(left)) return false;
     const now = new Uint8Array(WAL_HEADER_SIZE);
     using file = this.files.openSync(this.walPath, { access: "read" });
     return file.readSync(now, 0) === WAL_HEADER_SIZE && toHex(now) === header;
   }
 
-  /** Whether the main file is not the one, as it was, that left a WAL. */
+  /** Whether the main file is not the one, as it was, that left a WAL; a copy that has kept its time is that one. */
   isAnotherThan({ main }: Pick<LeftWal, "main">): boolean {
-    return stampOf(this.mainStat()) !== main;
+    return !isUnwritten(main, this.mainStat());
   }
 
   /** Size and time of the WAL. */
@@ -300,11 +302,4 @@ function equalWords(left: Int32Array, right: Int32Array): boolean {
 
 function nameOf({ device, inode }: FileStat): string {
   return `${device}:${inode}`;
-}
-
-/** Without the device, which may have another number after the machine was started anew. */
-export function stampOf(
-  { inode, size, modifiedAt }: Pick<FileStat, "inode" | "size" | "modifiedAt">,
-): string {
-  return `${inode}:${size}:${modifiedAt.getTime()}`;
 }

@@ -149,8 +149,8 @@ export function refuseLostFiles(
 export function refuseLeftWal(live: LiveFiles, left: LeftWal | undefined): void {
   if (left === undefined || !live.hasBesides(left)) return;
   throw new WaitError(
-    `the database file was replaced, and beside it lies the -wal of the one before, which would spoil it: ` +
-      `while its application is stopped, delete ${live.walPath} and ${live.path}-shm`,
+    `the database file was replaced, and beside it lies the -wal of the one before, which would spoil it: while its ` +
+      `application is stopped, move ${live.walPath} and ${live.path}-shm away, or put back the file that they belong to`,
   );
 }
 

@@ -8,6 +8,7 @@ import type { LeftWal, LiveFiles } from "./live_files.ts";
 import type { MetaDirectory } from "./meta_directory.ts";
 import { refuseLeftWal } from "./open.ts";
 import type { Opened } from "./opened.ts";
+import { isUnwritten, type SeenFile } from "./seen_file.ts";
 import type { Troubles } from "./troubles.ts";
 import { hasSameCommits } from "../wal/wal_index.ts";
 
@@ -25,6 +26,8 @@ export class Replacement {
   readonly #leftWal: LeftWalMemory;
   /** What was written down last. */
   #rest: Rest | undefined;
+  /** The main file that was compared with what was seen last. */
+  #judged: SeenFile | undefined;
 
   constructor(parts: ReplacementParts) {
     this.#parts = parts;
@@ -51,7 +54,11 @@ export class Replacement {
 
   #judgeLastSeen(live: LiveFiles): void {
     const { lastSeen } = this;
-    const fate = lastSeen === undefined ? "same" : fateOf(live, lastSeen);
+    const main = live.mainStat();
+    // Once for each file that may come to be there: it can take long, and is asked for at each try.
+    if (lastSeen === undefined || this.#judged !== undefined && isSameFile(this.#judged, main)) return;
+    this.#judged = main;
+    const fate = fateOf(live, lastSeen);
     if (typeof fate === "object") this.#remember(fate);
     else if (fate !== "same") this.#endBecause(fate);
   }
@@ -60,10 +67,10 @@ export class Replacement {
     this.#parts.generations.restartBecause(`database ${fate} by another process`);
   }
 
-  /** It is followed, in a generation of its own. */
+  /** It is followed, in a generation that is its own. */
   takenUp({ live }: Opened): void {
     this.#leftWal.forget();
-    this.#rest = undefined;
+    this.#rest = this.#judged = undefined;
     this.#write(live, { isAtRest: false });
   }
 
@@ -90,8 +97,7 @@ export class Replacement {
   }
 
   #write(live: LiveFiles, { isAtRest }: { isAtRest: boolean }): void {
-    const seen = lookAtBoth(live, { isAtRest });
-    if (seen !== undefined) writeLastSeen(this.#parts.meta, seen);
+    writeLastSeen(this.#parts.meta, lookAtBoth(live, { isAtRest }));
   }
 
   /** The database is gone, and is let go: its WAL may lie beside the next one. */
@@ -110,6 +116,10 @@ export class Replacement {
       this.#parts.troubles.note(error);
     }
   }
+}
+
+function isSameFile(before: SeenFile, now: SeenFile): boolean {
+  return before.inode === now.inode && isUnwritten(before, now);
 }
 
 function isStillAt({ index, main }: Rest, { live }: Opened): boolean {

@@ -29,6 +29,8 @@ export function tellLostSnapshots(logger: Logger): void {
 export class Repairer {
   readonly #parts: DutyParts;
   readonly #mended = new Set<string>();
+  /** Faults that were left as they are for now, which is told once. */
+  readonly #left = new Set<string>();
 
   constructor(parts: DutyParts) {
     this.#parts = parts;
@@ -38,7 +40,9 @@ export class Repairer {
   async repair({ outcome, key, position, error }: Proof, signal: AbortSignal): Promise<Repair> {
     // What comes after that is a fault of its own, also where it looks like one from before. Nothing that is done to the
     // replica mends the database.
-    if (outcome === "ok" || outcome === "bad database") this.#mended.clear();
+    if (outcome === "ok" || outcome === "bad database") {
+      for (const faults of [this.#mended, this.#left]) faults.clear();
+    }
     if (outcome !== "damaged" && outcome !== "mismatch" || position === undefined) return "none";
     const { loop, logger } = this.#parts;
     if (await this.#hasLostSnapshots(position, signal)) {
@@ -54,6 +58,17 @@ export class Repairer {
     // A snapshot that did not help once would not help again, and costs a whole database each time.
     const fault = `${position.generation} ${outcome} ${key ?? ""}`;
     if (this.#mended.has(fault)) return "none";
+    if (outcome === "mismatch" && await this.#wouldReplace(position, signal)) {
+      if (!this.#left.has(fault)) {
+        logger.error(
+          "the replica and the database differ, and either may be the damaged one: a new snapshot would take the place " +
+            "of the one that is there, and is stored when the database has gone on; restore a copy, and compare",
+          { error },
+        );
+      }
+      this.#left.add(fault);
+      return "none";
+    }
     const stored = await loop.snapshot({ signal });
     if (stored === undefined) return "none";
     this.#mended.add(fault);
@@ -63,6 +78,13 @@ export class Repairer {
       { key, error, snapshot: formatPosition(stored.position) },
     );
     return "new snapshot";
+  }
+
+  /** A disk of the database that fails is no reason to write over what may be the last good copy. */
+  async #wouldReplace(proven: Position, signal: AbortSignal): Promise<boolean> {
+    const { client, database } = this.#parts;
+    const { generation, index } = database.position ?? proven;
+    return (await client.snapshots(generation, { signal })).some((snapshot) => snapshot.index >= index);
   }
 
   async #hasLostSnapshots({ generation }: Position, signal: AbortSignal): Promise<boolean> {

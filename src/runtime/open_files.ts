@@ -18,9 +18,9 @@ export function processesHolding(paths: readonly string[]): number[] {
   return [...holders];
 }
 
-/** What a look at all processes found: the devices of the files that have lost the name. */
+/** What a look at all processes found: the descriptors of files that have lost their name. */
 interface Look {
-  readonly devices: ReadonlyMap<string, ReadonlySet<number>>;
+  readonly descriptors: ReadonlyMap<string, readonly string[]>;
   /** When it began, milliseconds since 1970. */
   readonly at: number;
   /** Until when it is believed, as `performance.now()` counts: on a large machine a look takes long. */
@@ -47,7 +47,8 @@ export function isHeldDeleted(
   { device, changedMs = Infinity }: { device: number; changedMs?: number | undefined },
 ): boolean {
   // In another container another file may have had that name.
-  const isIn = ({ devices }: Look) => paths.some((path) => devices.get(deleted(path))?.has(device) ?? false);
+  const isIn = ({ descriptors }: Look) =>
+    paths.some((path) => descriptors.get(deleted(path))?.some((fd) => deviceOf(fd) === device) ?? false);
   const recent = lastLook !== undefined && performance.now() < lastLook.untilMs ? lastLook : undefined;
   if (recent !== undefined && (recent.at > changedMs + LATER_MS || isIn(recent))) return isIn(recent);
   lastLook = lookAtAll();
@@ -56,14 +57,15 @@ export function isHeldDeleted(
 
 function lookAtAll(): Look {
   const [at, startMs] = [Date.now(), performance.now()];
-  const devices = new Map<string, Set<number>>();
+  const descriptors = new Map<string, string[]>();
   for (const { fd, name } of openFiles()) {
     if (!name.startsWith("/") || !name.endsWith(deleted(""))) continue;
-    const device = deviceOf(fd);
-    if (device !== undefined) devices.set(name, (devices.get(name) ?? new Set()).add(device));
+    const others = descriptors.get(name);
+    if (others === undefined) descriptors.set(name, [fd]);
+    else others.push(fd);
   }
   const endMs = performance.now();
-  return { devices, at, untilMs: endMs + LOOK_FACTOR * (endMs - startMs) };
+  return { descriptors, at, untilMs: endMs + LOOK_FACTOR * (endMs - startMs) };
 }
 
 function deleted(path: string): string {

@@ -2,7 +2,8 @@
 import { Neighbour } from "./neighbour.ts";
 import { type Stage, until } from "./stage.ts";
 import type { LiveDatabase } from "../../src/database/database.ts";
-import { isUnwritten, readLastSeen } from "../../src/database/last_seen.ts";
+import { readLastSeen } from "../../src/database/last_seen.ts";
+import { isUnwritten } from "../../src/database/seen_file.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
 import { SkippingClock } from "../doubles/moved_clock.ts";
 

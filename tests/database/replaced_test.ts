@@ -9,6 +9,7 @@ import { assertNothingLost, keepSnapshot, Stage, until } from "./stage.ts";
 import { sleep } from "../../src/async.ts";
 import type { LiveDatabase } from "../../src/database/database.ts";
 import { inspectDatabase } from "../../src/database/inspect.ts";
+import { readLastSeen } from "../../src/database/last_seen.ts";
 import { type Files, systemFiles } from "../../src/runtime/files.ts";
 import { failFiles } from "../doubles/failing_files.ts";
 import { SkippingClock } from "../doubles/moved_clock.ts";
@@ -60,6 +61,20 @@ test("LiveDatabase begins a generation when its file was written over while a re
   await database.settle();
   await database.settle();
   assert.notEqual(database.position?.generation, generation);
+});
+
+test("LiveDatabase begins a generation as soon as a snapshot finds that its file was written over", async () => {
+  await using stage = new Stage();
+  const neighbour = await onlyNeighbour(stage);
+  const clock = new SkippingClock();
+  const database = await stage.follow({ clock });
+  await atRest(database, { neighbour, clock });
+  const { generation } = database.position!;
+  await sleep(20);
+  spawnSync("dd", ["of=" + stage.path, "conv=notrunc"], { input: readFileSync(stage.path) });
+  await assert.rejects(database.openSnapshot(), /database overwritten by another process/);
+  assert.notEqual(database.position?.generation, generation);
+  await assertNothingLost(database, { snapshot: await keepSnapshot(database), neighbour });
 });
 
 /** Another database, with a table `other` of one row. */
@@ -281,6 +296,55 @@ for (const end of ENDS) {
     assert.equal(database.position!.generation, generation);
   });
 }
+
+/** Starting is refused for the WAL beside the file, which stays as it is. */
+async function assertRefused(stage: Stage): Promise<LiveDatabase> {
+  const whole = readFileSync(stage.path);
+  const database = stage.database();
+  await database.start();
+  assert.match(JSON.stringify(database.state), LEFT_WAL);
+  assert.ok(readFileSync(stage.path).equals(whole));
+  return database;
+}
+
+test("LiveDatabase puts no WAL into a later state of its own database, which SQLite would cut to that of the WAL", async () => {
+  await using stage = new Stage();
+  await followedUntil("stopped", stage);
+  const other = `${stage.folder}/other.db`;
+  spawnSync("cp", [stage.path, other]);
+  {
+    using grown = new DatabaseSync(other);
+    grown.exec("CREATE TABLE more (x); INSERT INTO more VALUES (zeroblob(100000))");
+  }
+  renameSync(other, stage.path);
+  await assertRefused(stage);
+});
+
+test("LiveDatabase goes on where the file is put back that a WAL belongs to, also as a copy", async () => {
+  await using stage = new Stage();
+  const generation = await followedUntil("stopped", stage);
+  spawnSync("cp", ["-a", stage.path, `${stage.folder}/kept.db`]);
+  renameSync(makeOther(stage), stage.path);
+  const database = await assertRefused(stage);
+  spawnSync("cp", ["-a", "--remove-destination", `${stage.folder}/kept.db`, stage.path]);
+  await until(() => database.state.kind === "live", { what: "it is taken up" });
+  assert.equal(database.position!.generation, generation);
+});
+
+test("LiveDatabase keeps off a WAL with commits that the file before never got", async () => {
+  await using stage = new Stage();
+  const neighbour = await onlyNeighbour(stage);
+  const database = await stage.follow();
+  await neighbour.sql("BEGIN", "reader");
+  await neighbour.sql("SELECT count(*) FROM t", "reader");
+  await neighbour.sql("INSERT INTO t (x) VALUES ('only in the WAL')");
+  await sleep(100);
+  await database.close();
+  await neighbour.kill();
+  assert.equal(readLastSeen(database.meta)!.isAtRest, false);
+  renameSync(makeOther(stage), stage.path);
+  await assertRefused(stage);
+});
 
 test("LiveDatabase begins a generation, and waits for nobody, when its file was written once more as it was", async () => {
   await using stage = new Stage();

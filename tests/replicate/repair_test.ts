@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { readAll } from "../../src/bytes.ts";
 import { encodeObjectBytes } from "../../src/codec/object.ts";
 import { formatIndex } from "../../src/position.ts";
 import { restore } from "../../src/restore/restore.ts";
@@ -159,6 +161,30 @@ test("Repairer has a snapshot stored where the replica is not what a bad databas
   }
   assert.equal(bench.loud("the replica is damaged"), 2);
   assert.equal((await bench.replica.direct.snapshots(bench.generation)).length, 3);
+});
+
+test("Repairer stores nothing over the snapshot of a database whose file has gone bad since", async () => {
+  await using bench = await RepairedBench.begin();
+  await bench.loop.snapshot({ signal: NEVER });
+  const sound = (await bench.replica.direct.snapshots(bench.generation)).at(-1)!;
+  assert.equal(sound.index, bench.database.position!.index);
+  const bytes = await bench.replica.files.get(sound.key).then((stored) => readAll(stored, { limit: 1e7 }));
+  // By another process: one of ours that closes the file would drop SQLite's locks.
+  const place = ["bs=1", "conv=notrunc", `seek=${4096 * 4 + 2000}`];
+  spawnSync("cp", ["-p", bench.path, `${bench.path}.time`]);
+  spawnSync("dd", [`of=${bench.path}`, ...place], { input: "\u0001" });
+  // A disk that fails changes no time.
+  spawnSync("touch", ["-r", `${bench.path}.time`, bench.path]);
+  for (let round = 0; round < 2; round++) await bench.failingDrill(/checksum mismatch/);
+  const kept = await bench.replica.files.get(sound.key).then((stored) => readAll(stored, { limit: 1e7 }));
+  assert.deepEqual(kept, bytes);
+  assert.equal(bench.loud("the replica and the database differ"), 1);
+  bench.insert();
+  await bench.restartWal((now) => now > sound.index);
+  await bench.current();
+  await bench.failingDrill(/checksum mismatch/);
+  assert.ok((await bench.replica.direct.snapshots(bench.generation)).at(-1)!.index > sound.index);
+  assert.equal(bench.loud("the replica is damaged: a new snapshot"), 1);
 });
 
 test("Repairer mends a fault that is like an earlier one, which was mended", async () => {
