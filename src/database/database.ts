@@ -8,7 +8,8 @@ import { behindBarrier, checkpointPolitely, Writers } from "./checkpoint.ts";
 import { CheckpointSchedule } from "./checkpoint_schedule.ts";
 import type { DatabaseOptions, DatabaseState, Following } from "./database_options.ts";
 import { CHECKPOINT_DEFAULTS } from "./decide.ts";
-import { ContinuityLostError, ForeignWriterError, LostWalError } from "./follower.ts";
+import { ContinuityLostError } from "./continuity.ts";
+import { ForeignWriterError, LostWalError } from "./follower.ts";
 import { Generations } from "./generations.ts";
 import { InstanceLock, LostLockError } from "./instance_lock.ts";
 import { IdentityError } from "./live_files.ts";
@@ -208,8 +209,8 @@ export class LiveDatabase implements AsyncDisposable {
     const hasBeenFollowed = this.#troubles.hasBeenGood;
     const live = openExpected(this.path, { files: this.#files, meta, hasBeenFollowed });
     try {
-      this.#replacement.judge(live);
-      refuseLostFiles(live, { isDoubtful: this.#hasLostFiles, seen: this.#replacement.lastSeen });
+      const seen = this.#replacement.judge(live);
+      refuseLostFiles(live, { isDoubtful: this.#hasLostFiles, seen });
       this.#hasLostFiles = false;
       this.#letReplicasFinish();
       warnOfOtherNames(live, this.#logger);

@@ -32,13 +32,8 @@ export class EndedIndexes {
   }
 
   #read(): readonly IndexEnd[] {
-    try {
-      const text = this.#meta.readText(this.#name, { limit: SIZE_LIMIT });
-      const value: unknown = text === undefined ? [] : JSON.parse(text);
-      return Array.isArray(value) && value.every(isEnd) ? value : [];
-    } catch {
-      return []; // None that can be read.
-    }
+    const value = this.#meta.readJson(this.#name, { limit: SIZE_LIMIT });
+    return Array.isArray(value) && value.every(isEnd) ? value : [];
   }
 
   /** An index has ended, and is on the disk. */

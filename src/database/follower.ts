@@ -22,8 +22,6 @@ import { scanFrames } from "../wal/frames.ts";
 import { equalPair } from "../wal/header.ts";
 import { hasSameCommits, type WalIndex } from "../wal/wal_index.ts";
 
-export { ContinuityLostError };
-
 /** Bytes of the WAL that are copied at once. */
 const CHUNK_BYTES = 1 << 20;
 

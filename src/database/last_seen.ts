@@ -51,12 +51,7 @@ export function writeLastSeen(meta: MetaDirectory, seen: LastSeen | undefined): 
 
 /** What was written down last; `undefined` when there is nothing that can be used. */
 export function readLastSeen(meta: MetaDirectory): LastSeen | undefined {
-  try {
-    const text = meta.readText(NAME, { limit: SIZE_LIMIT });
-    return text === undefined ? undefined : parse(JSON.parse(text));
-  } catch {
-    return undefined; // Half a file, after a power cut, or none that can be read.
-  }
+  return parse(meta.readJson(NAME, { limit: SIZE_LIMIT }));
 }
 
 function parse(value: unknown): LastSeen | undefined {

@@ -53,12 +53,7 @@ export class LeftWalMemory {
 
 /** What another process has remembered; `undefined` when there is nothing that can be used. */
 export function readLeftWal(meta: MetaDirectory): LeftWal | undefined {
-  try {
-    const text = meta.readText(NAME, { limit: SIZE_LIMIT });
-    return text === undefined ? undefined : parse(JSON.parse(text));
-  } catch {
-    return undefined; // None that can be read.
-  }
+  return parse(meta.readJson(NAME, { limit: SIZE_LIMIT }));
 }
 
 function parse(value: unknown): LeftWal | undefined {

@@ -107,6 +107,16 @@ export class MetaDirectory {
     return new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes, 0)));
   }
 
+  /** What such a file says as JSON; `undefined` where it is missing or broken, or can't be read. */
+  readJson(name: string, limits: { limit: number }): unknown {
+    try {
+      const text = this.readText(name, limits);
+      return text === undefined ? undefined : JSON.parse(text);
+    } catch {
+      return undefined; // Half a file, after a power cut, say.
+    }
+  }
+
   /** Replace such a file at once. Unless it `isSynced`, it may be old or empty after a power cut. */
   writeText(name: string, text: string, { isSynced = false }: { isSynced?: boolean } = {}): void {
     const path = join(this.path, name);

@@ -37,28 +37,25 @@ export class Replacement {
   /**
    * To be called before SQLite opens the database: end the generation where that was of another one.
    *
+   * @returns what was seen when the database was followed last, by whatever process
    * @throws {WaitError} while the WAL of the other one lies beside it
    */
-  judge(live: LiveFiles): void {
-    if (this.#leftWal.left === undefined) this.#judgeLastSeen(live);
+  judge(live: LiveFiles): LastSeen | undefined {
+    const seen = readLastSeen(this.#parts.meta);
+    if (seen !== undefined && this.#leftWal.left === undefined) this.#judgeBy(seen, live);
     const { left } = this.#leftWal;
     refuseLeftWal(live, left);
     // Its application may have gone on with the file of that WAL: what the generation ends with is not its own.
     if (left !== undefined && live.isAnotherThan(left)) this.#endBecause("replaced");
+    return seen;
   }
 
-  /** What was written down when the database was followed last, by whatever process. */
-  get lastSeen(): LastSeen | undefined {
-    return readLastSeen(this.#parts.meta);
-  }
-
-  #judgeLastSeen(live: LiveFiles): void {
-    const { lastSeen } = this;
+  #judgeBy(seen: LastSeen, live: LiveFiles): void {
     const main = live.mainStat();
     // Once for each file that may come to be there: it can take long, and is asked for at each try.
-    if (lastSeen === undefined || this.#judged !== undefined && isSameFile(this.#judged, main)) return;
+    if (this.#judged !== undefined && isSameFile(this.#judged, main)) return;
     this.#judged = main;
-    const fate = fateOf(live, lastSeen);
+    const fate = fateOf(live, seen);
     if (typeof fate === "object") this.#remember(fate);
     else if (fate !== "same") this.#endBecause(fate);
   }

@@ -1,5 +1,6 @@
 /** Pieces of the shadow WAL, as replicas store them. */
-import { ContinuityLostError, type Follower } from "./follower.ts";
+import { ContinuityLostError } from "./continuity.ts";
+import type { Follower } from "./follower.ts";
 import { viewOf } from "../bytes.ts";
 import { formatPosition, frameSize, type IndexEnd, type IndexOffset, WAL_HEADER_SIZE } from "../position.ts";
 import { describeError } from "../errors.ts";

@@ -36,14 +36,9 @@ export class DrillMemory {
     this.#place = store.place;
   }
 
-  /** What was remembered; `undefined` when there is nothing that can be used. */
+  /** What was remembered; `undefined` when there is nothing that can be used: the interval begins anew. */
   read(): RememberedDrill | undefined {
-    try {
-      const text = this.#meta.readText(this.#name, { limit: SIZE_LIMIT });
-      return text === undefined ? undefined : parseDrill(JSON.parse(text), this.#place);
-    } catch {
-      return undefined; // Half a file, after a power cut, or none that can be read: the interval begins anew.
-    }
+    return parseDrill(this.#meta.readJson(this.#name, { limit: SIZE_LIMIT }), this.#place);
   }
 
   /** Remember this in place of what was there. */

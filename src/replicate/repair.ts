@@ -6,7 +6,7 @@
 import type { DutyParts } from "./duty.ts";
 import { SegmentUpload } from "./upload_segment.ts";
 import type { Proof } from "./validator.ts";
-import { ContinuityLostError } from "../database/follower.ts";
+import { ContinuityLostError } from "../database/continuity.ts";
 import type { Segment } from "../database/segment.ts";
 import type { Logger } from "../logger.ts";
 import { formatPosition, type Position } from "../position.ts";

@@ -15,7 +15,7 @@ import { sendUpTo } from "./upload_round.ts";
 import { SegmentUpload } from "./upload_segment.ts";
 import { firstOf, Notice, Semaphore, sleep } from "../async.ts";
 import type { LiveDatabase } from "../database/database.ts";
-import { ContinuityLostError } from "../database/follower.ts";
+import { ContinuityLostError } from "../database/continuity.ts";
 import { formatGoDuration } from "../duration.ts";
 import { describeError, isAway, NotFoundError } from "../errors.ts";
 import { type Logger, silentLogger } from "../logger.ts";

@@ -3,7 +3,7 @@ import { newestMomentOf } from "./newest_moment.ts";
 import { type KnownSegment, readRemoteState, type RemoteState } from "./remote_position.ts";
 import { UploadMemory } from "./upload_memory.ts";
 import type { LiveDatabase } from "../database/database.ts";
-import { ContinuityLostError } from "../database/follower.ts";
+import { ContinuityLostError } from "../database/continuity.ts";
 import type { Segment } from "../database/segment.ts";
 import type { Logger } from "../logger.ts";
 import { formatPosition, type Position } from "../position.ts";

@@ -1,5 +1,5 @@
 /** The last look at a segment before it becomes visible in a replica: shadow files lie on a disk, and disks err. */
-import { ContinuityLostError } from "../database/follower.ts";
+import { ContinuityLostError } from "../database/continuity.ts";
 import type { Segment } from "../database/segment.ts";
 import { describeError } from "../errors.ts";
 import { formatPosition } from "../position.ts";

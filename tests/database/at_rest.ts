@@ -2,6 +2,7 @@
 import { Neighbour } from "./neighbour.ts";
 import { type Stage, until } from "./stage.ts";
 import type { LiveDatabase } from "../../src/database/database.ts";
+import type { DatabaseOptions } from "../../src/database/database_options.ts";
 import { readLastSeen } from "../../src/database/last_seen.ts";
 import { isUnwritten } from "../../src/database/seen_file.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
@@ -33,6 +34,18 @@ export async function atRest(database: LiveDatabase, { neighbour, clock }: {
     const { frameCount, backfilledCount } = await neighbour.checkpoint("PASSIVE");
     return frameCount === backfilledCount && isSeenAtRest(database);
   }, { what: "all to be backfilled" });
+}
+
+/** A database that is followed and has come to rest. */
+export async function followedAtRest(
+  stage: Stage,
+  options: Partial<DatabaseOptions> & { clock?: SkippingClock } = {},
+): Promise<{ neighbour: Neighbour; database: LiveDatabase; clock: SkippingClock }> {
+  const neighbour = await onlyNeighbour(stage);
+  const { clock = new SkippingClock() } = options;
+  const database = await stage.follow({ ...options, clock });
+  await atRest(database, { neighbour, clock });
+  return { neighbour, database, clock };
 }
 
 function isSeenAtRest({ path, meta }: LiveDatabase): boolean {

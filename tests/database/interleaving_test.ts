@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { bareFollower, lookAt } from "./bare_follower.ts";
 import { assertNothingLost, keepSnapshot, Stage, until } from "./stage.ts";
 import { viewOf } from "../../src/bytes.ts";
-import { ContinuityLostError } from "../../src/database/follower.ts";
+import { ContinuityLostError } from "../../src/database/continuity.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
 import { walChecksum } from "../../src/wal/checksum.ts";
 import { randomFrom } from "../../bench/random.ts";

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
-import { atRest, LOOK_AROUND_MS, onlyNeighbour } from "./at_rest.ts";
+import { atRest, followedAtRest, LOOK_AROUND_MS, onlyNeighbour } from "./at_rest.ts";
 import { assertNothingLost, keepSnapshot, Stage, until } from "./stage.ts";
 import { sleep } from "../../src/async.ts";
 import type { LiveDatabase } from "../../src/database/database.ts";
@@ -65,10 +65,7 @@ test("LiveDatabase begins a generation when its file was written over while a re
 
 test("LiveDatabase begins a generation as soon as a snapshot finds that its file was written over", async () => {
   await using stage = new Stage();
-  const neighbour = await onlyNeighbour(stage);
-  const clock = new SkippingClock();
-  const database = await stage.follow({ clock });
-  await atRest(database, { neighbour, clock });
+  const { neighbour, database } = await followedAtRest(stage);
   const { generation } = database.position!;
   await sleep(20);
   spawnSync("dd", ["of=" + stage.path, "conv=notrunc"], { input: readFileSync(stage.path) });
@@ -90,9 +87,7 @@ async function replaceBesideWal(
   stage: Stage,
   { clock, files = systemFiles }: { clock: SkippingClock; files?: Files },
 ): Promise<{ database: LiveDatabase; whole: Uint8Array }> {
-  const neighbour = await onlyNeighbour(stage);
-  const database = await stage.follow({ clock, files });
-  await atRest(database, { neighbour, clock });
+  const { neighbour, database } = await followedAtRest(stage, { clock, files });
   await neighbour.closeConnection();
   const other = makeOther(stage);
   const whole = readFileSync(other);
@@ -171,10 +166,7 @@ test("LiveDatabase keeps off a WAL that was left also where that can't be writte
 
 test("LiveDatabase goes on with no generation whose WAL the next database has gone on with while walbrook was down", async () => {
   await using stage = new Stage();
-  const neighbour = await onlyNeighbour(stage);
-  const clock = new SkippingClock();
-  const before = await stage.follow({ clock });
-  await atRest(before, { neighbour, clock });
+  const { neighbour, database: before, clock } = await followedAtRest(stage);
   const { generation } = before.position!;
   const other = `${stage.folder}/other.db`;
   spawnSync("cp", [stage.path, other]);
@@ -193,10 +185,7 @@ test("LiveDatabase goes on with no generation whose WAL the next database has go
 
 test("LiveDatabase adds nothing of the next database to the generation of the one before, whose WAL lies beside it", async () => {
   await using stage = new Stage();
-  const neighbour = await onlyNeighbour(stage);
-  const clock = new SkippingClock();
-  const database = await stage.follow({ clock, monitorIntervalMs: 60_000 });
-  await atRest(database, { neighbour, clock });
+  const { neighbour, database } = await followedAtRest(stage, { monitorIntervalMs: 60_000 });
   const before = database.position!;
   const other = `${stage.folder}/other.db`;
   // By another process: one of ours that closes the file would drop our locks.
@@ -224,10 +213,7 @@ const ENDS = ["stopped", "killed"] as const;
  * @returns its generation
  */
 async function followedUntil(end: (typeof ENDS)[number], stage: Stage): Promise<string> {
-  const neighbour = await onlyNeighbour(stage);
-  const clock = new SkippingClock();
-  const database = await stage.follow({ clock });
-  await atRest(database, { neighbour, clock });
+  const { neighbour, database } = await followedAtRest(stage);
   const { generation } = database.position!;
   const seen = readFileSync(lastSeenPath(database));
   await neighbour.closeConnection();

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Bench } from "./bench_of_one.ts";
-import { ContinuityLostError } from "../../src/database/follower.ts";
+import { ContinuityLostError } from "../../src/database/continuity.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
 import { failFiles, type FailRule } from "../doubles/failing_files.ts";
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { readAll } from "../../src/bytes.ts";
 import { decodeObjectBytes } from "../../src/codec/object.ts";
-import { ContinuityLostError } from "../../src/database/follower.ts";
+import { ContinuityLostError } from "../../src/database/continuity.ts";
 import type { Segment } from "../../src/database/segment.ts";
 import { SegmentUpload } from "../../src/replicate/upload_segment.ts";
 import { FileStore } from "../../src/storage/file_store.ts";
