@@ -46,6 +46,11 @@ export class EndedIndexes {
     }
   }
 
+  /** How an index ended; `undefined` where nothing is remembered of it. */
+  endOf(index: number): IndexEnd | undefined {
+    return this.ends.find((end) => end.index === index);
+  }
+
   /**
    * What is wrong with the files of indexes below `newest`.
    *
@@ -63,7 +68,7 @@ export class EndedIndexes {
    * @throws {Error} when more was remembered
    */
   checked(end: IndexEnd): IndexEnd {
-    const known = this.ends.find(({ index }) => index === end.index);
+    const known = this.endOf(end.index);
     if (known === undefined || known.length <= end.length) return end;
     throw new Error(
       `index ${formatIndex(end.index)} ends at ${end.length}, and was ${known.length} bytes long`,

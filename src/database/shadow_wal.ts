@@ -15,7 +15,7 @@ import {
   verifyFile,
   wholeSize,
 } from "./shadow_file.ts";
-import type { Files, OpenFile } from "../runtime/files.ts";
+import { type Files, type OpenFile, systemCode } from "../runtime/files.ts";
 import { parentFolder } from "../runtime/paths.ts";
 import { frameSize, type IndexEnd, type IndexOffset, MAX_INDEX, WAL_HEADER_SIZE } from "../position.ts";
 import { equalBytes } from "../bytes.ts";
@@ -375,6 +375,21 @@ export class ShadowWal implements Disposable {
     const length = index < 0 ? undefined : this.sizeOf(index);
     if (length === undefined || length <= WAL_HEADER_SIZE) return undefined;
     return this.#ended.checked(readEnd(this.path(index), { files: this.#files, index, length }));
+  }
+
+  /**
+   * The same as far as it is known, whatever has become of the file since: nothing is read from it by what is only told
+   * how it ended.
+   */
+  knownEndOf(index: number): IndexEnd | undefined {
+    const known = this.#ended.endOf(index);
+    if (known !== undefined) return known;
+    try {
+      return this.endOf(index);
+    } catch (error) {
+      if (systemCode(error) !== undefined) throw error;
+      return undefined;
+    }
   }
 
   /** Checksum of the frame that ends at `offset` of `index`; `undefined` when the shadow WAL hasn't got it. */

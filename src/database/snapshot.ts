@@ -54,7 +54,7 @@ export async function openSnapshot(follower: Follower): Promise<SnapshotSource> 
       pageSize,
       pageCount,
       newestCommitAt: new Date(follower.times.timeOf({ index, offset })),
-      previousEnd: follower.shadow.endOf(index - 1),
+      previousEnd: follower.shadow.knownEndOf(index - 1),
       read: () => readMain(follower, pageCount * pageSize),
       close: () => connection.close(),
       [Symbol.dispose]: () => connection.close(),

@@ -15,6 +15,7 @@ import { type BareFollower, bareFollower } from "./bare_follower.ts";
 import { Stage } from "./stage.ts";
 import { EndedIndexes } from "../../src/database/ended_indexes.ts";
 import { MetaDirectory } from "../../src/database/meta_directory.ts";
+import { openSnapshot } from "../../src/database/snapshot.ts";
 import type { IndexEnd } from "../../src/position.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
 import { failFiles } from "../doubles/failing_files.ts";
@@ -126,6 +127,41 @@ test("Follower.goOn() leaves a file that can't be read to who needs it", async (
   using bare = bareFollower(stage, files);
   assert.equal(await bare.follower.goOn(), undefined);
   assert.equal(failed.length, 1);
+});
+
+test("openSnapshot() says how the index before ended, whatever became of its file since", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  using bare = bareFollower(stage);
+  await endTwo(bare, stage);
+  const { follower, meta } = bare;
+  const path = meta.shadowPath(follower.shadow.generation, 1);
+  const length = statSync(path).size;
+  cutFrames(path, 1);
+  using snapshot = await openSnapshot(follower);
+  assert.deepEqual([snapshot.index, snapshot.previousEnd!.index, snapshot.previousEnd!.length], [
+    2,
+    1,
+    length,
+  ]);
+});
+
+test("openSnapshot() says nothing of a damaged index before of which nothing is remembered", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  let record: string;
+  {
+    using bare = bareFollower(stage);
+    await endTwo(bare, stage);
+    record = `${bare.meta.path}/generations/${bare.follower.shadow.generation}/walbrook-ended.json`;
+  }
+  rmSync(record);
+  using bare = bareFollower(stage);
+  const { follower } = bare;
+  assert.equal(await follower.goOn(), undefined);
+  writeFileSync(follower.shadow.path(1), new Uint8Array(4096));
+  using snapshot = await openSnapshot(follower);
+  assert.deepEqual([snapshot.index, snapshot.previousEnd], [2, undefined]);
 });
 
 test("EndedIndexes keeps the last ones, each once, and says nothing from a file that is none of its own", () => {
