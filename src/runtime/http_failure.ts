@@ -46,11 +46,14 @@ export function isNetworkError(error: unknown): boolean {
     /fetch|request|connection|body|stream|socket|network|decod/i.test(errorTexts(error).join(" "));
 }
 
+/** Deno names what was asked for, where any word may stand. */
+const URLS = /https?:\/\/\S+/g;
+
 function errorTexts(error: unknown): string[] {
   const texts: string[] = [];
   let current = error;
   for (let depth = 0; current instanceof Error && depth < 5; depth++) {
-    texts.push(String((current as { code?: unknown }).code ?? ""), current.message);
+    texts.push(String((current as { code?: unknown }).code ?? ""), current.message.replaceAll(URLS, ""));
     current = current.cause;
   }
   return texts;

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import {
   classifyHttpError,
   type HttpFailureKind,
+  isCertificateRefusal,
   isNetworkError,
 } from "../../../src/runtime/http_failure.ts";
 import {
@@ -238,6 +241,19 @@ for (const [name, text, code, kind, act] of NETWORK) {
     assert.equal(reactToNetwork(error).act, act);
   });
 }
+
+test("classifyHttpError() takes no word out of what was asked for", async () => {
+  const closed = createServer();
+  await new Promise<void>((resolve) => closed.listen(0, "127.0.0.1", resolve));
+  const { port } = closed.address() as AddressInfo;
+  await new Promise((resolve) => closed.close(resolve));
+  for (const name of ["certificates.db", "WRONG_VERSION_NUMBER", "dns%20error"]) {
+    const error = await fetch(`http://127.0.0.1:${port}/${name}`).catch((error: unknown) => error);
+    assert.equal(classifyHttpError(error), "refused", name);
+    assert.equal(isCertificateRefusal(error), false);
+    assert.equal(isNetworkError(error), true);
+  }
+});
 
 test("isNetworkError() takes mistakes of our own for none", () => {
   assert.equal(isNetworkError(new TypeError("x is not a function")), false);
