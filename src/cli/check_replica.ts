@@ -56,6 +56,7 @@ function checkMissingFolder(config: ReplicaConfig): Outcome | undefined {
 
 async function probe(client: ReplicaClient, signal: AbortSignal): Promise<Outcome> {
   const { store } = client;
+  await store.check?.({ signal });
   const generations = await client.generations({ signal });
   const bytes = crypto.getRandomValues(new Uint8Array(32));
   await store.put(PROBE_KEY, bytes, { signal });

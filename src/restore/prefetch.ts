@@ -128,6 +128,8 @@ export class Prefetcher implements AsyncDisposable {
   /** The parallelism; more of it where pieces come from far away. */
   #room: number;
   readonly #nowMs: () => number;
+  /** Of the objects whose pieces come one by one. */
+  readonly #versions = new WeakMap<ObjectInfo, string>();
   readonly #spare: Uint8Array<ArrayBuffer>[] = [];
   #shown: Memory | undefined;
   #sinceRelease = 0;
@@ -241,8 +243,9 @@ export class Prefetcher implements AsyncDisposable {
     try {
       if (store.read !== undefined) {
         const options = { start: range?.start, size, acquire, signal: this.#signal };
-        const { bytes, objectSize } = await store.read(object.key, options);
+        const { bytes, objectSize, version } = await store.read(object.key, options);
         if (objectSize !== undefined && objectSize > object.size) throw isLonger(object);
+        if (version !== undefined) this.#requireSame(object, version);
         return { bytes, isOwn: bytes.buffer === acquired?.buffer };
       }
       const stream = await store.get(object.key, {
@@ -255,6 +258,14 @@ export class Prefetcher implements AsyncDisposable {
       this.#signal.throwIfAborted();
       if (error instanceof DamagedObjectError) throw error;
       throw new FetchError(`cannot read ${object.key}`, { cause: error });
+    }
+  }
+
+  #requireSame(object: ObjectInfo, version: string): void {
+    const before = this.#versions.get(object);
+    if (before === undefined) this.#versions.set(object, version);
+    else if (before !== version) {
+      throw new DamagedObjectError(object.key, "it was replaced while it was restored: restore again");
     }
   }
 

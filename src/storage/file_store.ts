@@ -208,7 +208,7 @@ export class FileStore implements ObjectStore {
       const memory = acquire();
       const read = () => file.read(memory.subarray(0, size), start);
       const count = await explained({ verb: "read", path }, read);
-      return { bytes: memory.subarray(0, count), objectSize: stat.size };
+      return { bytes: memory.subarray(0, count), objectSize: stat.size, version: String(stat.inode) };
     } finally {
       // Nobody waits for it any longer, whatever became of it.
       signal?.throwIfAborted();

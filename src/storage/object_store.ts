@@ -57,6 +57,8 @@ export interface ReadPart {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Of the whole object, where the store says it. */
   readonly objectSize: number | undefined;
+  /** The same for all parts until the object is replaced by another one, where the store can tell. */
+  readonly version?: string | undefined;
 }
 
 /** Where replicas live. */
@@ -65,6 +67,13 @@ export interface ObjectStore extends AsyncDisposable {
   readonly type: string;
   /** The place in words for messages and logs, without secrets: `/backup/app`, `s3://bucket/app`. */
   readonly place: string;
+
+  /**
+   * Whether the place is there and its keys are good; nothing is written. Only stores have it where that can be asked.
+   *
+   * @throws {StoreError} in one line that says what to do
+   */
+  readonly check?: ((options?: StoreOptions) => Promise<void>) | undefined;
 
   /**
    * Every object whose key starts with `prefix` (which ends in `/` or is empty), at any depth, page by page

@@ -78,6 +78,10 @@ export class PacedStore implements ObjectStore {
   }
 
   /** What only some stores can, this one can where its inner one does. */
+  get check(): ObjectStore["check"] {
+    return this.#inner.check?.bind(this.#inner);
+  }
+
   get read(): ObjectStore["read"] {
     return this.#inner.read?.bind(this.#inner);
   }

@@ -64,6 +64,11 @@ test("walbrook asks of a bucket what is documented, from an empty place to a res
     assert.equal(code, 0, stderr);
     assert.deepEqual(proxy.counts(), { LIST: 1, GET: 1 + segmentCount });
     assert.ok(contentOf(outputPath) === rowsOf(application));
+    seen.length = 0;
+    const check = await commands.start("check").ended;
+    assert.equal(check.code, 0, check.stderr);
+    // Is the bucket there; generations and snapshots; what is written, read and deleted to see that it can be; a snapshot's beginning.
+    assert.deepEqual(proxy.counts(), { HEAD: 1, LIST: 2, PUT: 1, GET: 2, DELETE: 1 });
   } finally {
     await proxy.stop();
   }

@@ -162,6 +162,22 @@ function reads(contractTest: ContractTest, { largestSize = 12 * MIB }: ContractO
     }
   });
   contractTest(
+    "read() tells the parts of an object from those of the one that replaced it",
+    async (store) => {
+      if (store.read === undefined) return;
+      const versionOf = async (start: number) => {
+        const acquire = () => new Uint8Array(MIB);
+        return (await store.read!(KEY, { start, size: 100, acquire })).version;
+      };
+      await store.put(KEY, pattern(1000, 1));
+      const version = await versionOf(0);
+      assert.ok(version);
+      assert.equal(await versionOf(500), version);
+      await store.put(KEY, pattern(1000, 2));
+      assert.notEqual(await versionOf(500), version);
+    },
+  );
+  contractTest(
     "read() of a missing object throws NotFoundError, and ends with the signal's reason",
     async (store) => {
       if (store.read === undefined) return;

@@ -56,7 +56,7 @@ export class S3Commands implements Disposable {
   }
 
   /** Start walbrook's `command`, as the program under test. */
-  start(command: "replicate" | "restore", ...words: string[]): Walbrook {
+  start(command: "replicate" | "restore" | "check", ...words: string[]): Walbrook {
     const program = testedProgram();
     const options = { ...program.options, env: environment() };
     return Walbrook.startAs({ ...program, options }, command, "-config", this.#configPath, ...words);

@@ -95,6 +95,24 @@ class FarStore extends CountingStore {
   }
 }
 
+test("Prefetcher notices an object that is replaced between two of its pieces by one of its length", async () => {
+  using folder = temporaryFolder();
+  const store = new FileStore({ root: folder.path });
+  const size = 4 * PIECE_SIZE;
+  const object = await store.put("large", bytesOf(size));
+  await using prefetcher = new Prefetcher(new ReplicaClient(store), [object], { parallelism: 1 });
+  const chunks = (await prefetcher.next(object)).stream().getReader();
+  await chunks.read();
+  await store.put("large", new Uint8Array(size));
+  const rest = async () => {
+    while (!(await chunks.read()).done);
+  };
+  await assert.rejects(rest(), (error) => {
+    return error instanceof DamagedObjectError &&
+      /^large.*it was replaced while it was restored/.test(error.message);
+  });
+});
+
 test("Prefetcher asks a store that is far away for many times as many small objects at once, not for more bytes", async () => {
   using folder = temporaryFolder();
   const busy = new BusyStore({ root: folder.path });

@@ -207,6 +207,6 @@ class PieceRead {
   }
 
   #result(objectSize: number | undefined): ReadPart {
-    return { bytes: this.#memory.subarray(0, this.#filled), objectSize };
+    return { bytes: this.#memory.subarray(0, this.#filled), objectSize, version: this.#etag };
   }
 }
