@@ -5,12 +5,13 @@ import type { HttpClient } from "../../runtime/http.ts";
 import { type HttpFailureKind, isNetworkError } from "../../runtime/http_failure.ts";
 import { Absence } from "./absence.ts";
 import type { BucketAddress } from "./address.ts";
-import { type ErrorDocument, isCutDocument, parseErrorDocument } from "./answers.ts";
+import type { ErrorDocument } from "./answers.ts";
 import { areSameKeys, type Credentials, type CredentialsProvider } from "./credentials/credentials.ts";
 import { Exchange } from "./exchange.ts";
-import { type Reaction, reactTo, reactToNetwork, readRefusal, type RefusedRequest } from "./failure.ts";
+import { type Reaction, reactTo, reactToNetwork, type RefusedRequest } from "./failure.ts";
 import { StallError } from "./http_body.ts";
 import { answerError, AWAY_KINDS, networkError, refusalError, type RequestSubject } from "./messages.ts";
+import { LostRefusalError, readRefused, refusalOf } from "./refusal.ts";
 import { type RetryPolicy, waitBefore } from "./retry.ts";
 import { RequestSigner } from "./signing.ts";
 import { Uplink } from "./uplink.ts";
@@ -56,9 +57,6 @@ export class RefusalInAnswer extends Error {
     super(document.code);
   }
 }
-
-/** A refusal of which only the status came. */
-class LostRefusalError extends Error {}
 
 /** How long a server is waited for. */
 export interface Patience {
@@ -241,7 +239,10 @@ export class S3Connection {
       });
       const { status } = exchange.response;
       if (status < 200 || status >= 300) {
-        return await this.#readRefusal(request, exchange, { mayBeLost: lostCount >= LOST_REFUSALS });
+        const [mayBeLost, isKnown] = [lostCount >= LOST_REFUSALS, this.#hasAnswered];
+        const refused = await readRefused(exchange, { method, mayBeLost, isKnown });
+        const result = request.onRefusal?.(refused);
+        return result === undefined ? { refused } : { result };
       }
       this.#uplink.noteSent({ size, tookMs: performance.now() - beganMs, limitMs });
       const result = await request.read(exchange);
@@ -252,7 +253,7 @@ export class S3Connection {
       if (signal?.aborted) throw signal.reason;
       if (error instanceof StallError) this.#uplink.noteStalled(size);
       if (error instanceof RefusalInAnswer) {
-        return { refused: this.#refusal(exchange, error.document) };
+        return { refused: refusalOf(exchange, error.document) };
       }
       return { error };
     } finally {
@@ -267,32 +268,6 @@ export class S3Connection {
       answerMs + (body?.length ?? 0) / slowestUpload * 1000,
       answerByMs - performance.now(),
     );
-  }
-
-  async #readRefusal<T>(
-    request: S3Request<T>,
-    exchange: Exchange,
-    { mayBeLost }: { mayBeLost: boolean },
-  ): Promise<Outcome<T>> {
-    const body = request.method === "HEAD"
-      ? ""
-      : await exchange.text().catch((error: unknown) => ({ error }));
-    const document = typeof body === "string" ? parseErrorDocument(body) : undefined;
-    const refused = this.#refusal(exchange, document);
-    // What a status means by itself holds without its body. Of others the code decides, which may say "again".
-    const isLost = typeof body !== "string" || isCutDocument(body);
-    if (isLost && !mayBeLost && reactTo(refused).act === "fail") {
-      const cause = typeof body === "string" ? undefined : body.error;
-      return {
-        error: new LostRefusalError(`status ${refused.status}, and why was lost on the way`, { cause }),
-      };
-    }
-    const result = request.onRefusal?.(refused);
-    return result === undefined ? { refused } : { result };
-  }
-
-  #refusal({ response }: Exchange, document: ErrorDocument | undefined): RefusedRequest {
-    return readRefusal({ status: response.status, headers: response.headers, document }, { now: Date.now() });
   }
 
   /** A server that isn't there is not spared by waiting long. */

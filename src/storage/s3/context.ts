@@ -24,6 +24,15 @@ export interface S3Context {
   readonly metrics: Metrics;
   /** What turned out about the server so far. */
   readonly learned: Learned;
+  /** Uploads in parts that failed and could not be aborted yet. */
+  readonly unfinished: UnfinishedUpload[];
+}
+
+/** Parts that cost money and that nobody sees. */
+export interface UnfinishedUpload {
+  /** Whole, in the bucket. */
+  readonly key: string;
+  readonly uploadId: string;
 }
 
 /** Filled while requests go back and forth. */
@@ -34,6 +43,8 @@ export interface Learned {
   takesCrc32InPut?: boolean;
   /** ETags of this server aren't MD5 sums. */
   hasOpaqueEtags?: boolean;
+  /** One was. Another that isn't says nothing of the server then: its object is of another kind, or damaged. */
+  hasMd5Etags?: boolean;
   /** A piece took longer than silence is borne: bodies are read in chunks, which show that something comes. */
   isSlow?: boolean;
   /** The server has no DeleteObjects. */

@@ -71,8 +71,10 @@ async function deleteBatch(
       learned.lacksBatchDelete = true;
       return keys;
     }
-    const again = refused.filter(({ code, message }) =>
-      reactTo({ status: 200, code, message }).act === "retry"
+    // A server that names nothing, or something else, must not choose what is deleted.
+    const asked = new Set(keys);
+    const again = refused.filter(({ key, code, message }) =>
+      asked.has(key) && reactTo({ status: 200, code, message }).act === "retry"
     );
     const final = refused.filter((one) => !again.includes(one) && one.code !== "NoSuchKey");
     if (final.length > 0) failures.push(batchError(bucket, final));

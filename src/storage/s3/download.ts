@@ -195,9 +195,12 @@ export function checkWhole(
   const wanted = md5InEtag(headers);
   if (wanted === undefined || learned.hasOpaqueEtags) return;
   const digest = toHex(md5(bytes));
-  if (digest === wanted) return;
+  if (digest === wanted) {
+    learned.hasMd5Etags = true;
+    return;
+  }
   if (digests.includes(digest)) {
-    learned.hasOpaqueEtags = true;
+    learned.hasOpaqueEtags = !learned.hasMd5Etags;
     return;
   }
   digests.push(digest);

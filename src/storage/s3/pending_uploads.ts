@@ -2,7 +2,10 @@ import { parsePendingUploads, type PendingUpload } from "./answers.ts";
 import { countOperation, describePlace, type S3Context } from "./context.ts";
 import { abortUpload } from "./multipart.ts";
 
-/** Uploads that a crash left unfinished and that began before `before`: bytes that cost money and nobody sees. */
+/**
+ * Abort the uploads that a crash left unfinished and that began before `before`: bytes that cost money and nobody sees.
+ * The first failure is thrown after all were tried.
+ */
 export async function abortPendingUploads(
   context: S3Context,
   { prefix, isOurs, before, signal }: {
@@ -15,11 +18,18 @@ export async function abortPendingUploads(
   },
 ): Promise<number> {
   let count = 0;
+  const failures: unknown[] = [];
   for await (const { key, uploadId, initiatedAt } of pendingUploads(context, { prefix, signal })) {
     if (initiatedAt >= before || !key.startsWith(prefix) || !isOurs(key.slice(prefix.length))) continue;
-    await abortUpload(context, { key, uploadId, ...(signal === undefined ? {} : { signal }) });
-    count++;
+    try {
+      await abortUpload(context, { key, uploadId, ...(signal === undefined ? {} : { signal }) });
+      count++;
+    } catch (error) {
+      signal?.throwIfAborted();
+      failures.push(error);
+    }
   }
+  if (failures.length > 0) throw failures[0];
   return count;
 }
 

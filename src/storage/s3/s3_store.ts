@@ -214,6 +214,7 @@ function contextOf(
     logger,
     metrics: options.metrics ?? silentMetrics,
     learned: (options.hasBatchDelete ?? quirks.hasBatchDelete) === false ? { lacksBatchDelete: true } : {},
+    unfinished: [],
   };
 }
 

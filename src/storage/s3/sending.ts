@@ -32,9 +32,13 @@ export function sentChecker(
 ): (headers: Headers) => void {
   let hasDiffered = false;
   return (headers) => {
-    if (checksum.kind === "md5" && learned.hasOpaqueEtags) return;
-    if (compareChecksum(checksum, headers) !== "other") return;
-    if (checksum.kind === "md5" && hasDiffered) {
+    const isMd5 = checksum.kind === "md5";
+    if (isMd5 && learned.hasOpaqueEtags) return;
+    const compared = compareChecksum(checksum, headers);
+    if (isMd5 && compared === "same") learned.hasMd5Etags = true;
+    if (compared !== "other") return;
+    if (isMd5 && hasDiffered) {
+      if (learned.hasMd5Etags) return;
       learned.hasOpaqueEtags = true;
       logger.warn("the server's ETags are no MD5 sums, relying on Content-MD5 alone", {});
       return;

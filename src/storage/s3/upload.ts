@@ -1,7 +1,7 @@
 /** Storing an object: small ones in one request, others in parts that are sent while the next one fills. */
-import { describeError } from "../../errors.ts";
+import { describeError, StoreError } from "../../errors.ts";
 import { checksumOf, compareChecksum } from "./checksums.ts";
-import { countOperation, describePlace, type S3Context } from "./context.ts";
+import { countOperation, describePlace, type S3Context, type UnfinishedUpload } from "./context.ts";
 import { type Part, PartSource } from "./part_source.ts";
 import { partSizeAt } from "./part_size.ts";
 import {
@@ -110,6 +110,7 @@ async function uploadParts(context: S3Context, job: PartsJob): Promise<StoredObj
     const begun = await beginning;
     await completeUpload(context, { ...begun, key, parts, size, signal: ended.signal });
     countOperation(context, { operation: "PUT", size });
+    await takeBackEarlier(context);
     return { size, createdAt: begun.createdAt };
   } catch (error) {
     const begun = await beginning.catch(() => undefined);
@@ -118,15 +119,31 @@ async function uploadParts(context: S3Context, job: PartsJob): Promise<StoredObj
   }
 }
 
-async function takeBack(context: S3Context, upload: { key: string; uploadId: string }): Promise<void> {
+async function takeBack(context: S3Context, upload: UnfinishedUpload): Promise<void> {
   try {
     await abortUpload(context, upload);
   } catch (error) {
-    context.logger.warn("an unfinished upload stays behind, it is cleaned up at a later start", {
+    const isDenied = error instanceof StoreError && error.isDenied;
+    if (!isDenied) context.unfinished.push(upload);
+    const when = isDenied ? "at a later start" : "after the next one, or at a later start";
+    context.logger.warn(`an unfinished upload stays behind, it is cleaned up ${when}`, {
       object: describePlace(context.bucket, upload.key),
       error: describeError(error),
     });
   }
+}
+
+/** What could not be aborted while the server was away; now it answers. What fails again is tried after the next one. */
+async function takeBackEarlier(context: S3Context): Promise<void> {
+  await Promise.all(
+    context.unfinished.splice(0).map(async (upload) => {
+      try {
+        await abortUpload(context, upload);
+      } catch {
+        context.unfinished.push(upload);
+      }
+    }),
+  );
 }
 
 /** All parts, `concurrency` at once; when one fails the others are stopped and waited for. */

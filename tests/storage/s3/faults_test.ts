@@ -252,6 +252,21 @@ test("S3Store.put() learns that ETags are no MD5 sums, and says so once", async 
   await assertHolds(store, KEY, pattern(200, 9));
 });
 
+test("S3Store goes on comparing ETags although those of one object are no MD5 sums", async () => {
+  await using opened = await proxied(await minio());
+  const { store, proxy } = opened;
+  const [odd, body] = [`${KEY}2`, pattern(50_000, 10)];
+  for (const key of [odd, KEY]) await store.put(key, body);
+  const isOdd = ({ path }: SeenRequest) => path.endsWith(odd);
+  const change = (headers: Record<string, unknown>) => headers["etag"] = `"${"0".repeat(32)}"`;
+  proxy.fault = (request) => isOdd(request) ? { act: "head", change } : undefined;
+  await assertHolds(store, odd, body);
+  await store.put(odd, body);
+  assert.deepEqual(opened.warnings, []);
+  proxy.fault = firstTimes(1, isGet, { act: "corrupt", which: "response" });
+  await assertHolds(store, KEY, body);
+});
+
 test("S3Store.get() reads a small object again that was damaged, cut or stalled on its way", async () => {
   await using opened = await proxied(await minio(), { patience: { stallMs: 150 } });
   const { store, proxy } = opened;
@@ -486,6 +501,75 @@ test("S3Store.put() says that an upload stays behind when it can't be aborted", 
   assert.deepEqual(opened.warnings.map(([message]) => message), [
     "an unfinished upload stays behind, it is cleaned up at a later start",
   ]);
+});
+
+test("S3Store.put() aborts after the next upload what it could not while the server was away", async () => {
+  await using opened = await proxied(await minio(), { retry: { tries: 2 } });
+  const { store, proxy, warnings } = opened;
+  const isAbort = ({ method }: SeenRequest) => method === "DELETE";
+  proxy.fault = (request) => isPart(request) || isAbort(request) ? { act: "drop" } : undefined;
+  await failureOf(store.put(KEY, pattern(6 * MIB, 1)));
+  assert.match(warnings[0]![0], /^an unfinished upload stays behind, it is cleaned up after the next one/);
+  // The one after it, too, can't be.
+  proxy.fault = (request) => isAbort(request) ? { act: "drop" } : undefined;
+  await store.put(KEY, pattern(6 * MIB, 2));
+  proxy.fault = undefined;
+  proxy.seen.length = 0;
+  for (let round = 0; round < 2; round++) await store.put(KEY, pattern(6 * MIB, 3));
+  const begun = (path: string) => new URL(path, "http://s3").searchParams.get("uploadId");
+  const aborted = proxy.seen.filter(isAbort).map(({ path }) => begun(path));
+  const completed = proxy.seen.filter(isCompletion).map(({ path }) => begun(path));
+  assert.deepEqual([aborted.length, completed.length], [1, 2]);
+  assert.ok(!completed.includes(aborted[0]!));
+  assert.equal(warnings.length, 1);
+  await assertHolds(store, KEY, pattern(6 * MIB, 3));
+});
+
+test("S3Store takes no other's word for it that an object is gone", async () => {
+  await using opened = await proxied(await minio());
+  const { store, proxy } = opened;
+  await store.put(KEY, pattern(1000, 1));
+  const stranger: Fault = { act: "answer", status: 404, body: "404 page not found\n" };
+  // More often than a status alone would be doubted.
+  proxy.fault = firstTimes(6, isGet, stranger);
+  await assertHolds(store, KEY, pattern(1000, 1));
+  assert.equal(proxy.seen.filter(isGet).length, 7);
+  proxy.fault = firstTimes(6, isList, stranger);
+  assert.deepEqual(await keysOf(store), [KEY]);
+  proxy.fault = () => stranger;
+  const { text, error } = await failureOf(store.get(KEY));
+  assert.match(
+    text,
+    /: status 404 from something on the way, and not in the words of an S3 server \(8 tries\)$/,
+  );
+  assert.ok(error instanceof StoreError && error.isTransient);
+  // What is to go is gone, as far as anybody says.
+  await store.delete([KEY]);
+});
+
+test("S3Store fails at once where what answers never was an S3 server", async () => {
+  await using opened = await proxied(await minio());
+  const { store, proxy } = opened;
+  proxy.fault = () => ({ act: "answer", status: 404, body: "<html>Not here</html>" });
+  assert.match((await failureOf(keysOf(store))).text, /status 404/);
+  assert.equal(proxy.seen.length, 1);
+});
+
+test("S3Store.delete() deletes nothing that it was not asked to, whatever the answer names", async () => {
+  for (const key of ["", "<Key></Key>", "<Key>another</Key>"]) {
+    await using opened = await proxied(await minio());
+    const { store, proxy } = opened;
+    proxy.fault = ({ path }) =>
+      path.includes("?delete")
+        ? {
+          act: "answer",
+          status: 200,
+          body: `<DeleteResult><Error>${key}<Code>InternalError</Code></Error></DeleteResult>`,
+        }
+        : undefined;
+    assert.match((await failureOf(store.delete([KEY, `${KEY}2`]))).text, /^cannot delete .*InternalError/);
+    assert.deepEqual(proxy.seen.map(({ method }) => method), ["POST"], key);
+  }
 });
 
 test("S3Store bounds the time for an answer, by the size of the body when it uploads", async () => {

@@ -45,6 +45,7 @@ function contextOf(http: HttpClient): S3Context {
     logger: silentLogger,
     metrics: silentMetrics,
     learned: {},
+    unfinished: [],
   };
 }
 

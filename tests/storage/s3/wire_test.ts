@@ -376,6 +376,24 @@ test("S3Store.cleanUp() aborts stale uploads of ours and leaves others alone", a
   assert.equal(await patient.store.cleanUp(), 0, "a young one may belong to a running upload");
 });
 
+test("S3Store.cleanUp() goes on behind an upload that can't be aborted", async () => {
+  await using opened = await proxied(await versitygw(), { staleUploadMs: -60_000, retry: { tries: 1 } });
+  const { store, proxy } = opened;
+  const other = KEY.replace("0123456789abcdef", "0123456789abcde0");
+  proxy.fault = ({ method }) =>
+    method === "PUT" || method === "DELETE" ? { act: "answer", status: 400, body: "" } : undefined;
+  for (const key of [KEY, other]) await failureOf(store.put(key, pattern(6 * MIB, 1)));
+  // The first of them, in the order of their names.
+  proxy.fault = ({ method, path }) =>
+    method === "DELETE" && path.includes(other) ? { act: "answer", status: 400, body: "" } : undefined;
+  assert.equal(await store.cleanUp(), 0);
+  proxy.fault = undefined;
+  proxy.seen.length = 0;
+  assert.equal(await store.cleanUp(), 1);
+  const aborted = proxy.seen.filter(({ method }) => method === "DELETE").map(({ path }) => path);
+  assert.ok(aborted.length === 1 && aborted[0]!.includes(other), String(aborted));
+});
+
 test("S3Store.cleanUp() without the right to list uploads does nothing and harms nobody", async () => {
   await using opened = await proxied(await minio());
   opened.proxy.fault = () => ({
