@@ -101,7 +101,7 @@ function buildAge(section: SectionValues, context: BuildContext): AgeKeys {
   }
   if (identities.length > 0 && recipients.length === 0) {
     const message =
-      "age has identities and no recipients: what is written here is not encrypted and can't be read back";
+      "age has identities and no recipients: this replica can be restored, and nothing can be stored in it";
     context.findings.add("doubtful", age.start, message);
   }
   return { identities, recipients };

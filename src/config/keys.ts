@@ -105,7 +105,7 @@ const DATABASE: readonly KeyFact[] = [
   key("database", "min-checkpoint-page-count", "count", {
     default: 1000,
     meaning:
-      "Pages in the WAL from three quarters of which on to checkpoint when the application lets us; more than 0",
+      "From three quarters of so many pages in the WAL on, checkpoint when the application lets us; more than 0",
   }),
   key("database", "max-checkpoint-page-count", "count", {
     default: 10000,

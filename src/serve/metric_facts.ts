@@ -20,7 +20,7 @@ const LITESTREAM: readonly MetricFact[] = [
   counter("litestream_total_wal_bytes", DB, "Bytes copied into the shadow WAL"),
   gauge("litestream_shadow_wal_index", DB, "Index that the shadow WAL is at"),
   gauge("litestream_shadow_wal_size", DB, "Bytes of all files of the shadow WAL"),
-  counter("litestream_sync_count", DB, "Looks at the open database"),
+  counter("litestream_sync_count", DB, "Looks at the database, whatever came of them"),
   counter("litestream_sync_error_count", DB, "Looks that failed"),
   counter("litestream_sync_seconds", DB, "Seconds spent in looks"),
   counter("litestream_checkpoint_count", DB_MODE, "Checkpoints, by mode"),
@@ -37,7 +37,7 @@ const LITESTREAM: readonly MetricFact[] = [
   counter(
     "litestream_replica_operation_total",
     OPERATION,
-    "Requests to stores; operation is LIST, PUT, GET or DELETE",
+    "Pages of listings (LIST), objects stored (PUT), reads (GET), deletes or batches of them (DELETE)",
   ),
   counter("litestream_replica_operation_bytes", OPERATION, "Bytes of those requests, as stored"),
 ];
