@@ -29,7 +29,7 @@ export async function checkReplica(
 ): Promise<Outcome> {
   const patience = AbortSignal.timeout(PATIENCE_MS);
   try {
-    const missing = checkMissingFolder(config);
+    const missing = checkRecipients(config) ?? checkMissingFolder(config);
     if (missing !== undefined) return missing;
     const client = await openReplica(config, { logger });
     await using _ = client.store;
@@ -38,6 +38,13 @@ export async function checkReplica(
     const found = patience.aborted ? `no answer within ${PATIENCE_MS / 1000} seconds` : describeError(error);
     return { result: "failed", found };
   }
+}
+
+/** With keys to read alone a replica can be restored. */
+function checkRecipients({ identities, recipients }: ReplicaConfig): Outcome | undefined {
+  if (identities.length === 0 || recipients.length > 0) return undefined;
+  const found = "nothing can be stored with age.identities alone: add age.recipients";
+  return { result: "failed", found };
 }
 
 /** A folder that is still to be made is not made by looking. */

@@ -210,6 +210,15 @@ test("walbrook check tries the age keys on what is there", async () => {
   assert.match((await ground.rows()).rows.at(-1)!.found, /encrypted/);
 });
 
+test("walbrook check refuses age keys with which nothing can be stored", async () => {
+  using ground = new Ground();
+  ground.open().close();
+  ground.configureReplica(`path: "${ground.replica}", age: { identities: ["${makeAgeKey().identity}"] }`);
+  const { exitCode, rows } = await ground.rows();
+  assert.equal(exitCode, 1);
+  assert.equal(rows.at(-1)!.found, "nothing can be stored with age.identities alone: add age.recipients");
+});
+
 test("walbrook check tries each right on S3, and takes append-only credentials", async () => {
   const { port, bucket } = await minio();
   using ground = new Ground();

@@ -103,6 +103,7 @@ test("Prefetcher notices an object that is replaced between two of its pieces by
   await using prefetcher = new Prefetcher(new ReplicaClient(store), [object], { parallelism: 1 });
   const chunks = (await prefetcher.next(object)).stream().getReader();
   await chunks.read();
+  await sleep(30);
   await store.put("large", new Uint8Array(size));
   const rest = async () => {
     while (!(await chunks.read()).done);
