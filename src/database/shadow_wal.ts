@@ -378,17 +378,15 @@ export class ShadowWal implements Disposable {
   }
 
   /**
-   * The same as far as it is known, whatever has become of the file since: nothing is read from it by what is only told
-   * how it ended.
+   * The same as far as it is known, for what is only told how the index ended: where its file is damaged by now, what is
+   * remembered of it.
    */
   knownEndOf(index: number): IndexEnd | undefined {
-    const known = this.#ended.endOf(index);
-    if (known !== undefined) return known;
     try {
       return this.endOf(index);
     } catch (error) {
       if (systemCode(error) !== undefined) throw error;
-      return undefined;
+      return this.#ended.endOf(index);
     }
   }
 

@@ -256,7 +256,7 @@ export class Prefetcher implements AsyncDisposable {
     } catch (error) {
       if (error instanceof NotFoundError) throw vanished(object.key, error);
       this.#signal.throwIfAborted();
-      if (error instanceof DamagedObjectError) throw error;
+      if (error instanceof DamagedObjectError || error instanceof FetchError) throw error;
       throw new FetchError(`cannot read ${object.key}`, { cause: error });
     }
   }
@@ -265,7 +265,7 @@ export class Prefetcher implements AsyncDisposable {
     const before = this.#versions.get(object);
     if (before === undefined) this.#versions.set(object, version);
     else if (before !== version) {
-      throw new DamagedObjectError(object.key, "it was replaced while it was restored: restore again");
+      throw new FetchError(`${object.key} was replaced while it was read; read it again`);
     }
   }
 

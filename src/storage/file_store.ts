@@ -208,9 +208,7 @@ export class FileStore implements ObjectStore {
       const memory = acquire();
       const read = () => file.read(memory.subarray(0, size), start);
       const count = await explained({ verb: "read", path }, read);
-      // Not by the inode: what some file systems give for one is another one each time.
-      const version = String(stat.modifiedAt.getTime());
-      return { bytes: memory.subarray(0, count), objectSize: stat.size, version };
+      return { bytes: memory.subarray(0, count), objectSize: stat.size };
     } finally {
       // Nobody waits for it any longer, whatever became of it.
       signal?.throwIfAborted();

@@ -5,7 +5,6 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { test } from "node:test";
-import { sleep } from "../../src/async.ts";
 import { concatBytes, readAll, streamOf } from "../../src/bytes.ts";
 import { NotFoundError } from "../../src/errors.ts";
 import { segmentKey, segmentsPrefix, snapshotKey } from "../../src/storage/keys.ts";
@@ -172,10 +171,10 @@ function reads(contractTest: ContractTest, { largestSize = 12 * MIB }: ContractO
       };
       await store.put(KEY, pattern(1000, 1));
       const version = await versionOf(0);
-      assert.ok(version);
+      // Neither the inodes nor the times that every file system gives can be relied upon.
+      assert.equal(version === undefined, store.type === "file");
+      if (version === undefined) return;
       assert.equal(await versionOf(500), version);
-      // Longer than a tick of the clock that files get their times from.
-      await sleep(30);
       await store.put(KEY, pattern(1000, 2));
       assert.notEqual(await versionOf(500), version);
     },

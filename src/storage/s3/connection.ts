@@ -240,7 +240,8 @@ export class S3Connection {
       const { status } = exchange.response;
       if (status < 200 || status >= 300) {
         const [mayBeLost, isKnown] = [lostCount >= LOST_REFUSALS, this.#hasAnswered];
-        const refused = await readRefused(exchange, { method, mayBeLost, isKnown });
+        const isDeletion = method === "DELETE" && query === undefined;
+        const refused = await readRefused(exchange, { method, isDeletion, mayBeLost, isKnown });
         const result = request.onRefusal?.(refused);
         return result === undefined ? { refused } : { result };
       }

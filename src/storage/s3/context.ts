@@ -45,10 +45,21 @@ export interface Learned {
   hasOpaqueEtags?: boolean;
   /** One was. Another that isn't says nothing of the server then: its object is of another kind, or damaged. */
   hasMd5Etags?: boolean;
+  /** How many weren't, although one was. */
+  otherEtagCount?: number;
   /** A piece took longer than silence is borne: bodies are read in chunks, which show that something comes. */
   isSlow?: boolean;
   /** The server has no DeleteObjects. */
   lacksBatchDelete?: boolean;
+}
+
+/** Where so many objects have ETags that are no MD5 sums, it is the server. */
+const MANY_OTHER_ETAGS = 3;
+
+/** An ETag is surely no MD5 sum of its object. */
+export function noteOtherEtag(learned: Learned): void {
+  learned.otherEtagCount = (learned.otherEtagCount ?? 0) + 1;
+  learned.hasOpaqueEtags = learned.hasMd5Etags !== true || learned.otherEtagCount >= MANY_OTHER_ETAGS;
 }
 
 /** `s3://bucket/key`, for messages. */

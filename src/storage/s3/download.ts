@@ -5,7 +5,7 @@ import { md5 } from "../../runtime/digests.ts";
 import { streamOf, toHex } from "../../bytes.ts";
 import type { ByteRange } from "../object_store.ts";
 import { md5InEtag } from "./checksums.ts";
-import { countOperation, describePlace, type S3Context } from "./context.ts";
+import { countOperation, describePlace, noteOtherEtag, type S3Context } from "./context.ts";
 import { isMissingObject } from "./failure.ts";
 import type { Exchange } from "./exchange.ts";
 import { headObject } from "./head.ts";
@@ -200,7 +200,7 @@ export function checkWhole(
     return;
   }
   if (digests.includes(digest)) {
-    learned.hasOpaqueEtags = !learned.hasMd5Etags;
+    noteOtherEtag(learned);
     return;
   }
   digests.push(digest);

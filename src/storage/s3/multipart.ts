@@ -29,7 +29,7 @@ export interface SentPart {
 }
 
 /** How long an upload that failed is tried to be taken back. */
-const ABORT_LIMIT_MS = 15_000;
+export const ABORT_LIMIT_MS = 15_000;
 
 /** Begin an upload, and find out whether the server verifies CRC-32. */
 export async function createUpload(

@@ -9,6 +9,8 @@ export class LostRefusalError extends Error {}
 /** What is known of the request and of the server. */
 export interface RefusalOptions {
   readonly method: string;
+  /** Whether an object is to be deleted. */
+  readonly isDeletion: boolean;
   /** Whether a status is believed although what came with it was lost. */
   readonly mayBeLost: boolean;
   /** Whether the server has answered before with what was asked for. */
@@ -23,7 +25,7 @@ export interface RefusalOptions {
  */
 export async function readRefused(
   exchange: Exchange,
-  { method, mayBeLost, isKnown }: RefusalOptions,
+  { method, isDeletion, mayBeLost, isKnown }: RefusalOptions,
 ): Promise<RefusedRequest> {
   const body = method === "HEAD" ? "" : await exchange.text().catch((error: unknown) => ({ error }));
   const document = typeof body === "string" ? parseErrorDocument(body) : undefined;
@@ -36,9 +38,9 @@ export async function readRefused(
     const cause = typeof body === "string" ? undefined : body.error;
     throw new LostRefusalError(`status ${status}, and why was lost on the way`, { cause });
   }
-  // While a server starts again, a proxy before it may know of no such place. Of what is to go that is as good.
+  // While a server starts again, a proxy before it may know of no such place. Of an object that is to go that is as good.
   const isForeign = status === 404 && document === undefined && body.trim() !== "";
-  if (isForeign && isKnown && method !== "DELETE") {
+  if (isForeign && isKnown && !isDeletion) {
     throw new Error("status 404 from something on the way, and not in the words of an S3 server");
   }
   return refused;

@@ -1,5 +1,5 @@
 import { type BodyChecksum, compareChecksum } from "./checksums.ts";
-import type { S3Context } from "./context.ts";
+import { noteOtherEtag, type S3Context } from "./context.ts";
 import type { RefusedRequest } from "./failure.ts";
 
 /**
@@ -38,8 +38,8 @@ export function sentChecker(
     if (isMd5 && compared === "same") learned.hasMd5Etags = true;
     if (compared !== "other") return;
     if (isMd5 && hasDiffered) {
-      if (learned.hasMd5Etags) return;
-      learned.hasOpaqueEtags = true;
+      noteOtherEtag(learned);
+      if (!learned.hasOpaqueEtags) return;
       logger.warn("the server's ETags are no MD5 sums, relying on Content-MD5 alone", {});
       return;
     }

@@ -5,6 +5,7 @@ import { countOperation, describePlace, type S3Context, type UnfinishedUpload } 
 import { type Part, PartSource } from "./part_source.ts";
 import { partSizeAt } from "./part_size.ts";
 import {
+  ABORT_LIMIT_MS,
   abortUpload,
   type BegunUpload,
   completeUpload,
@@ -13,6 +14,9 @@ import {
   type SentPart,
 } from "./multipart.ts";
 import { creationHeaders, refusesHeader, sentChecker, timeOf } from "./sending.ts";
+
+/** More are left to a later start. */
+const MOST_UNFINISHED = 16;
 
 /** What is known of an object that was stored. */
 export interface StoredObject {
@@ -110,7 +114,7 @@ async function uploadParts(context: S3Context, job: PartsJob): Promise<StoredObj
     const begun = await beginning;
     await completeUpload(context, { ...begun, key, parts, size, signal: ended.signal });
     countOperation(context, { operation: "PUT", size });
-    await takeBackEarlier(context);
+    await takeBackEarlier(context, ended.signal);
     return { size, createdAt: begun.createdAt };
   } catch (error) {
     const begun = await beginning.catch(() => undefined);
@@ -123,9 +127,8 @@ async function takeBack(context: S3Context, upload: UnfinishedUpload): Promise<v
   try {
     await abortUpload(context, upload);
   } catch (error) {
-    const isDenied = error instanceof StoreError && error.isDenied;
-    if (!isDenied) context.unfinished.push(upload);
-    const when = isDenied ? "at a later start" : "after the next one, or at a later start";
+    const isKept = keepUnfinished(context, upload, error);
+    const when = isKept ? "after the next one, or at a later start" : "at a later start";
     context.logger.warn(`an unfinished upload stays behind, it is cleaned up ${when}`, {
       object: describePlace(context.bucket, upload.key),
       error: describeError(error),
@@ -134,16 +137,25 @@ async function takeBack(context: S3Context, upload: UnfinishedUpload): Promise<v
 }
 
 /** What could not be aborted while the server was away; now it answers. What fails again is tried after the next one. */
-async function takeBackEarlier(context: S3Context): Promise<void> {
+async function takeBackEarlier(context: S3Context, ended: AbortSignal): Promise<void> {
+  const signal = AbortSignal.any([ended, AbortSignal.timeout(ABORT_LIMIT_MS)]);
   await Promise.all(
     context.unfinished.splice(0).map(async (upload) => {
       try {
-        await abortUpload(context, upload);
-      } catch {
-        context.unfinished.push(upload);
+        await abortUpload(context, { ...upload, signal });
+      } catch (error) {
+        keepUnfinished(context, upload, error);
       }
     }),
   );
+}
+
+/** @returns whether it is tried again later */
+function keepUnfinished({ unfinished }: S3Context, upload: UnfinishedUpload, error: unknown): boolean {
+  const isDenied = error instanceof StoreError && error.isDenied;
+  if (isDenied || unfinished.length >= MOST_UNFINISHED) return false;
+  unfinished.push(upload);
+  return true;
 }
 
 /** All parts, `concurrency` at once; when one fails the others are stopped and waited for. */

@@ -265,6 +265,13 @@ test("S3Store goes on comparing ETags although those of one object are no MD5 su
   assert.deepEqual(opened.warnings, []);
   proxy.fault = firstTimes(1, isGet, { act: "corrupt", which: "response" });
   await assertHolds(store, KEY, body);
+  // A third one, and it is the server.
+  proxy.fault = () => ({ act: "head", change });
+  await store.put(odd, body);
+  assert.equal(opened.warnings.length, 1);
+  proxy.seen.length = 0;
+  await assertHolds(store, odd, body);
+  assert.equal(proxy.seen.length, 1);
 });
 
 test("S3Store.get() reads a small object again that was damaged, cut or stalled on its way", async () => {
@@ -545,6 +552,33 @@ test("S3Store takes no other's word for it that an object is gone", async () => 
   assert.ok(error instanceof StoreError && error.isTransient);
   // What is to go is gone, as far as anybody says.
   await store.delete([KEY]);
+});
+
+test("S3Store takes no other's word for it that an upload is aborted", async () => {
+  await using opened = await proxied(await minio());
+  const { store, proxy, warnings } = opened;
+  await store.put(KEY, pattern(1000, 1));
+  const isAbort = ({ method, path }: SeenRequest) => method === "DELETE" && path.includes("uploadId=");
+  proxy.fault = (request) =>
+    isPart(request)
+      ? refusal(403, "AccessDenied")
+      : isAbort(request)
+      ? { act: "answer", status: 404, body: "404 page not found\n" }
+      : undefined;
+  await failureOf(store.put(KEY, pattern(6 * MIB, 1)));
+  assert.match(warnings[0]![0], /^an unfinished upload stays behind, it is cleaned up after the next one/);
+});
+
+test("S3Store leaves what it may not abort to a later start", async () => {
+  await using opened = await proxied(await minio(), { retry: { tries: 1 } });
+  const { store, proxy } = opened;
+  const isAbort = ({ method }: SeenRequest) => method === "DELETE";
+  proxy.fault = (request) => isPart(request) || isAbort(request) ? { act: "drop" } : undefined;
+  await failureOf(store.put(KEY, pattern(6 * MIB, 1)));
+  proxy.fault = (request) => isAbort(request) ? refusal(403, "AccessDenied") : undefined;
+  proxy.seen.length = 0;
+  for (let round = 0; round < 2; round++) await store.put(KEY, pattern(6 * MIB, 2));
+  assert.equal(proxy.seen.filter(isAbort).length, 1);
 });
 
 test("S3Store fails at once where what answers never was an S3 server", async () => {
