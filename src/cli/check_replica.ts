@@ -29,8 +29,8 @@ export async function checkReplica(
 ): Promise<Outcome> {
   const patience = AbortSignal.timeout(PATIENCE_MS);
   try {
-    const missing = checkRecipients(config) ?? checkMissingFolder(config);
-    if (missing !== undefined) return missing;
+    const known = checkRecipients(config) ?? checkMissingFolder(config);
+    if (known !== undefined) return known;
     const client = await openReplica(config, { logger });
     await using _ = client.store;
     return await probe(client, AbortSignal.any([signal, patience]));

@@ -11,7 +11,7 @@ import { Exchange } from "./exchange.ts";
 import { type Reaction, reactTo, reactToNetwork, type RefusedRequest } from "./failure.ts";
 import { StallError } from "./http_body.ts";
 import { answerError, AWAY_KINDS, networkError, refusalError, type RequestSubject } from "./messages.ts";
-import { LostRefusalError, readRefused, refusalOf } from "./refusal.ts";
+import { LostRefusalError, receiveRefusal, refusalOf } from "./refusal.ts";
 import { type RetryPolicy, waitBefore } from "./retry.ts";
 import { RequestSigner } from "./signing.ts";
 import { Uplink } from "./uplink.ts";
@@ -241,7 +241,7 @@ export class S3Connection {
       if (status < 200 || status >= 300) {
         const [mayBeLost, isKnown] = [lostCount >= LOST_REFUSALS, this.#hasAnswered];
         const isDeletion = method === "DELETE" && query === undefined;
-        const refused = await readRefused(exchange, { method, isDeletion, mayBeLost, isKnown });
+        const refused = await receiveRefusal(exchange, { method, isDeletion, mayBeLost, isKnown });
         const result = request.onRefusal?.(refused);
         return result === undefined ? { refused } : { result };
       }

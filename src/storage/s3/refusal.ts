@@ -23,7 +23,7 @@ export interface RefusalOptions {
  * @throws {LostRefusalError} when only the status came, and the rest may say something else
  * @throws {Error} when it isn't the server's, most likely
  */
-export async function readRefused(
+export async function receiveRefusal(
   exchange: Exchange,
   { method, isDeletion, mayBeLost, isKnown }: RefusalOptions,
 ): Promise<RefusedRequest> {
