@@ -12,8 +12,11 @@ export const REST_BYTES = 1 << 20;
 /** Where fewer commits are to be expected, it tells nothing that half of them didn't come. */
 const LEAST_USUAL_COUNT = 4;
 
-/** How many commits came since the last look, by what came before. */
-export type Flow = "none" | "fewer" | "usual";
+/** Commits in a millisecond below which a database that is looked at ten times a second grows little in between. */
+const GENTLE_PER_MS = 0.5;
+
+/** How many commits came since the last look, by what came before; gentle: as usual, which is not much. */
+export type Flow = "none" | "fewer" | "gentle" | "usual";
 
 /** What one database was seen to do. */
 export class Activity {
@@ -78,7 +81,8 @@ export class Activity {
     const usualCount = this.#commitsPerMs * elapsedMs;
     const isFewer = usualCount >= LEAST_USUAL_COUNT && count < usualCount / 2;
     this.#commitsPerMs = isFewer ? 0 : count / elapsedMs;
-    return isFewer ? "fewer" : "usual";
+    if (isFewer) return "fewer";
+    return seen !== undefined && this.#commitsPerMs < GENTLE_PER_MS ? "gentle" : "usual";
   }
 
   /** Whether a busy database has been left alone for long enough. */

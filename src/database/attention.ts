@@ -7,15 +7,23 @@ import type { Flow } from "./activity.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { type Watch, watchFile } from "../runtime/watch.ts";
 
-/** The longest turn while busy and awaited. */
-const LONGEST_TURN_MS = 16;
+/** A turn while busy and awaited. */
+const TURN_MS = 16;
+
+/**
+ * Between cheap looks that come first: a notice comes before its commit is published, by the time that the disk takes
+ * for it. That is seldom more than the first of these milliseconds, so they begin with looks at each turn of the events.
+ */
+const CLOSE_MS = 1;
+const CLOSE_COUNT = 16;
+const EAGER_COUNT = 50;
 
 /**
  * Between cheap looks while busy and not awaited, by what the last one found: each wakes the process, which costs more
  * than the look itself. A checkpoint of somebody else that waits for our reader has locked the writers out: where
  * fewer commits came than before the next look tells whether they have ended, where none came it waits for two more.
  */
-const REST_MS: Readonly<Record<Flow, number>> = { usual: 40, fewer: 10, none: 20 };
+const REST_MS: Readonly<Record<Flow, number>> = { gentle: 100, usual: 40, fewer: 10, none: 20 };
 
 /** Quiet for this long, we go back to the notices. */
 const QUIET_AFTER_MS = 400;
@@ -28,8 +36,16 @@ const GUARD_MS = 20;
 
 /** Cheap looks at a database. */
 export interface CheapLooks {
-  /** At each slow turn: whether anything calls for a real look. A sure watch tells of each write. */
-  peek(isWatchSure: boolean): boolean;
+  /**
+   * At each slow turn: whether anything calls for a real look.
+   *
+   * @param isRare whether this one is of a database at rest: what is due before the next one is looked at now
+   */
+  peek(isRare: boolean): boolean;
+  /** Whether, by the last peek, only a write to the `-wal` can bring anything new for a while. */
+  readonly isAtRest: boolean;
+  /** While a commit is awaited: whether it is there. */
+  isHere(): boolean;
   /** While busy and not awaited: whether a real look is called for already. */
   isDue(): boolean;
   /** How many commits the last `isDue` found. */
@@ -41,6 +57,10 @@ export interface AttentionOptions {
   /** The `-wal`; see `watchFile` for why not the main file. */
   readonly walPath: string;
   readonly clock: Clock;
+  /** Between slow turns. */
+  readonly tickMs: number;
+  /** Between those of a database at rest, as long as a sure watch tells of each write. */
+  readonly restTickMs: number;
   readonly looks: CheapLooks;
   /** Whether a checkpoint of somebody else would wait for our reader. */
   readonly isInTheWay: () => boolean;
@@ -50,20 +70,36 @@ export interface AttentionOptions {
 export class Attention implements Disposable {
   readonly #options: AttentionOptions;
   #watch: Watch | undefined;
+  #ticker: { readonly ms: number; readonly timer: Disposable } | undefined;
   #turn: Disposable | undefined;
   #guard: Disposable | undefined;
   #wake: (() => void) | undefined;
   #isAwake = false;
   #awaitingCount = 0;
-  #turnMs = 1;
+  /** Cheap looks that are left until no commit is likely to come any more. */
+  #closeCount = 0;
+  /** Whether a notice has just come. */
+  #isEager = false;
   #lastChangeMs = -Infinity;
 
   constructor(options: AttentionOptions) {
     this.#options = options;
   }
 
+  /** Begin the slow turns, on a ticker that all databases share. */
+  start(): void {
+    this.#tickEach(this.#options.tickMs);
+  }
+
+  #tickEach(ms: number): void {
+    if (this.#ticker?.ms === ms) return;
+    this.#ticker?.timer[Symbol.dispose]();
+    this.#ticker = { ms, timer: this.#options.clock.every(ms, () => this.#tick()) };
+  }
+
   /** Look as soon as possible. */
   poke(): void {
+    if (this.#ticker !== undefined) this.#tickEach(this.#options.tickMs);
     this.#turn?.[Symbol.dispose]();
     this.#guard?.[Symbol.dispose]();
     this.#turn = this.#guard = undefined;
@@ -72,10 +108,13 @@ export class Attention implements Disposable {
     this.#wake = undefined;
   }
 
-  /** The slow turn, called by a ticker that all databases share. */
-  tick(): void {
+  #tick(): void {
     if (this.#wake === undefined || this.#turn !== undefined) return;
-    if (this.#options.looks.peek(this.#watch?.isSure ?? false)) this.poke();
+    const { looks, tickMs, restTickMs } = this.#options;
+    if (looks.peek(this.#ticker?.ms === restTickMs)) return this.poke();
+    // Each tick wakes the process, which is most of what a database at rest costs.
+    const isAtRest = looks.isAtRest && this.#watch?.isSure === true;
+    if (this.#ticker !== undefined) this.#tickEach(isAtRest ? Math.max(tickMs, restTickMs) : tickMs);
   }
 
   /** Somebody waits for the next change, until what is returned is disposed of: looks come soon. */
@@ -86,10 +125,15 @@ export class Attention implements Disposable {
     return { [Symbol.dispose]: () => void this.#awaitingCount-- };
   }
 
+  /** Whether somebody waits for the next change. */
+  get isAwaited(): boolean {
+    return this.#awaitingCount > 0;
+  }
+
   /** A look found something new; look again soon. */
   noteChange(): void {
     this.#lastChangeMs = this.#options.clock.monotonicMs();
-    this.#turnMs = 1;
+    this.#closeCount = CLOSE_COUNT;
   }
 
   /** Resolves when it is time to look. */
@@ -103,16 +147,34 @@ export class Attention implements Disposable {
     const { clock } = this.#options;
     if (clock.monotonicMs() - this.#lastChangeMs < QUIET_AFTER_MS) {
       if (this.#awaitingCount > 0) {
-        this.#turn = clock.after(this.#turnMs, () => this.poke());
-        this.#turnMs = Math.min(this.#turnMs * 2, LONGEST_TURN_MS);
+        if (this.#closeCount > 0) this.#lookClosely();
+        else this.#turn = clock.after(TURN_MS, () => this.poke());
       } else {
         this.#rest();
       }
     } else {
       if (this.#watch === undefined) this.#arm();
-      if (this.#options.isInTheWay()) this.#guard ??= clock.every(GUARD_MS, () => this.tick());
+      if (this.#options.isInTheWay()) this.#guard ??= clock.every(GUARD_MS, () => this.#tick());
     }
     return promise;
+  }
+
+  #lookClosely(): void {
+    const { clock, looks } = this.#options;
+    const turn = this.#turn = new DisposableStack();
+    turn.use(clock.every(CLOSE_MS, () => {
+      if (--this.#closeCount === 0 || looks.isHere()) this.poke();
+    }));
+    if (!this.#isEager) return;
+    this.#isEager = false;
+    const endMs = clock.monotonicMs() + CLOSE_MS;
+    let leftCount = EAGER_COUNT;
+    const lookEagerly = () => {
+      if (turn.disposed) return;
+      if (looks.isHere()) this.poke();
+      else if (--leftCount > 0 && clock.monotonicMs() < endMs) setImmediate(lookEagerly);
+    };
+    setImmediate(lookEagerly);
   }
 
   #rest(): void {
@@ -131,6 +193,7 @@ export class Attention implements Disposable {
       // One notice is enough to wake; the rest of a flood would only cost.
       this.#disarm();
       this.noteChange();
+      this.#isEager = true;
       this.poke();
     });
     // What happened before the watch stood is found by one more look; without a watch there are only slow turns.
@@ -145,6 +208,8 @@ export class Attention implements Disposable {
 
   /** Stop watching; a waiting `next` resolves. */
   close(): void {
+    this.#ticker?.timer[Symbol.dispose]();
+    this.#ticker = undefined;
     this.#disarm();
     this.poke();
   }

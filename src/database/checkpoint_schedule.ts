@@ -13,8 +13,9 @@ import {
   chooseCheckpoint,
   crowdedFrom,
   isTimeToCheckpoint,
+  QUIET_MS,
 } from "./decide.ts";
-import { patienceWith } from "./sync_ahead.ts";
+import { patienceWith, syncCopySoon } from "./sync_ahead.ts";
 import { Mutex } from "../async.ts";
 import type { Logger } from "../logger.ts";
 import { walSize } from "../position.ts";
@@ -49,7 +50,7 @@ export class CheckpointSchedule {
     backfilledCount: number;
     atMs: number;
   };
-  /** What an application did once it goes on doing. */
+  /** See `areOthersSeen`. */
   #areOthersSeen = false;
 
   constructor(options: CheckpointScheduleOptions) {
@@ -60,6 +61,11 @@ export class CheckpointSchedule {
   /** Frames from which on it calls for a checkpoint, and from which on the reader had better stay. */
   get crowdedFrom(): number {
     return crowdedFrom(this.#options.limits);
+  }
+
+  /** Whether somebody else was seen to checkpoint: what an application did once it goes on doing. */
+  get areOthersSeen(): boolean {
+    return this.#areOthersSeen;
   }
 
   /** Count from now: another WAL has begun. */
@@ -100,10 +106,13 @@ export class CheckpointSchedule {
     if (index === undefined) return false;
     if (index.mxFrame < this.#lastTry.frameCount) this.reset();
     if (index.backfilledCount > this.#lastTry.backfilledCount) this.#areOthersSeen = true;
-    const choice = chooseCheckpoint(this.#facts(index, now));
+    // What was committed since the copy, as mostly happens right after a notice, ends the quiet.
+    const quietMs = parts.follower.isAtEnd(index) ? now.quietMs : 0;
+    const choice = chooseCheckpoint(this.#facts(index, { ...now, quietMs }));
     if (choice === "none") return false;
     try {
-      await this.#checkpoint(choice, parts);
+      const isComplete = await this.#checkpoint(choice, parts);
+      if (isComplete && quietMs >= QUIET_MS) syncCopySoon(parts.follower);
     } finally {
       // A try that failed counts too: the next look comes within milliseconds.
       this.#lastTry = {
@@ -115,7 +124,8 @@ export class CheckpointSchedule {
     return true;
   }
 
-  async #checkpoint(choice: CheckpointChoice, parts: CheckpointParts): Promise<void> {
+  /** @returns whether all is backfilled then */
+  async #checkpoint(choice: CheckpointChoice, parts: CheckpointParts): Promise<boolean> {
     const { limits, logger } = this.#options;
     const { maxPages } = limits;
     const isGrowing = patienceWith(parts.follower);
@@ -129,10 +139,11 @@ export class CheckpointSchedule {
     logger.debug("checkpoint", { mode: "PASSIVE", result: formatOutcome(outcome) });
     const isComplete = outcome !== undefined && outcome.backfilledCount === outcome.frameCount;
     const { live } = parts.follower;
-    if (!isComplete || limits.truncatePages <= 0) return;
+    if (!isComplete || limits.truncatePages <= 0) return isComplete;
     if (live.walStat().size >= walSize(limits.truncatePages, { pageSize: live.pageSize() })) {
       truncateWal(parts);
     }
+    return true;
   }
 }
 

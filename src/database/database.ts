@@ -24,14 +24,14 @@ import { type Backlog, ShadowSource } from "./shadow_source.ts";
 import { OpenSnapshots } from "./open_snapshots.ts";
 import { openSnapshot, type SnapshotSource } from "./snapshot.ts";
 import { StateHolder } from "./state_holder.ts";
-import { LOOK_AROUND_MS } from "./surroundings.ts";
+import { LOOK_AROUND_QUIETLY_MS } from "./surroundings.ts";
 import { Troubles } from "./troubles.ts";
 import { Mutex, Notice, orAbort } from "../async.ts";
 import { describeError } from "../errors.ts";
 import { type Logger, silentLogger } from "../logger.ts";
 import { silentMetrics } from "../metrics.ts";
 import type { Position } from "../position.ts";
-import { type Clock, systemClock } from "../runtime/clock.ts";
+import { type Clock, systemClock, yieldToEvents } from "../runtime/clock.ts";
 import { type Files, systemFiles } from "../runtime/files.ts";
 import type { Checksum } from "../wal/checksum.ts";
 
@@ -70,7 +70,6 @@ export class LiveDatabase implements AsyncDisposable {
   /** When it went away the last time, on the steady clock, while replicas may still get what it left. */
   #retiredMs: number | undefined;
   readonly #holder: StateHolder;
-  #ticker: Disposable | undefined;
   #loop: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   readonly #generations: Generations;
@@ -101,9 +100,15 @@ export class LiveDatabase implements AsyncDisposable {
     this.#attention = new Attention({
       walPath: `${this.path}-wal`,
       clock: this.#clock,
+      tickMs: this.#tickMs,
+      restTickMs: LOOK_AROUND_QUIETLY_MS,
       looks: this.#lookout,
       isInTheWay: () => this.#opened?.follower.isInTheWay ?? false,
     });
+  }
+
+  get #tickMs(): number {
+    return this.#options.monitorIntervalMs ?? 1000;
   }
 
   get state(): DatabaseState {
@@ -122,7 +127,7 @@ export class LiveDatabase implements AsyncDisposable {
       stateSince: this.#holder.since,
       error: this.lastError,
       sinceGoodMs: this.#troubles.sinceGoodMs,
-      lookIntervalMs: 5 * LOOK_AROUND_MS + (this.#options.monitorIntervalMs ?? 1000),
+      lookIntervalMs: LOOK_AROUND_QUIETLY_MS + this.#tickMs,
       uncopiedBytes: this.state.kind === "live" ? this.#opened?.follower.uncopiedBytes ?? 0 : 0,
     };
   }
@@ -141,10 +146,7 @@ export class LiveDatabase implements AsyncDisposable {
     await this.#turn();
     if (this.state.kind === "stopped") throw this.state.error;
     this.#schedule.reset();
-    this.#ticker = this.#clock.every(this.#options.monitorIntervalMs ?? 1000, () => {
-      if (this.#opened === undefined) this.#attention.poke();
-      else this.#attention.tick();
-    });
+    this.#attention.start();
     this.#loop = this.#run();
   }
 
@@ -246,29 +248,39 @@ export class LiveDatabase implements AsyncDisposable {
 
   async #sync(startMs: number): Promise<void> {
     const [{ follower }, { activity }] = [this.#opened!, this.#lookout];
+    const { isAwaited } = this.#attention;
     const isLull = this.#lookout.begin(this.#opened!);
-    const [copiedBefore, before] = [follower.copiedBytes, follower.changeCount];
+    const copiedBefore = follower.copiedBytes;
+    let notedCount = follower.changeCount;
+    const noteCopied = () => {
+      if (follower.changeCount > notedCount) this.#noteCopied();
+      notedCount = follower.changeCount;
+    };
     try {
-      await follower.catchUp();
+      await follower.catchUp({ isHurried: isAwaited });
+      if (isAwaited && follower.changeCount > notedCount) {
+        // The upload of what somebody has waited for begins before anything else.
+        noteCopied();
+        await yieldToEvents();
+        follower.step();
+      }
       // Whoever waits for our reader commits nothing meanwhile.
       if (isLull) follower.step();
     } finally {
       // What was copied before it failed is to be sent, too.
-      this.#noteCopied(follower.changeCount > before);
+      noteCopied();
     }
-    const [copiedFirst, first] = [follower.copiedBytes, follower.changeCount];
-    const now = { quietMs: activity.quietMs, isPause: copiedFirst === copiedBefore };
+    const now = { quietMs: activity.quietMs, isPause: follower.copiedBytes === copiedBefore };
     if (this.#snapshots.isEmpty && await this.#schedule.run(this.#opened!, now)) this.changed.notify();
     // A checkpoint copies too, and what it finds is activity like any other.
-    this.#noteCopied(follower.changeCount > first);
+    noteCopied();
     if (activity.isIdle) closeSpare(this.#opened!);
     this.#replacement.noteRest(this.#opened!);
     const copiedBytes = follower.copiedBytes - copiedBefore;
     this.#meter.sync({ follower, elapsedMs: this.#clock.monotonicMs() - startMs, copiedBytes });
   }
 
-  #noteCopied(hasCopied: boolean): void {
-    if (!hasCopied) return;
+  #noteCopied(): void {
     this.#lookout.activity.noteCopy();
     this.#attention.noteChange();
     this.changed.notify();
@@ -440,7 +452,6 @@ export class LiveDatabase implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    this.#ticker?.[Symbol.dispose]();
     this.#attention.close();
     await this.#loop;
     using _ = await this.#mutex.acquire();

@@ -171,7 +171,7 @@ export type CheckpointChoice = "none" | "polite" | "barrier";
 const RETRY_MS = 1000;
 
 /** After this long without a commit what is left is backfilled. */
-const QUIET_MS = 4000;
+export const QUIET_MS = 4000;
 
 /** With an application that checkpoints itself, times `minPages` that call for a barrier. */
 const OTHERS_FACTOR = 4;

@@ -20,6 +20,7 @@ export class EndedIndexes {
   readonly #meta: MetaDirectory;
   readonly #name: string;
   #ends: readonly IndexEnd[] | undefined;
+  #isUnwritten = false;
 
   constructor(meta: MetaDirectory, generation: string) {
     this.#meta = meta;
@@ -36,9 +37,16 @@ export class EndedIndexes {
     return Array.isArray(value) && value.every(isEnd) ? value : [];
   }
 
-  /** An index has ended, and is on the disk. */
+  /** An index has ended, and is on the disk. The first commit of the next one doesn't wait until that is written down. */
   remember(end: IndexEnd): void {
     this.#ends = [...this.ends.filter(({ index }) => index < end.index), end].slice(-MOST_ENDS);
+    this.#isUnwritten = true;
+  }
+
+  /** Write down what was remembered since the last time. */
+  write(): void {
+    if (!this.#isUnwritten) return;
+    this.#isUnwritten = false;
     try {
       this.#meta.writeText(this.#name, `${JSON.stringify(this.#ends)}\n`);
     } catch {

@@ -56,6 +56,12 @@ export interface StepResult {
   readonly hasMore: boolean;
 }
 
+/** How a step is made. */
+export interface StepOptions {
+  /** Whether the reader stays where it is once all is copied, because somebody waits for that: the next step moves it. */
+  readonly isHurried?: boolean;
+}
+
 /** What a follower is built on. */
 export interface FollowerOptions {
   readonly live: LiveFiles;
@@ -241,10 +247,10 @@ export class Follower implements Disposable {
    * Copy all that is committed now, letting other work in between. What is committed meanwhile need not be copied:
    * a fast writer would keep us here for ever.
    */
-  async catchUp(): Promise<void> {
+  async catchUp(how: StepOptions = {}): Promise<void> {
     const goal = this.live.look();
     const turns = new FairTurns(this.#clock);
-    while (this.step().hasMore) {
+    while (this.step(how).hasMore) {
       if (goal !== undefined && this.#hasReached(goal)) return;
       await turns.next();
     }
@@ -273,7 +279,7 @@ export class Follower implements Disposable {
   }
 
   /** Look once, and carry out what is next: copy up to a chunk, begin an index, move the reader. */
-  step(): StepResult {
+  step({ isHurried = false }: StepOptions = {}): StepResult {
     this.shadow.requireSynced();
     const index = this.live.look();
     if (index === undefined) {
@@ -286,6 +292,7 @@ export class Follower implements Disposable {
     this.#strangeSinceMs = undefined;
     if (next.kind === "nothing") {
       this.#nameFile();
+      this.shadow.writeNotes();
       if (shouldMove(index, this.readers.standing!)) this.#move();
       return { hasCopied: false, hasMore: false };
     }
@@ -294,6 +301,7 @@ export class Follower implements Disposable {
     if (shouldStay(index, this.readers.standing!, { fromPages: this.#stayFromPages })) {
       return { hasCopied: true, hasMore: !isComplete };
     }
+    if (isComplete && isHurried) return { hasCopied: true, hasMore: false };
     // Also on the way: a writer that is faster than us must not keep us, and the backfill, at an old mark.
     if (isComplete || this.#hasCopiedStanding()) this.#move();
     return { hasCopied: true, hasMore: !isComplete };

@@ -5,7 +5,7 @@ import { shouldMove } from "./decide.ts";
 import type { InstanceLock } from "./instance_lock.ts";
 import type { DatabaseMeter } from "./measure.ts";
 import { hasSpare, type Opened } from "./opened.ts";
-import { LOOK_AROUND_QUIETLY_MS, Surroundings } from "./surroundings.ts";
+import { Surroundings } from "./surroundings.ts";
 import type { Troubles } from "./troubles.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { equalPair, type Salts } from "../wal/header.ts";
@@ -36,8 +36,8 @@ export class Lookout {
   /** Whether the last peek at a busy database found nothing new, since the last turn. */
   #isLull = false;
   #flow: Flow = "usual";
-  /** Until when only a write to the `-wal` can bring anything new, by the last look around. */
-  #restsUntilMs = -Infinity;
+  /** See `isAtRest`. */
+  #isAtRest = false;
   /** What the last peek found, and when it was asked what else there is. */
   #peeked: { readonly index: WalIndex; readonly atMs: number } | undefined;
   /** Up to where the WAL with these salts may grow before the next turn. */
@@ -58,7 +58,7 @@ export class Lookout {
   begin(opened: Opened): boolean {
     const isLull = this.#isLull;
     this.#isLull = false;
-    this.#restsUntilMs = -Infinity;
+    this.#isAtRest = false;
     this.#bound = this.#peeked = undefined;
     this.activity.noteLook();
     this.#surroundings.look(opened);
@@ -67,20 +67,25 @@ export class Lookout {
 
   /** The next real look takes nothing from the ones before. */
   expire(): void {
-    this.#restsUntilMs = -Infinity;
+    this.#isAtRest = false;
     this.#surroundings.expire();
   }
 
   /**
-   * At a slow turn: is there anything new, a check that is due, or something wrong? While a sure watch would tell of
-   * what is new, that is asked only together with the look around.
+   * At a slow turn: is there anything new, a check that is due, or something wrong?
+   *
+   * @param isRare whether the next look around would come too late otherwise
    */
-  peek(isWatchSure: boolean): boolean {
-    if (isWatchSure && this.#parts.clock.monotonicMs() < this.#restsUntilMs) return false;
-    return orTurn(() => this.#peek());
+  peek(isRare: boolean): boolean {
+    return orTurn(() => this.#peek(isRare));
   }
 
-  #peek(): boolean {
+  /** Whether the last look around found that nothing but a write to the `-wal` can bring anything new before the next. */
+  get isAtRest(): boolean {
+    return this.#isAtRest;
+  }
+
+  #peek(isRare: boolean): boolean {
     const { schedule, troubles, clock } = this.#parts;
     const { activity } = this;
     const opened = this.#parts.opened();
@@ -92,7 +97,7 @@ export class Lookout {
     this.#peeked = { index, atMs };
     return activity.isNew(index) || troubles.lastError !== "" || schedule.isTime(index, activity) ||
       shouldMove(index, opened.follower.readers.standing!) ||
-      this.#surroundings.isOverdue && !this.#isAllWell(opened, index);
+      (isRare || this.#surroundings.isOverdue) && !this.#isAllWell(opened, index);
   }
 
   /** The look around of a quiet database, in place of a whole turn. */
@@ -103,17 +108,24 @@ export class Lookout {
     const startMs = clock.monotonicMs();
     if (!this.#surroundings.glance(opened)) return false;
     // What a checkpoint has left to do is nothing that a watch tells of.
-    const isAtRest = index.mxFrame === index.backfilledCount && !opened.follower.isInTheWay;
-    const endMs = clock.monotonicMs();
-    this.#restsUntilMs = isAtRest ? endMs + LOOK_AROUND_QUIETLY_MS : -Infinity;
+    this.#isAtRest = index.mxFrame === index.backfilledCount && !opened.follower.isInTheWay;
     troubles.clear();
-    meter.glance(endMs - startMs);
+    meter.glance(clock.monotonicMs() - startMs);
     return true;
   }
 
   /** How many commits the last peek at a busy database found. */
   get flow(): Flow {
     return this.#flow;
+  }
+
+  /** While the next commit is awaited: whether it is there. */
+  isHere(): boolean {
+    return orTurn(() => {
+      const opened = this.#parts.opened();
+      const index = opened?.live.look();
+      return opened === undefined || index === undefined || !opened.follower.isAtEnd(index);
+    });
   }
 
   /** While the database is busy and nobody waits for its next change. */
@@ -125,7 +137,9 @@ export class Lookout {
     const opened = this.#parts.opened();
     const index = opened?.live.look();
     if (opened === undefined || index === undefined) return true;
-    this.#flow = this.activity.flowTo(index);
+    const flow = this.activity.flowTo(index);
+    // An application that checkpoints itself may do so in a way that waits for our reader.
+    this.#flow = flow === "gentle" && this.#parts.schedule.areOthersSeen ? "usual" : flow;
     this.#isLull = this.#flow === "none";
     if (this.#isLull || isWaitedFor(opened, index)) return true;
     // Some dozens of times a second code is never warm: what a turn alone changes is asked for once.

@@ -15,7 +15,7 @@ import {
   verifyFile,
   wholeSize,
 } from "./shadow_file.ts";
-import { type Files, type OpenFile, systemCode } from "../runtime/files.ts";
+import { type Files, type FileStat, type OpenFile, systemCode } from "../runtime/files.ts";
 import { parentFolder } from "../runtime/paths.ts";
 import { frameSize, type IndexEnd, type IndexOffset, MAX_INDEX, WAL_HEADER_SIZE } from "../position.ts";
 import { equalBytes } from "../bytes.ts";
@@ -40,6 +40,8 @@ interface Tail extends VerifiedFile {
   chain: WalChain;
   size: number;
   committedSize: number;
+  /** Up to where it is on the disk. */
+  syncedSize: number;
   /** Whether the file has its final name. */
   isNamed: boolean;
   /** Whether bytes of a write that failed may still follow. */
@@ -103,7 +105,7 @@ export class ShadowWal implements Disposable {
     try {
       const header = new Uint8Array(WAL_HEADER_SIZE);
       if (file.readSync(header, 0) < WAL_HEADER_SIZE) throw new UnusableShadowError("short shadow wal");
-      this.#tail = { file, header, ...verifyFile(file, header), isNamed: true, isTorn: false };
+      this.#tail = { file, header, ...verifyFile(file, header), syncedSize: 0, isNamed: true, isTorn: false };
       this.#noteTouched();
     } catch (error) {
       file.close();
@@ -250,7 +252,6 @@ export class ShadowWal implements Disposable {
       throw error;
     }
     if (this.#tail !== undefined) this.#endTail(this.#tail);
-    this.#olderSize = undefined;
     this.#index = index;
     this.#tail = {
       file,
@@ -258,6 +259,7 @@ export class ShadowWal implements Disposable {
       chain,
       size: WAL_HEADER_SIZE,
       committedSize: WAL_HEADER_SIZE,
+      syncedSize: 0,
       isNamed: false,
       isTorn: false,
     };
@@ -266,17 +268,33 @@ export class ShadowWal implements Disposable {
 
   #endTail({ file, chain: { salts, checksum }, size }: Tail): void {
     file.close();
+    if (this.#olderSize !== undefined) this.#olderSize += size;
     this.#endedSalts = salts;
     if (size > WAL_HEADER_SIZE) this.#ended.remember({ index: this.#index, length: size, checksum, salts });
   }
 
+  /** Write down what can wait until nothing else is to be done. */
+  writeNotes(): void {
+    this.#ended.write();
+  }
+
   #syncTail(): void {
+    const tail = this.#tail;
     try {
-      this.#tail?.file.syncSync();
+      if (tail !== undefined && tail.syncedSize < tail.size) tail.file.syncSync();
     } catch (error) {
       this.noteSyncError(error);
     }
     this.requireSynced();
+  }
+
+  /** So many bytes of what is open as `file` were brought to the disk, which was the file of an index by its name. */
+  noteSynced(file: OpenFile, { index, size }: { index: number; size: number }): void {
+    const tail = this.#tail;
+    if (tail === undefined || index !== this.#index || !isSameFile(file.statSync(), tail.file.statSync())) {
+      return;
+    }
+    tail.syncedSize = size;
   }
 
   /**
@@ -349,8 +367,8 @@ export class ShadowWal implements Disposable {
   }
 
   #isAt(path: string, { file }: Tail): boolean {
-    const [there, ours] = [this.#files.statSync(path), file.statSync()];
-    return there !== undefined && there.inode === ours.inode && there.device === ours.device;
+    const there = this.#files.statSync(path);
+    return there !== undefined && isSameFile(there, file.statSync());
   }
 
   /** Bytes of an index that replicas may have; `undefined` when its file isn't there. */
@@ -409,6 +427,7 @@ export class ShadowWal implements Disposable {
   }
 
   close(): void {
+    this.writeNotes();
     this.#tail?.file.close();
     this.#tail = undefined;
   }
@@ -416,6 +435,10 @@ export class ShadowWal implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function isSameFile(left: FileStat, right: FileStat): boolean {
+  return left.inode === right.inode && left.device === right.device;
 }
 
 /** What a shadow WAL is built on. */

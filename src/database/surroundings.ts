@@ -10,8 +10,8 @@ export const LOOK_AROUND_MS = 1000;
 /** And this often while there is nothing. */
 export const LOOK_AROUND_QUIETLY_MS = 5 * LOOK_AROUND_MS;
 
-/** What is ours is then looked at less often: who writes there follows commits, and those wake us. */
-const LOOK_AT_OURS_MS = 3 * LOOK_AROUND_QUIETLY_MS;
+/** What is ours is looked at with every third of those: who writes there follows commits, and those wake us. */
+const LOOK_AT_OURS_MS = 2.5 * LOOK_AROUND_QUIETLY_MS;
 
 /** The looks around one database. */
 export class Surroundings {

@@ -55,6 +55,18 @@ export async function syncAhead({ live, shadow }: Follower, isOver: () => boolea
   while (!isDone && !isOver()) await Promise.race([done, sleep(LOOK_MS)]);
 }
 
+/**
+ * Bring the copy to the disk beside whatever follows, without waiting for it: the first commit after a quiet time begins
+ * another index, and would have to.
+ */
+export function syncCopySoon({ live, shadow }: Follower): void {
+  const turns = syncTurnsOf(live.mainStat().device);
+  void (async () => {
+    using _ = await turns.acquire();
+    await syncNewest(shadow, live.files);
+  })();
+}
+
 /** By a descriptor of its own: what the disk fails with is told to each, also to the one that SQLite relies on. */
 async function syncWal({ walPath, files }: LiveFiles): Promise<void> {
   try {
@@ -67,14 +79,16 @@ async function syncWal({ walPath, files }: LiveFiles): Promise<void> {
 
 /** A failure is noted, also where nobody waits for it any more: the next sync may succeed without what was lost. */
 async function syncNewest(shadow: ShadowWal, files: Files): Promise<void> {
+  const { index, size } = shadow;
   let file: OpenFile;
   try {
-    file = await files.open(shadow.path(shadow.index), { access: "read-write" });
+    file = await files.open(shadow.path(index), { access: "read-write" });
   } catch {
     return; // A new copy has another name at first.
   }
   try {
     await file.sync();
+    shadow.noteSynced(file, { index, size });
   } catch (error) {
     shadow.noteSyncError(error);
   } finally {

@@ -135,14 +135,12 @@ function releaseAfterBusyTime(): void {
   releaseUnusedMemory();
 }
 
-/** As often as databases are ticked unless told otherwise, so that one timer does for all: each wakes the process. */
-const TICK_MS = 1000;
-/** Ticks: long enough for the start of a few databases to be over. */
-const FIRST_RELEASE = 2;
-/** A quarter of a millisecond each time. */
-const TICKS_PER_RELEASE = 10;
-/** How often it is asked whether a busy time has ended. */
-const TICKS_PER_LOOK = 2;
+/** As often as databases at rest are looked at, so that one timer does for all: each wakes the process. */
+const TICK_MS = 5000;
+/** Long enough for the start of a few databases to be over. */
+const FIRST_RELEASE_MS = 2000;
+/** Half a millisecond each time. */
+const TICKS_PER_RELEASE = 2;
 
 /** Milliseconds of CPU that this process has used, on all cores together. */
 function processCpuMs(): number {
@@ -152,16 +150,19 @@ function processCpuMs(): number {
 
 /** Release now and then what a process at rest doesn't need, until disposed of. Nothing where the runtime can't. */
 export function releaseMemoryRegularly(clock: Clock, cpuMs = processCpuMs): Disposable {
-  if (bun() === undefined) return new DisposableStack();
+  const timers = new DisposableStack();
+  if (bun() === undefined) return timers;
   const busyTimes = new BusyTimes(clock.monotonicMs());
   let tick = 0;
-  return clock.every(TICK_MS, () => {
+  timers.use(clock.after(FIRST_RELEASE_MS, releaseProgramCode));
+  timers.use(clock.every(TICK_MS, () => {
     tick++;
-    if (tick % TICKS_PER_LOOK === 0 && busyTimes.hasEnded({ nowMs: clock.monotonicMs(), cpuMs: cpuMs() })) {
+    if (busyTimes.hasEnded({ nowMs: clock.monotonicMs(), cpuMs: cpuMs() })) {
       releaseAfterBusyTime();
       releaseProgramCode();
-    } else if (tick === FIRST_RELEASE || tick % TICKS_PER_RELEASE === 0) {
+    } else if (tick % TICKS_PER_RELEASE === 0) {
       releaseProgramCode();
     }
-  });
+  }));
+  return timers;
 }

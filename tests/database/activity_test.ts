@@ -21,12 +21,15 @@ function afterCommits(count: number): WalIndex {
 test("Activity.flowTo() tells the end of commits, and where half of them stay away, by what came before", async () => {
   const cases:
     readonly (readonly [what: string, steps: readonly (readonly [ms: number, count: number])[], Flow])[] = [
-      ["steady", [[40, 8], [40, 8]], "usual"],
-      ["just half", [[40, 8], [40, 4]], "usual"],
+      ["steady", [[40, 80], [40, 80]], "usual"],
+      ["steady and slow", [[40, 8], [100, 20]], "gentle"],
+      ["just half", [[40, 8], [40, 4]], "gentle"],
+      ["just half of many", [[40, 80], [40, 40]], "usual"],
       ["less than half", [[40, 8], [40, 3]], "fewer"],
-      ["the same in a quarter of the time", [[40, 16], [10, 4]], "usual"],
-      ["few were to be expected", [[40, 3], [40, 1]], "usual"],
-      ["fewer than usual only once", [[40, 8], [40, 3], [10, 1]], "usual"],
+      ["less than half of many", [[40, 80], [40, 39]], "fewer"],
+      ["the same in a quarter of the time", [[40, 16], [10, 4]], "gentle"],
+      ["few were to be expected", [[40, 3], [40, 1]], "gentle"],
+      ["fewer than usual only once", [[40, 8], [40, 3], [10, 1]], "gentle"],
       ["none", [[40, 8], [40, 0]], "none"],
       ["none twice", [[40, 8], [40, 0], [20, 0]], "none"],
       ["some again", [[40, 8], [40, 0], [20, 1]], "fewer"],

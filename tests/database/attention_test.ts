@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { appendFileSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { Stage, until } from "./stage.ts";
 import type { Flow } from "../../src/database/activity.ts";
-import { Attention, type CheapLooks } from "../../src/database/attention.ts";
+import { Attention, type AttentionOptions, type CheapLooks } from "../../src/database/attention.ts";
 import { StoppedClock } from "../doubles/moved_clock.ts";
 import { temporaryFolder } from "../doubles/temporary_folder.ts";
 
@@ -26,7 +26,26 @@ function watchCount(path: string): number {
 
 /** Cheap looks that find commits and nothing to do, but for what is given. */
 function looks(given: Partial<CheapLooks> = {}): CheapLooks {
-  return { peek: () => false, isDue: () => false, flow: "usual", ...given };
+  return {
+    peek: () => false,
+    isAtRest: false,
+    isHere: () => false,
+    isDue: () => false,
+    flow: "usual",
+    ...given,
+  };
+}
+
+/** An attention to nothing, ticking each second, but for what is given. */
+function pay(given: Partial<AttentionOptions> & Pick<AttentionOptions, "clock">): Attention {
+  return new Attention({
+    walPath: "/nowhere/app.db-wal",
+    tickMs: 1000,
+    restTickMs: 5000,
+    looks: looks(),
+    isInTheWay: () => false,
+    ...given,
+  });
 }
 
 test("LiveDatabase is woken by a notice, with no clock at hand", async () => {
@@ -65,12 +84,7 @@ test("Attention looks once more after its watch stands, and then waits", async (
   const walPath = join(folder.path, "app.db-wal");
   writeFileSync(walPath, "");
   const clock = new StoppedClock();
-  using attention = new Attention({
-    walPath,
-    clock,
-    looks: looks(),
-    isInTheWay: () => false,
-  });
+  using attention = pay({ walPath, clock });
   const first = attention.next();
   assert.ok(clock.nextMs! <= 20, "what changed before the watch stood would wait for the slow poll");
   await clock.advance(clock.nextMs!);
@@ -79,27 +93,59 @@ test("Attention looks once more after its watch stands, and then waits", async (
   assert.equal(clock.nextMs, undefined);
 });
 
-test("Attention tells each slow look whether a watch stands that misses nothing", async () => {
+test("Attention ticks rarely while at rest, as long as a watch stands that misses nothing", async () => {
   using folder = temporaryFolder();
   const walPath = join(folder.path, "app.db-wal");
-  for (const isThere of [false, true]) {
+  const cases: [{ isThere: boolean; isAtRest: boolean; tickMs: number }, number, boolean[]][] = [
+    [{ isThere: false, isAtRest: true, tickMs: 1000 }, 60, [false]],
+    [{ isThere: true, isAtRest: false, tickMs: 1000 }, 60, [false]],
+    [{ isThere: true, isAtRest: true, tickMs: 1000 }, process.platform === "linux" ? 12 : 60, [false, true]],
+    [{ isThere: true, isAtRest: true, tickMs: 30_000 }, 2, [false]],
+  ];
+  for (const [{ isThere, isAtRest, tickMs }, expectedCount, expectedKinds] of cases) {
     if (isThere) writeFileSync(walPath, "");
     const clock = new StoppedClock();
-    const told: boolean[] = [];
-    const peek = (isWatchSure: boolean) => {
-      told.push(isWatchSure);
-      return false;
-    };
-    using attention = new Attention({ walPath, clock, looks: looks({ peek }), isInTheWay: () => false });
+    const rare: boolean[] = [];
+    const peek = (isRare: boolean) => (rare.push(isRare), false);
+    using attention = pay({ walPath, clock, tickMs, looks: looks({ peek, isAtRest }) });
+    attention.start();
     const first = attention.next();
     if (isThere) {
-      await clock.advance(clock.nextMs!);
+      await clock.advance(20);
       await first;
       void attention.next();
     }
-    attention.tick();
-    assert.deepEqual(told, [isThere && process.platform === "linux"]);
+    await clock.advance(60_000 - 20);
+    assert.ok(Math.abs(rare.length - expectedCount) <= 1, `${rare.length} looks, not ${expectedCount}`);
+    if (expectedKinds.length === 1) assert.deepEqual([...new Set(rare)], expectedKinds);
+    else assert.deepEqual(rare.slice(0, 2), expectedKinds.slice(0, process.platform === "linux" ? 2 : 1));
   }
+});
+
+test("Attention ticks as usual again once something has called for a look", async () => {
+  using folder = temporaryFolder();
+  const walPath = join(folder.path, "app.db-wal");
+  writeFileSync(walPath, "");
+  const clock = new StoppedClock();
+  const found = { ...looks(), isAtRest: true };
+  let peekCount = 0;
+  found.peek = () => (peekCount++, false);
+  using attention = pay({ walPath, clock, looks: found });
+  attention.start();
+  void attention.next();
+  await clock.advance(10_000);
+  void attention.next();
+  await clock.advance(60_000);
+  attention.poke();
+  found.isAtRest = false;
+  void attention.next();
+  peekCount = 0;
+  await clock.advance(10_000);
+  assert.ok(peekCount >= 9, `${peekCount} looks in ten seconds`);
+  attention.close();
+  peekCount = 0;
+  await clock.advance(60_000);
+  assert.equal(peekCount, 0);
 });
 
 test("Attention guards closely while others may come to wait, else not at all", async () => {
@@ -112,12 +158,7 @@ test("Attention guards closely while others may come to wait, else not at all", 
     peekCount++;
     return false;
   };
-  using attention = new Attention({
-    walPath,
-    clock,
-    looks: looks({ peek }),
-    isInTheWay: () => isInTheWay,
-  });
+  using attention = pay({ walPath, clock, looks: looks({ peek }), isInTheWay: () => isInTheWay });
   const waiting = attention.next();
   await clock.advance(1000);
   assert.ok(peekCount >= 1000 / 60, `${peekCount} looks in a second`);
@@ -140,7 +181,7 @@ test("Attention only peeks while busy and not awaited, and looks soon for who wa
     return isOver;
   };
   const walPath = join(folder.path, "app.db-wal");
-  using attention = new Attention({ walPath, clock, looks: looks({ isDue }), isInTheWay: () => false });
+  using attention = pay({ walPath, clock, looks: looks({ isDue, isHere: () => true }) });
   let lookCount = 0;
   const look = async () => {
     await attention.next();
@@ -172,6 +213,63 @@ test("Attention only peeks while busy and not awaited, and looks soon for who wa
   assert.ok(clock.nextMs! > 16);
 });
 
+test("Attention asks each millisecond for an awaited commit, and after sixteen of them only now and then", async () => {
+  const clock = new StoppedClock();
+  const startMs = clock.monotonicMs();
+  const asked = new Set<number>();
+  let isCommitted = false;
+  const isHere = () => (asked.add(clock.monotonicMs() - startMs), isCommitted);
+  using attention = pay({ clock, looks: looks({ isHere }) });
+  using _ = attention.beAwaited();
+  const lookAfter = async (ms: number) => {
+    let hasLooked = false;
+    const looking = attention.next().then(() => hasLooked = true);
+    await clock.advance(ms - 1);
+    assert.equal(hasLooked, false, `a look before ${ms} ms`);
+    await clock.advance(1);
+    await looking;
+  };
+  attention.noteChange();
+  await lookAfter(16);
+  assert.deepEqual([...asked], Array.from({ length: 15 }, (_, at) => at + 1));
+  for (let round = 0; round < 3; round++) await lookAfter(16);
+  assert.equal(Math.max(...asked), 15);
+  attention.noteChange();
+  const looking = attention.next();
+  await clock.advance(3);
+  isCommitted = true;
+  await clock.advance(1);
+  await looking;
+  // A copy that fails again and again is tried no more often than that.
+  for (let count = 0; count < 12; count++) await lookAfter(1);
+  await lookAfter(16);
+});
+
+test("Attention finds a commit that is published a moment after its notice without a timer", async () => {
+  using folder = temporaryFolder();
+  const walPath = join(folder.path, "app.db-wal");
+  writeFileSync(walPath, "");
+  const clock = new StoppedClock();
+  let leftCount = 20;
+  const isHere = () => --leftCount < 0;
+  using attention = pay({ walPath, clock, looks: looks({ isHere }) });
+  using _ = attention.beAwaited();
+  const armed = attention.next();
+  await clock.advance(20);
+  await armed;
+  const noticed = attention.next();
+  appendFileSync(walPath, "a commit");
+  await noticed;
+  await attention.next();
+  assert.equal(leftCount, -1);
+  // Once: where copying fails, time has to pass before the next try.
+  const looking = attention.next();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(leftCount, -1);
+  await clock.advance(1);
+  await looking;
+});
+
 test("Attention looks sooner where commits end, and only there", async () => {
   const clock = new StoppedClock();
   const found = { ...looks(), flow: "usual" as Flow };
@@ -180,12 +278,7 @@ test("Attention looks sooner where commits end, and only there", async () => {
     atMs.push(clock.monotonicMs());
     return false;
   };
-  using attention = new Attention({
-    walPath: "/nowhere/app.db-wal",
-    clock,
-    looks: found,
-    isInTheWay: () => false,
-  });
+  using attention = pay({ clock, looks: found });
   attention.noteChange();
   void attention.next();
   const startMs = clock.monotonicMs();
@@ -198,5 +291,8 @@ test("Attention looks sooner where commits end, and only there", async () => {
   found.flow = "usual";
   await clock.advance(20);
   await clock.advance(40);
-  assert.deepEqual(atMs.map((ms) => ms - startMs), [40, 80, 120, 130, 150, 170, 210]);
+  found.flow = "gentle";
+  await clock.advance(40);
+  await clock.advance(200);
+  assert.deepEqual(atMs.map((ms) => ms - startMs), [40, 80, 120, 130, 150, 170, 210, 250, 350, 450]);
 });

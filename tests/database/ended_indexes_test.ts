@@ -179,6 +179,8 @@ test("EndedIndexes keeps the last ones, each once, and says nothing from a file 
   for (const index of [0, 1, 1, ...Array.from({ length: 40 }, (_, at) => at + 2)]) {
     written.remember(endOf(index));
   }
+  assert.deepEqual(new EndedIndexes(meta, generation).ends, []);
+  written.write();
   const kept = Array.from({ length: 32 }, (_, at) => endOf(at + 10));
   assert.deepEqual(new EndedIndexes(meta, generation).ends, kept);
   const path = `${folder.path}/generations/${generation}/walbrook-ended.json`;

@@ -60,6 +60,24 @@ test("Follower.ownPaths has the folder alone until the shadow WAL has a file", a
   assert.deepEqual(bare.follower.ownPaths, [bare.meta.path, folder, bare.follower.shadow.path(0)]);
 });
 
+test("Follower.step() in a hurry leaves the reader where it is, and the next one moves it", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  using bare = bareFollower(stage);
+  const { follower } = bare;
+  await follower.startGeneration();
+  const before = follower.readers.standing;
+  for (let count = 0; count < 3; count++) {
+    stage.insert();
+    const copied = follower.copiedBytes;
+    assert.deepEqual(follower.step({ isHurried: true }), { hasCopied: true, hasMore: false });
+    assert.ok(follower.copiedBytes > copied);
+    assert.equal(follower.readers.standing, before);
+  }
+  assert.deepEqual(follower.step(), { hasCopied: false, hasMore: false });
+  assert.equal(follower.readers.standing!.after.mxFrame, lookAt(stage.path).mxFrame);
+});
+
 test("Follower.isInTheWay until two readers stood frozen at moments that no checkpointer spans", async () => {
   await using stage = new Stage();
   stage.insert();

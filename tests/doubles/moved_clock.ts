@@ -14,13 +14,31 @@ export class OffsetClock implements Clock {
   }
 }
 
-/** The machine's clock, and forward in leaps when told: for what is looked at rarely. Timers keep their time. */
+/** What comes as often as this is due after a leap over it. */
+const OFTEN_MS = 5000;
+
+/**
+ * The machine's clock, and forward in leaps when told: for what is looked at rarely. What comes often comes once in each
+ * leap; other timers keep their time.
+ */
 export class SkippingClock implements Clock {
   #skippedMs = 0;
+  readonly #frequent = new Set<{ readonly ms: number; readonly act: () => void }>();
   /** What the time of day was set forward by, or back; may be changed at any time. */
   setMs = 0;
   readonly after = systemClock.after;
-  readonly every = systemClock.every;
+
+  every(ms: number, act: () => void): Disposable {
+    const one = { ms, act };
+    if (ms <= OFTEN_MS) this.#frequent.add(one);
+    const timer = systemClock.every(ms, act);
+    return {
+      [Symbol.dispose]: () => {
+        this.#frequent.delete(one);
+        timer[Symbol.dispose]();
+      },
+    };
+  }
 
   now(): number {
     return systemClock.now() + this.#skippedMs + this.setMs;
@@ -33,6 +51,11 @@ export class SkippingClock implements Clock {
   /** Leap. */
   skip(ms: number): void {
     this.#skippedMs += ms;
+    setImmediate(() => {
+      for (const one of [...this.#frequent]) {
+        if (one.ms <= ms && this.#frequent.has(one)) one.act();
+      }
+    });
   }
 }
 
