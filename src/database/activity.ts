@@ -15,6 +15,9 @@ const LEAST_USUAL_COUNT = 4;
 /** Commits in a millisecond below which a database that is looked at ten times a second grows little in between. */
 const GENTLE_PER_MS = 0.5;
 
+/** Looks that follow each other are no farther apart: between others there was a time without commits. */
+const LONGEST_GAP_MS = 400;
+
 /** How many commits came since the last look, by what came before; gentle: as usual, which is not much. */
 export type Flow = "none" | "fewer" | "gentle" | "usual";
 
@@ -82,7 +85,7 @@ export class Activity {
     const isFewer = usualCount >= LEAST_USUAL_COUNT && count < usualCount / 2;
     this.#commitsPerMs = isFewer ? 0 : count / elapsedMs;
     if (isFewer) return "fewer";
-    return seen !== undefined && this.#commitsPerMs < GENTLE_PER_MS ? "gentle" : "usual";
+    return this.#commitsPerMs < GENTLE_PER_MS && elapsedMs <= LONGEST_GAP_MS ? "gentle" : "usual";
   }
 
   /** Whether a busy database has been left alone for long enough. */

@@ -94,12 +94,13 @@ export class Attention implements Disposable {
   #tickEach(ms: number): void {
     if (this.#ticker?.ms === ms) return;
     this.#ticker?.timer[Symbol.dispose]();
-    this.#ticker = { ms, timer: this.#options.clock.every(ms, () => this.#tick()) };
+    const isRare = ms > this.#options.tickMs;
+    this.#ticker = { ms, timer: this.#options.clock.every(ms, () => this.#tick({ isRare })) };
   }
 
   /** Look as soon as possible. */
   poke(): void {
-    if (this.#ticker !== undefined) this.#tickEach(this.#options.tickMs);
+    this.tickOften();
     this.#turn?.[Symbol.dispose]();
     this.#guard?.[Symbol.dispose]();
     this.#turn = this.#guard = undefined;
@@ -108,10 +109,19 @@ export class Attention implements Disposable {
     this.#wake = undefined;
   }
 
-  #tick(): void {
+  /** The database isn't at rest any more. */
+  tickOften(): void {
+    if (this.#ticker !== undefined) this.#tickEach(this.#options.tickMs);
+  }
+
+  #tick({ isRare }: { isRare: boolean }): void {
     if (this.#wake === undefined || this.#turn !== undefined) return;
-    const { looks, tickMs, restTickMs } = this.#options;
-    if (looks.peek(this.#ticker?.ms === restTickMs)) return this.poke();
+    const { looks, tickMs, restTickMs, isInTheWay } = this.#options;
+    if (looks.peek(isRare)) return this.poke();
+    if (this.#guard !== undefined && !isInTheWay()) {
+      this.#guard[Symbol.dispose]();
+      this.#guard = undefined;
+    }
     // Each tick wakes the process, which is most of what a database at rest costs.
     const isAtRest = looks.isAtRest && this.#watch?.isSure === true;
     if (this.#ticker !== undefined) this.#tickEach(isAtRest ? Math.max(tickMs, restTickMs) : tickMs);
@@ -154,7 +164,9 @@ export class Attention implements Disposable {
       }
     } else {
       if (this.#watch === undefined) this.#arm();
-      if (this.#options.isInTheWay()) this.#guard ??= clock.every(GUARD_MS, () => this.#tick());
+      if (this.#options.isInTheWay()) {
+        this.#guard ??= clock.every(GUARD_MS, () => this.#tick({ isRare: false }));
+      }
     }
     return promise;
   }

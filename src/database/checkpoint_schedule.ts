@@ -47,7 +47,8 @@ export class CheckpointSchedule {
   readonly #options: CheckpointScheduleOptions;
   #lastTry!: {
     frameCount: number;
-    backfilledCount: number;
+    /** `undefined` until the next look says from where on it grows. */
+    backfilledCount: number | undefined;
     atMs: number;
   };
   /** See `areOthersSeen`. */
@@ -68,10 +69,15 @@ export class CheckpointSchedule {
     return this.#areOthersSeen;
   }
 
+  /** What is backfilled now is our own doing, beside the schedule. */
+  noteOwn({ follower }: CheckpointParts): void {
+    this.#lastTry.backfilledCount = follower.live.look()?.backfilledCount;
+  }
+
   /** Count from now: another WAL has begun. */
   reset(): void {
     const atMs = this.#options.clock.monotonicMs();
-    this.#lastTry = { frameCount: 0, backfilledCount: 0, atMs };
+    this.#lastTry = { frameCount: 0, backfilledCount: undefined, atMs };
   }
 
   /** Whether time calls for a try; the other reasons come with commits, which are looked at anyway. */
@@ -90,7 +96,7 @@ export class CheckpointSchedule {
       frameCount: index.mxFrame,
       backfilledCount: index.backfilledCount,
       triedFrameCount: this.#lastTry.frameCount,
-      triedBackfilledCount: this.#lastTry.backfilledCount,
+      triedBackfilledCount: this.#lastTry.backfilledCount ?? 0,
       areOthersSeen: this.#areOthersSeen,
       sinceLastTryMs: this.#options.clock.monotonicMs() - this.#lastTry.atMs,
       limits: this.#options.limits,
@@ -105,6 +111,7 @@ export class CheckpointSchedule {
     const index = parts.follower.live.look();
     if (index === undefined) return false;
     if (index.mxFrame < this.#lastTry.frameCount) this.reset();
+    this.#lastTry.backfilledCount ??= index.backfilledCount;
     if (index.backfilledCount > this.#lastTry.backfilledCount) this.#areOthersSeen = true;
     // What was committed since the copy, as mostly happens right after a notice, ends the quiet.
     const quietMs = parts.follower.isAtEnd(index) ? now.quietMs : 0;

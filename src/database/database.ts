@@ -146,6 +146,8 @@ export class LiveDatabase implements AsyncDisposable {
     await this.#turn();
     if (this.state.kind === "stopped") throw this.state.error;
     this.#schedule.reset();
+    // Somebody may have closed it meanwhile.
+    if (this.#closing !== undefined) return;
     this.#attention.start();
     this.#loop = this.#run();
   }
@@ -297,6 +299,7 @@ export class LiveDatabase implements AsyncDisposable {
   }
 
   async #handle(error: unknown): Promise<void> {
+    this.#attention.tickOften();
     if (error instanceof ContinuityLostError && this.#opened !== undefined) {
       this.#logger.warn("sync: continuity lost, a new generation starts", { reason: error.message });
       return await this.#mend(error.message);
@@ -358,6 +361,7 @@ export class LiveDatabase implements AsyncDisposable {
 
   /** A generation begins, unless only the lock was lost. */
   async #mend(reason?: string): Promise<void> {
+    this.#attention.tickOften();
     try {
       // Whoever removed the meta directory has removed the lock with it.
       if (!this.#lock.isThere) this.#lock.take();
@@ -414,7 +418,10 @@ export class LiveDatabase implements AsyncDisposable {
     if (this.#opened === undefined || this.state.kind !== "live") throw new Error("no generation available");
     const opened = this.#opened;
     try {
-      if (this.#snapshots.isEmpty) await checkpointPolitely(opened);
+      if (this.#snapshots.isEmpty) {
+        await checkpointPolitely(opened);
+        this.#schedule.noteOwn(opened);
+      }
       return this.#snapshots.add(await openSnapshot(opened.follower));
     } catch (error) {
       // At rest nothing else would find it out before the next commit.
@@ -459,10 +466,24 @@ export class LiveDatabase implements AsyncDisposable {
     const uncopied = this.#opened && await copyAllPinned(this.#opened.follower);
     if (uncopied !== undefined) this.#troubles.note(uncopied);
     this.#replacement.noteEnd(this.#opened);
+    const lost = this.#opened?.follower.hasLostCopies === true ? this.position?.generation : undefined;
     this.#closeFiles();
     this.#source.forget();
+    if (lost !== undefined) this.#removeLost(lost);
     this.#lock.release();
     this.#holder.set({ kind: "closed" });
+  }
+
+  /** What the disk has failed to keep is told once: the next start would take the copies for sound. */
+  #removeLost(generation: string): void {
+    this.#logger.warn("the shadow wal can't be brought to the disk, the next start begins a generation", {
+      generation,
+    });
+    try {
+      this.meta.removeGeneration(generation);
+    } catch (error) {
+      this.#troubles.note(error);
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -132,6 +132,11 @@ export class Follower implements Disposable {
     return this.#shadow;
   }
 
+  /** Whether the disk may have lost what was copied: the generation can't go on. */
+  get hasLostCopies(): boolean {
+    return this.#shadow?.hasSyncError ?? false;
+  }
+
   /** When commits were seen. */
   get times(): CommitTimes {
     return this.#times;

@@ -104,7 +104,7 @@ export class Lookout {
   #isAllWell(opened: Opened, index: WalIndex): boolean {
     const { troubles, meter, clock } = this.#parts;
     if (!this.isSettled || !opened.follower.isAtEnd(index)) return false;
-    if (this.activity.isIdle && hasSpare(opened)) return false;
+    if (this.activity.isIdle && hasSpare(opened) || opened.follower.hasLostCopies) return false;
     const startMs = clock.monotonicMs();
     if (!this.#surroundings.glance(opened)) return false;
     // What a checkpoint has left to do is nothing that a watch tells of.

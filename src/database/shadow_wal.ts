@@ -305,6 +305,11 @@ export class ShadowWal implements Disposable {
     this.#syncError ??= describeError(error);
   }
 
+  /** Whether a sync has failed. */
+  get hasSyncError(): boolean {
+    return this.#syncError !== undefined;
+  }
+
   /** @throws {ContinuityLostError} once a sync has failed */
   requireSynced(): void {
     if (this.#syncError === undefined) return;
@@ -427,9 +432,17 @@ export class ShadowWal implements Disposable {
   }
 
   close(): void {
-    this.writeNotes();
+    if (this.#isOursStill()) this.writeNotes();
     this.#tail?.file.close();
     this.#tail = undefined;
+  }
+
+  #isOursStill(): boolean {
+    try {
+      return this.condition() === "ours";
+    } catch {
+      return false;
+    }
   }
 
   [Symbol.dispose](): void {

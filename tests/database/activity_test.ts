@@ -23,6 +23,7 @@ test("Activity.flowTo() tells the end of commits, and where half of them stay aw
     readonly (readonly [what: string, steps: readonly (readonly [ms: number, count: number])[], Flow])[] = [
       ["steady", [[40, 80], [40, 80]], "usual"],
       ["steady and slow", [[40, 8], [100, 20]], "gentle"],
+      ["after a quiet time", [[40, 1], [5000, 200]], "usual"],
       ["just half", [[40, 8], [40, 4]], "gentle"],
       ["just half of many", [[40, 80], [40, 40]], "usual"],
       ["less than half", [[40, 8], [40, 3]], "fewer"],

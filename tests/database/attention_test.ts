@@ -122,6 +122,23 @@ test("Attention ticks rarely while at rest, as long as a watch stands that misse
   }
 });
 
+test("Attention guards no longer than somebody would wait, and its guard's looks are none of a database at rest", async () => {
+  const clock = new StoppedClock();
+  let isInTheWay = true;
+  const rare: boolean[] = [];
+  const peek = (isRare: boolean) => (rare.push(isRare), false);
+  using attention = pay({ clock, tickMs: 5000, looks: looks({ peek }), isInTheWay: () => isInTheWay });
+  attention.start();
+  void attention.next();
+  await clock.advance(1000);
+  assert.ok(rare.length > 20);
+  isInTheWay = false;
+  await clock.advance(1000);
+  rare.length = 0;
+  await clock.advance(20_000);
+  assert.deepEqual(rare, [false, false, false, false]);
+});
+
 test("Attention ticks as usual again once something has called for a look", async () => {
   using folder = temporaryFolder();
   const walPath = join(folder.path, "app.db-wal");

@@ -162,8 +162,21 @@ test("Lookout.flow is gentle while few commits come, and nobody else was seen to
   assert.equal(await flowAfter(40), "usual");
   await flowAfter(5);
   assert.equal(await flowAfter(5), "gentle");
+  // Ours, also where it is none of the schedule's, or of a walbrook before.
+  const now = { quietMs: 0, isPause: false };
+  await over.follower.catchUp();
+  opened.writers.checkpoint("PASSIVE");
+  schedule.reset();
+  await schedule.run(opened, now);
+  await flowAfter(5);
+  assert.equal(await flowAfter(5), "gentle");
+  await over.follower.catchUp();
+  opened.writers.checkpoint("PASSIVE");
+  schedule.noteOwn(opened);
+  await schedule.run(opened, now);
+  assert.equal(await flowAfter(5), "gentle");
   await over.follower.catchUp();
   stage.application.exec("PRAGMA wal_checkpoint(PASSIVE)");
-  await schedule.run(opened, { quietMs: 0, isPause: false });
+  await schedule.run(opened, now);
   assert.equal(await flowAfter(5), "usual");
 });

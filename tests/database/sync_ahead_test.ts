@@ -1,43 +1,119 @@
 /** What is brought to the disk before anybody has to wait for it. */
 import assert from "node:assert/strict";
+import { setTimeout as wait } from "node:timers/promises";
 import { test } from "node:test";
 import { lookAt } from "./bare_follower.ts";
-import { Stage, until } from "./stage.ts";
+import { assertNothingLost, keepSnapshot, Stage, until } from "./stage.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
+import { failFiles, type FailRule } from "../doubles/failing_files.ts";
 import { hookFiles } from "../doubles/hooked_files.ts";
 import { SkippingClock } from "../doubles/moved_clock.ts";
+
+/** Files that tell which shadow files were synced, once they are; `beside` whatever else goes on, or not. */
+function syncedFiles() {
+  const synced: { readonly index: number; readonly isBeside: boolean }[] = [];
+  const files = hookFiles(systemFiles, (call, act) => {
+    const result = act();
+    const index = /([0-9a-f]{8})\.wal(\.tmp)?$/.exec(call.path)?.[1];
+    if (call.kind !== "sync" || index === undefined) return result;
+    const note = (isBeside: boolean) => synced.push({ index: parseInt(index, 16), isBeside });
+    if (!(result instanceof Promise)) note(false);
+    else void result.then(() => note(true), () => {});
+    return result;
+  });
+  return { synced, files };
+}
+
+const isCheckpointed = ({ path }: Stage) => lookAt(path).backfilledCount === lookAt(path).mxFrame;
+
+/** Let a database be quiet until it is checkpointed. */
+async function growQuiet(stage: Stage, clock: SkippingClock): Promise<void> {
+  await wait(500);
+  clock.skip(5000);
+  await until(() => isCheckpointed(stage), { what: "a checkpoint" });
+}
 
 test("LiveDatabase brings its copy to the disk after a quiet time, so that the next commit needn't wait for that", async () => {
   await using stage = new Stage();
   stage.insert();
   const clock = new SkippingClock();
-  const synced: { readonly name: string; readonly isBeside: boolean }[] = [];
-  const files = hookFiles(systemFiles, (call, act) => {
-    const result = act();
-    if (call.kind === "sync" && /\.wal(\.tmp)?$/.test(call.path)) {
-      synced.push({ name: call.path.slice(-12), isBeside: result instanceof Promise });
-    }
-    return result;
-  });
+  const { synced, files } = syncedFiles();
   const database = await stage.follow({ clock, files });
-  const isCheckpointed = () => lookAt(stage.path).backfilledCount === lookAt(stage.path).mxFrame;
   for (const index of [0, 1, 2]) {
     await until(() => database.position?.index === index, { what: "the index" });
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    clock.skip(5000);
-    await until(() => isCheckpointed() && synced.length > 0, { what: "a checkpoint" });
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await growQuiet(stage, clock);
+    await until(() => synced.length > 0, { what: "a sync" });
+    await wait(20);
     stage.insert();
     await until(() => database.position!.index > index, { what: "the next index" });
-    assert.deepEqual(synced.splice(0), [{ name: `0000000${index}.wal`, isBeside: true }]);
+    assert.deepEqual(synced.splice(0), [{ index, isBeside: true }]);
   }
-  // What came after that is not on the disk by it.
+});
+
+test("LiveDatabase syncs what came into an index after that before the next one begins", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  const clock = new SkippingClock();
+  const { synced, files } = syncedFiles();
+  const database = await stage.follow({ clock, files });
+  const neighbour = stage.neighbour();
+  await neighbour.sql("BEGIN");
+  await neighbour.sql("SELECT count(*) FROM t");
+  await growQuiet(stage, clock);
+  await until(() => synced.length > 0, { what: "a sync" });
+  await wait(20);
+  // The reader keeps the WAL from beginning anew.
   stage.insert();
   await database.settle();
-  stage.application.exec("PRAGMA wal_checkpoint(PASSIVE)");
-  await database.settle();
+  assert.equal(database.position!.index, 0);
+  assert.deepEqual(synced.splice(0), [{ index: 0, isBeside: true }]);
+  await neighbour.sql("COMMIT");
+  await until(async () => {
+    stage.application.exec("PRAGMA wal_checkpoint(PASSIVE)");
+    await database.settle();
+    await wait(20);
+    stage.insert();
+    await database.settle();
+    return database.position!.index === 1;
+  }, { what: "the next index" });
+  assert.deepEqual(synced, [{ index: 0, isBeside: false }]);
+});
+
+test("LiveDatabase begins a generation, with nothing committed meanwhile, where that sync fails", async () => {
+  await using stage = new Stage();
   stage.insert();
-  await database.settle();
-  assert.equal(database.position!.index, 4);
-  assert.deepEqual(synced.map(({ isBeside }) => isBeside), [false]);
+  const clock = new SkippingClock();
+  const rules: FailRule[] = [];
+  const { files, failed } = failFiles(systemFiles, rules);
+  const database = await stage.follow({ clock, files });
+  const { generation } = database.position!;
+  rules.push({ kind: "sync", code: "EIO", path: /[0-9a-f]{8}\.wal$/ });
+  await growQuiet(stage, clock);
+  await until(() => failed.length > 0, { what: "a sync that fails" });
+  await until(() => {
+    clock.skip(5000);
+    return database.position !== undefined && database.position.generation !== generation;
+  }, { what: "a new generation" });
+  const snapshot = await keepSnapshot(database);
+  stage.insert();
+  stage.closeApplication();
+  await assertNothingLost(database, { snapshot, neighbour: stage.neighbour() });
+});
+
+test("LiveDatabase that ends before it has seen so leaves no copies that the next start would rely on", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  const clock = new SkippingClock();
+  const rules: FailRule[] = [];
+  const { files, failed } = failFiles(systemFiles, rules);
+  const database = await stage.follow({ clock, files });
+  const { generation } = database.position!;
+  rules.push({ kind: "sync", code: "EIO", path: /[0-9a-f]{8}\.wal$/ });
+  await growQuiet(stage, clock);
+  await until(() => failed.length > 0, { what: "a sync that fails" });
+  await wait(20);
+  await database.close();
+  const next = await stage.follow();
+  assert.notEqual(next.position!.generation, generation);
+  assert.deepEqual(next.meta.shadowIndexes(generation), []);
 });
