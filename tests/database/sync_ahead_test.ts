@@ -79,8 +79,8 @@ test("LiveDatabase syncs what came into an index after that before the next one 
   assert.deepEqual(synced, [{ index: 0, isBeside: false }]);
 });
 
-test("LiveDatabase begins a generation, with nothing committed meanwhile, where that sync fails", async () => {
-  await using stage = new Stage();
+/** A database at rest whose copy could not be brought to the disk. */
+async function afterFailedSync(stage: Stage) {
   stage.insert();
   const clock = new SkippingClock();
   const rules: FailRule[] = [];
@@ -90,6 +90,12 @@ test("LiveDatabase begins a generation, with nothing committed meanwhile, where 
   rules.push({ kind: "sync", code: "EIO", path: /[0-9a-f]{8}\.wal$/ });
   await growQuiet(stage, clock);
   await until(() => failed.length > 0, { what: "a sync that fails" });
+  return { clock, database, generation };
+}
+
+test("LiveDatabase begins a generation, with nothing committed meanwhile, where that sync fails", async () => {
+  await using stage = new Stage();
+  const { clock, database, generation } = await afterFailedSync(stage);
   await until(() => {
     clock.skip(5000);
     return database.position !== undefined && database.position.generation !== generation;
@@ -102,15 +108,7 @@ test("LiveDatabase begins a generation, with nothing committed meanwhile, where 
 
 test("LiveDatabase that ends before it has seen so leaves no copies that the next start would rely on", async () => {
   await using stage = new Stage();
-  stage.insert();
-  const clock = new SkippingClock();
-  const rules: FailRule[] = [];
-  const { files, failed } = failFiles(systemFiles, rules);
-  const database = await stage.follow({ clock, files });
-  const { generation } = database.position!;
-  rules.push({ kind: "sync", code: "EIO", path: /[0-9a-f]{8}\.wal$/ });
-  await growQuiet(stage, clock);
-  await until(() => failed.length > 0, { what: "a sync that fails" });
+  const { database, generation } = await afterFailedSync(stage);
   await wait(20);
   await database.close();
   const next = await stage.follow();
