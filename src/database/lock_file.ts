@@ -6,7 +6,7 @@
  * hard links, each database has a file and a connection of its own.
  */
 import { classifySqliteError, SqliteConnection } from "../runtime/sqlite.ts";
-import { type Files, type FileStat, systemCode } from "../runtime/files.ts";
+import { type Files, type FileStat, isSameFile, systemCode } from "../runtime/files.ts";
 
 /** Another process may be taking over one of several names of a file that a killed one has left; it needs a moment. */
 const BUSY_TIMEOUT_MS = 100;
@@ -130,8 +130,7 @@ export class LockFile {
 
   /** Whether `path` names this file. */
   isAt(path: string): boolean {
-    const stat = this.#files.statSync(path);
-    return stat?.inode === this.#stat.inode && stat.device === this.#stat.device;
+    return isSameFile(this.#files.statSync(path), this.#stat);
   }
 
   /** Let go of one name. The last one stays, as an unlocked file. */

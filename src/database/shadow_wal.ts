@@ -15,7 +15,7 @@ import {
   verifyFile,
   wholeSize,
 } from "./shadow_file.ts";
-import { type Files, type FileStat, type OpenFile, systemCode } from "../runtime/files.ts";
+import { type Files, isSameFile, type OpenFile, systemCode } from "../runtime/files.ts";
 import { parentFolder } from "../runtime/paths.ts";
 import { frameSize, type IndexEnd, type IndexOffset, MAX_INDEX, WAL_HEADER_SIZE } from "../position.ts";
 import { equalBytes } from "../bytes.ts";
@@ -372,8 +372,7 @@ export class ShadowWal implements Disposable {
   }
 
   #isAt(path: string, { file }: Tail): boolean {
-    const there = this.#files.statSync(path);
-    return there !== undefined && isSameFile(there, file.statSync());
+    return isSameFile(this.#files.statSync(path), file.statSync());
   }
 
   /** Bytes of an index that replicas may have; `undefined` when its file isn't there. */
@@ -448,10 +447,6 @@ export class ShadowWal implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-function isSameFile(left: FileStat, right: FileStat): boolean {
-  return left.inode === right.inode && left.device === right.device;
 }
 
 /** What a shadow WAL is built on. */

@@ -5,7 +5,7 @@ import { Stamps } from "./stamps.ts";
 import type { Clock } from "../runtime/clock.ts";
 
 /** They are looked at no more often than this while there is something to do. */
-export const LOOK_AROUND_MS = 1000;
+const LOOK_AROUND_MS = 1000;
 
 /** And this often while there is nothing. */
 export const LOOK_AROUND_QUIETLY_MS = 5 * LOOK_AROUND_MS;

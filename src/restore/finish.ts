@@ -7,7 +7,7 @@
  * where that can't be seen (another machine or container) it takes a new file under the name, and the first finds at
  * its end that the name is no longer its own.
  */
-import { type Files, type OpenFile, systemCode } from "../runtime/files.ts";
+import { type Files, isSameFile, type OpenFile, systemCode } from "../runtime/files.ts";
 import { makeFolders } from "../runtime/folders.ts";
 import { linkTarget, processesHolding, realPath } from "../runtime/open_files.ts";
 import { basename, parentFolder } from "../runtime/paths.ts";
@@ -148,9 +148,7 @@ export class RestoreOutput implements AsyncDisposable {
   }
 
   async #isOurs(path: string): Promise<boolean> {
-    const named = await this.#options.files.stat(path);
-    const own = this.file.statSync();
-    return named !== undefined && named.inode === own.inode && named.device === own.device;
+    return isSameFile(await this.#options.files.stat(path), this.file.statSync());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -32,6 +32,11 @@ export interface FileStat {
   readonly linkCount: number;
 }
 
+/** Whether both are of one file, under whatever names; `undefined` is none. */
+export function isSameFile(left: FileStat | undefined, right: FileStat): boolean {
+  return left?.inode === right.inode && left.device === right.device;
+}
+
 /** Who owns a new file; a refusal by the system is passed over, as the format's origin does. */
 export interface Owner {
   readonly uid: number;

@@ -1,6 +1,13 @@
 import { orAbort } from "../async.ts";
 import { NotFoundError } from "../errors.ts";
-import { type Files, type FileStat, type OpenFile, type Owner, systemCode } from "../runtime/files.ts";
+import {
+  type Files,
+  type FileStat,
+  isSameFile,
+  type OpenFile,
+  type Owner,
+  systemCode,
+} from "../runtime/files.ts";
 import { parentFolder } from "../runtime/paths.ts";
 import { explained, explainFileError } from "./file_errors.ts";
 import type { FilePermissions, FileRoot } from "./file_root.ts";
@@ -130,7 +137,7 @@ async function checkStillOurs(
   { temporaryPath, ours }: { temporaryPath: string; ours: FileStat },
 ): Promise<void> {
   const now = await explained({ verb: "write", path: temporaryPath }, () => files.stat(temporaryPath));
-  if (now?.inode === ours.inode && now.device === ours.device) return;
+  if (isSameFile(now, ours)) return;
   throw new Error(
     `cannot write ${temporaryPath}: another process replaced it; let only one process write to ${root.path}`,
   );

@@ -12,6 +12,12 @@ import { hookFiles } from "../doubles/hooked_files.ts";
 // The -shm file is read through a descriptor that is never closed: closing it would drop the locks under test.
 const held = new Map<string, number>();
 
+/** Whether the database file holds all that is committed. */
+export function isBackfilled({ path }: Stage): boolean {
+  const { backfilledCount, mxFrame } = lookAt(path);
+  return backfilledCount === mxFrame;
+}
+
 /** The wal-index of the database at `path`. */
 export function lookAt(path: string): WalIndex {
   const descriptor = held.get(path) ?? openSync(`${path}-shm`, "r");

@@ -255,6 +255,26 @@ test("patienceWith() has no end where the wal-index can't be read", async () => 
   assert.equal(isOver(), true);
 });
 
+test("CheckpointSchedule takes no time for quiet in which something was committed that isn't copied yet", async () => {
+  await using stage = new Stage();
+  stage.insert();
+  using bare = bareFollower(stage);
+  const { follower } = bare;
+  await follower.startGeneration();
+  using writers = new Writers(bare.live);
+  const schedule = new CheckpointSchedule({
+    limits: CHECKPOINT_DEFAULTS,
+    clock: systemClock,
+    logger: silentLogger,
+  });
+  const quiet = { quietMs: 5000, isPause: true };
+  stage.insert();
+  assert.equal(await schedule.run({ follower, writers }, quiet), false);
+  await follower.catchUp();
+  assert.equal(await schedule.run({ follower, writers }, quiet), true);
+  assert.equal(backlogOf(stage), 0);
+});
+
 test("checkpointPolitely() brings a large backlog to the disk ahead, a small one not", async () => {
   await using stage = new Stage();
   stage.insert();

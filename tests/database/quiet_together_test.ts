@@ -2,14 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Stage, until } from "./stage.ts";
-import { lookAt } from "./bare_follower.ts";
+import { isBackfilled } from "./bare_follower.ts";
 import { silentMetrics } from "../../src/metrics.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
 import { SharedTicks } from "../../src/runtime/shared_ticks.ts";
 import { hookFiles } from "../doubles/hooked_files.ts";
 import { SkippingClock } from "../doubles/moved_clock.ts";
-
-const isBackfilled = ({ path }: Stage) => lookAt(path).backfilledCount === lookAt(path).mxFrame;
 
 test("LiveDatabase lets others have their turn between the checkpoints of two quiet databases", async () => {
   await using stages = new AsyncDisposableStack();

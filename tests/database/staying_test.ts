@@ -1,7 +1,7 @@
 /** Where the reader stays in a long WAL, so that an application that checkpoints itself has nothing to do. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bareFollower, lookAt } from "./bare_follower.ts";
+import { bareFollower, isBackfilled, lookAt } from "./bare_follower.ts";
 import { Stage, until } from "./stage.ts";
 import { StoppedClock } from "../doubles/moved_clock.ts";
 import { checkpointBehindBarrier, checkpointPolitely, Writers } from "../../src/database/checkpoint.ts";
@@ -131,7 +131,7 @@ test("LiveDatabase moves its reader when nothing is committed between two peeks,
   await clock.advance(PEEK_MS);
   await until(() => {
     checkpointOf(stage);
-    return lookAt(stage.path).backfilledCount === lookAt(stage.path).mxFrame;
+    return isBackfilled(stage);
   }, { what: "the reader to move at the first peek that finds no commit", limitMs: 2000 });
   // The same for who waits to begin the WAL anew: once to stand frozen, once to be sure of it.
   await until(async () => {

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { setTimeout as wait } from "node:timers/promises";
 import { test } from "node:test";
-import { lookAt } from "./bare_follower.ts";
+import { isBackfilled } from "./bare_follower.ts";
 import { assertNothingLost, keepSnapshot, Stage, until } from "./stage.ts";
 import { systemFiles } from "../../src/runtime/files.ts";
-import { failFiles, type FailRule } from "../doubles/failing_files.ts";
+import { systemError } from "../doubles/failing_files.ts";
 import { hookFiles } from "../doubles/hooked_files.ts";
 import { SkippingClock } from "../doubles/moved_clock.ts";
 
@@ -24,13 +24,11 @@ function syncedFiles() {
   return { synced, files };
 }
 
-const isCheckpointed = ({ path }: Stage) => lookAt(path).backfilledCount === lookAt(path).mxFrame;
-
 /** Let a database be quiet until it is checkpointed. */
 async function growQuiet(stage: Stage, clock: SkippingClock): Promise<void> {
   await wait(500);
   clock.skip(5000);
-  await until(() => isCheckpointed(stage), { what: "a checkpoint" });
+  await until(() => isBackfilled(stage), { what: "a checkpoint" });
 }
 
 test("LiveDatabase brings its copy to the disk after a quiet time, so that the next commit needn't wait for that", async () => {
@@ -79,17 +77,29 @@ test("LiveDatabase syncs what came into an index after that before the next one 
   assert.deepEqual(synced, [{ index: 0, isBeside: false }]);
 });
 
-/** A database at rest whose copy could not be brought to the disk. */
+/** A database at rest whose copy could not be brought to the disk, which comes out only then. */
 async function afterFailedSync(stage: Stage) {
   stage.insert();
   const clock = new SkippingClock();
-  const rules: FailRule[] = [];
-  const { files, failed } = failFiles(systemFiles, rules);
+  const disk = Promise.withResolvers<void>();
+  let isHanging = false;
+  const files = hookFiles(systemFiles, (call, act) => {
+    const result = act();
+    if (call.kind !== "sync" || !/[0-9a-f]{8}\.wal$/.test(call.path) || isHanging) return result;
+    isHanging = true;
+    return disk.promise as typeof result;
+  });
   const database = await stage.follow({ clock, files });
   const { generation } = database.position!;
-  rules.push({ kind: "sync", code: "EIO", path: /[0-9a-f]{8}\.wal$/ });
   await growQuiet(stage, clock);
-  await until(() => failed.length > 0, { what: "a sync that fails" });
+  await until(() => isHanging, { what: "a sync" });
+  for (let count = 0; count < 4; count++) {
+    clock.skip(5000);
+    await wait(50);
+  }
+  disk.reject(systemError("EIO", { kind: "sync", path: database.meta.shadowPath(generation, 0) }));
+  await wait(20);
+  assert.equal(database.position!.generation, generation);
   return { clock, database, generation };
 }
 
@@ -109,7 +119,6 @@ test("LiveDatabase begins a generation, with nothing committed meanwhile, where 
 test("LiveDatabase that ends before it has seen so leaves no copies that the next start would rely on", async () => {
   await using stage = new Stage();
   const { database, generation } = await afterFailedSync(stage);
-  await wait(20);
   await database.close();
   const next = await stage.follow();
   assert.notEqual(next.position!.generation, generation);
